@@ -1,0 +1,14 @@
+"""Memory banks: random projection, greedy coreset, nearest neighbours (4.3.1, 4.3.3, 4.3.4)."""
+
+from patchcore_dual.banks.coreset import FLOOR, coreset_size, select_coreset
+from patchcore_dual.banks.memory_bank import MemoryBank
+from patchcore_dual.banks.projection import PROJECTED_DIMENSIONS, projection_matrix
+
+__all__ = [
+    "FLOOR",
+    "PROJECTED_DIMENSIONS",
+    "MemoryBank",
+    "coreset_size",
+    "projection_matrix",
+    "select_coreset",
+]

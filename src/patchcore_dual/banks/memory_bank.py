@@ -1,0 +1,75 @@
+"""`MemoryBank`: patch features and where each came from (thesis 4.3.1)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from patchcore_dual.banks.neighbours import ExactSearch, k_nearest
+
+
+@dataclass(frozen=True)
+class MemoryBank:
+    """Vectors with the image and the grid cell of each.
+
+    Attributes:
+        vectors: float32 `[n, d]`.
+        image: int32 `[n]`, index into `sources`.
+        cell: int32 `[n, 2]`, row and column in the feature grid of the whole image.
+        sources: image names, each once.
+    """
+
+    vectors: np.ndarray
+    image: np.ndarray
+    cell: np.ndarray
+    sources: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance and index of each query's nearest vector, both `[q]`; queries `[q, d]`."""
+        return self._search.nearest(queries)
+
+    @cached_property
+    def _search(self) -> ExactSearch:
+        return ExactSearch(self.vectors)
+
+    def neighbourhood(self, index: int, b: int) -> np.ndarray:
+        """Indices of the `b` vectors nearest to vector `index`, itself first among equals."""
+        order = k_nearest(self.vectors[index], self.vectors, b + 1)
+        return np.array([index, *order[order != index]][:b])
+
+    def source(self, index: int) -> tuple[str, int, int]:
+        """Image name, row and column of one vector."""
+        row, column = self.cell[index]
+        return self.sources[self.image[index]], int(row), int(column)
+
+    def select(self, keep: np.ndarray) -> "MemoryBank":
+        """The bank of the vectors that `keep` (indices or booleans `[n]`) names."""
+        image, cell = self.image[keep], self.cell[keep]
+        used, image = np.unique(image, return_inverse=True)
+        sources = tuple(self.sources[i] for i in used)
+        return MemoryBank(self.vectors[keep], image.astype(np.int32), cell, sources)
+
+    def without(self, sources: Collection[str]) -> "MemoryBank":
+        """The bank without the vectors of the images named."""
+        gone = np.array([name in sources for name in self.sources], dtype=bool)
+        return self.select(~gone[self.image])
+
+    @classmethod
+    def join(cls, banks: Sequence["MemoryBank"]) -> "MemoryBank":
+        """One bank of several, in order. Images of the same name become one source."""
+        sources = tuple(dict.fromkeys(name for bank in banks for name in bank.sources))
+        position = {name: i for i, name in enumerate(sources)}
+        image = [
+            np.array([position[name] for name in bank.sources], dtype=np.int32)[bank.image]
+            for bank in banks
+        ]
+        return cls(
+            np.concatenate([bank.vectors for bank in banks]),
+            np.concatenate(image),
+            np.concatenate([bank.cell for bank in banks]),
+            sources,
+        )

@@ -1,0 +1,152 @@
+"""`patchcore-dual fit`: build both memory banks and the thresholds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from patchcore_dual.model import Model
+
+_DEFAULT = "[default of the preset, or of the settings]"
+
+
+def fit(
+    prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
+    model: Annotated[Path, typer.Option(help="The model folder to write.")],
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="efficientnet_lite0 (default; needs no download), resnet18, resnet34, "
+            "resnet50 or wide_resnet50_2."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of the backbone: .safetensors or .pth.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="Backbone levels, default 2,3 (strides 8 and 16).")
+    ] = None,
+    scoring: Annotated[
+        str | None,
+        typer.Option(
+            help="Fusion rule: ratio (default), contrast, thesis, patchcore, patchcore-weighted."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="thesis: its literal reading (ResNet-50, crops, its score).")
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(help="Patches of defective images: mask (default), box or crop."),
+    ] = None,
+    bank_vectors: Annotated[
+        str | None,
+        typer.Option(help="What banks keep: full vectors (default) or projected ones."),
+    ] = None,
+    normal_rate: Annotated[
+        float | None, typer.Option(help="Coreset rate of the normal bank, default 0.01.")
+    ] = None,
+    defect_rate: Annotated[
+        float | None, typer.Option(help="Coreset rate of the defect bank, default 0.1.")
+    ] = None,
+    defects: Annotated[
+        int | None, typer.Option(help="Use only so many defective training images.")
+    ] = None,
+    exclude_kind: Annotated[
+        list[str] | None, typer.Option(help="Leave a kind of defect out; may be repeated.")
+    ] = None,
+    false_alarm_rate: Annotated[
+        float | None, typer.Option(help="Share of good parts that may be rejected, default 0.01.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness, default 0.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Fit a model on the training images of a prepared data set (4.3)."""
+    from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.errors import SettingsError
+    from patchcore_dual.images.manifest import Manifest
+    from patchcore_dual.images.subsets import choose_defects
+    from patchcore_dual.model_folder import check_writable
+    from patchcore_dual.settings import PRESETS
+
+    if preset is not None and preset not in PRESETS:
+        raise SettingsError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}.")
+    asked: dict[str, Any] = {
+        "backbone": backbone,
+        "levels": parse_levels(levels) if levels else None,
+        "scoring": scoring,
+        "patches": patches,
+        "bank_vectors": bank_vectors,
+        "normal_rate": normal_rate,
+        "defect_rate": defect_rate,
+        "false_alarm_rate": false_alarm_rate,
+        "seed": seed,
+    }
+    chosen = {k: v for k, v in asked.items() if v is not None}
+    settings = {**(PRESETS[preset] if preset else {}), **chosen}
+    manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
+    check_writable(model)
+    detector = PatchCoreDual(weights=weights, device=device, **settings)
+    with progress_bar() as progress:
+        detector.fit(manifest, progress)
+    detector.save(model)
+    if as_json:
+        print_json(describe(detector.model, model))
+    else:
+        _print(detector.model, model, prepared)
+
+
+def parse_levels(text: str) -> tuple[int, ...]:
+    """`2,3` as (2, 3)."""
+    from patchcore_dual.errors import SettingsError
+
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise SettingsError(f"--levels is {text!r}; use numbers, as 2,3.") from None
+
+
+def describe(model: "Model", folder: Path) -> dict[str, Any]:
+    """What was fitted, as plain values."""
+    threshold = model.decision.image
+    return {
+        "model": str(folder),
+        "normal_vectors": len(model.normal_bank),
+        "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
+        "scoring": model.settings.scoring,
+        "threshold": threshold.value,
+        "false_alarm_rate_asked": model.settings.false_alarm_rate,
+        "false_alarm_rate_promised": threshold.false_alarm_rate,
+        "held_out_images": threshold.images,
+        "trained_on": model.trained_on,
+    }
+
+
+def _print(model: "Model", folder: Path, prepared: Path) -> None:
+    facts, threshold = model.trained_on, model.decision.image
+    asked = model.settings.false_alarm_rate
+    print(
+        f"{folder}: {len(model.normal_bank)} normal vectors of {facts['normal_images']} good "
+        f"images, {len(model.defect_bank or ())} defect vectors of "
+        f"{facts['defective_images']} defective ones."
+    )
+    if model.defect_bank is None:
+        print("No defect bank: this model is plain PatchCore.")
+    if facts["defective_images_without_mask"]:
+        print(
+            f"{facts['defective_images_without_mask']} defective images have no mask and were "
+            "left out of the defect bank."
+        )
+    print(
+        f"Threshold {threshold.value:.4g} from {threshold.images} held-out good images: at most "
+        f"{threshold.false_alarm_rate:.2%} false alarms."
+    )
+    if threshold.false_alarm_rate > asked:
+        print(
+            f"  {asked:.2%} was asked for; that takes {round(1 / asked) - 1} good images. "
+            "The threshold is the largest held-out score."
+        )
+    print(f"Next: patchcore-dual evaluate {folder} {prepared} --report REPORT")

@@ -1,0 +1,235 @@
+"""`PatchCoreDual`: the method of thesis 4.3, in the order of its sections."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+
+from patchcore_dual.banks import MemoryBank, projection_matrix
+from patchcore_dual.errors import DataError, ImageError, ModelError
+from patchcore_dual.features import load_backbone
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.reading import read_image
+from patchcore_dual.images.resizing import resize_image
+from patchcore_dual.model import Model, decide, keep_held_out
+from patchcore_dual.model_folder import fingerprint, load_model, save_model
+from patchcore_dual.progress import Progress, silent
+from patchcore_dual.scoring import (
+    Inspection,
+    Match,
+    Nearest,
+    anomaly_map,
+    find_regions,
+    gather_evidence,
+    peak_region,
+    resize_map,
+    rule_for,
+)
+from patchcore_dual.settings import Settings
+from patchcore_dual.training import train
+
+
+class PatchCoreDual:
+    """A detector with two memory banks: one of good surface, one of known defects.
+
+    >>> detector = PatchCoreDual().fit("prepared")
+    >>> print(detector.inspect("part.png"))
+
+    Args:
+        weights: file of the backbone's weights; None looks in the cache and in packages.
+        device: "auto", "cpu" or "cuda".
+        settings: any field of `Settings` by name, e.g. `scoring="ratio"`.
+    """
+
+    def __init__(
+        self, *, weights: Path | str | None = None, device: str = "auto", **settings: Any
+    ) -> None:
+        self.settings = Settings.of(**settings)
+        rule_for(self.settings.scoring, has_defects=True)  # an unknown name is told now, not late
+        path = Path(weights) if weights is not None else None
+        self.backbone = load_backbone(self.settings.backbone, self.settings.levels, path, device)
+        self._model: Model | None = None
+        self._fingerprint = ""
+
+    @property
+    def model(self) -> Model:
+        """What was fitted. Raises ModelError before `fit`."""
+        if self._model is None:
+            raise ModelError("this detector is not fitted. Call fit() or load() first.")
+        return self._model
+
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """Patch features of one prepared image (4.3.2).
+
+        Args:
+            image: uint8 `[H, W, 3]`, RGB, at the model's size.
+
+        Returns:
+            float32 `[h, w, d]`.
+        """
+        features = self.backbone(image[None])[0]
+        if self.settings.bank_vectors == "projected":  # the other reading of 4.3.4
+            features = features @ projection_matrix(features.shape[-1], self.settings.seed)
+        return features
+
+    def fit(self, manifest: Manifest | Path | str, progress: Progress = silent) -> Self:
+        """Build both banks from the training images and set the thresholds (4.3.3, 4.3.4).
+
+        Args:
+            manifest: a prepared data set, or its folder. Test images are not touched.
+            progress: told the stage and how far it is.
+
+        Raises DataError where there are too few good images.
+        """
+        if not isinstance(manifest, Manifest):
+            manifest = Manifest.load(manifest)
+        training_set = manifest.part(split="train")
+        _check_training_set(training_set)
+        size = training_set.size()
+        learned = train(self.embed, training_set, self.settings, size, progress)
+        rule = rule_for(self.settings.scoring, learned.defect_bank is not None)()
+        rule = rule.fit([one.evidence for one in learned.held_out])
+        self._model = Model(
+            self.settings,
+            self.backbone,
+            size,
+            learned.normal_bank,
+            learned.defect_bank,
+            rule,
+            decide(rule, learned.held_out, self.settings.false_alarm_rate),
+            keep_held_out(rule, learned.held_out),
+            _describe(training_set),
+        )
+        self._fingerprint = ""
+        return self
+
+    def inspect(self, image: np.ndarray | Path | str, name: str = "") -> Inspection:
+        """Score one image and say where it is anomalous (4.3.5).
+
+        Args:
+            image: uint8 `[H, W, 3]` RGB, or an image file. Of another size than the model's, it is
+                resized, and the map and regions are brought back to its own size.
+            name: how to call it in the result; a file's path by default.
+        """
+        if not isinstance(image, np.ndarray):
+            name = name or str(image)
+            image = read_image(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ImageError(
+                f"{name or 'the image'} is {image.dtype} {list(image.shape)}; "
+                "give uint8 [H, W, 3], RGB."
+            )
+        model = self.model
+        height, width = image.shape[:2]
+        prepared = resize_image(image, *model.size) if model.size else image
+        note = ""
+        if prepared.shape != image.shape:
+            note = f"resized from {width}x{height} to the model's {model.size[0]}x{model.size[1]}"  # type: ignore[index]
+
+        features = self.embed(prepared)
+        evidence = gather_evidence(
+            features, model.normal_bank, model.defect_bank, model.rule.weighted
+        )
+        score, grid = model.rule(evidence)
+        heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)
+        heat = resize_map(heat, height, width)
+        regions = find_regions(heat, model.decision.pixel)
+        if score > model.decision.image.value and not regions:
+            regions = (peak_region(heat),)
+
+        peak = divmod(int(grid.argmax()), grid.shape[1])
+        return Inspection(
+            name,
+            image,
+            score,
+            model.decision.image.value,
+            heat,
+            model.decision.pixel,
+            model.decision.floor,
+            regions,
+            _match(model.normal_bank, evidence.normal, peak),
+            _match(model.defect_bank, evidence.defect, peak),
+            self.fingerprint,
+            note,
+        )
+
+    def inspect_many(self, images: Iterable[np.ndarray | Path | str]) -> Iterator[Inspection]:
+        """`inspect` for each, one in memory at a time."""
+        return (self.inspect(image) for image in images)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that tell this fitted model from any other."""
+        if not self._fingerprint:
+            self._fingerprint = fingerprint(self.model)
+        return self._fingerprint
+
+    def about(self) -> dict[str, Any]:
+        """What a report says of the model, as plain values."""
+        size = self.model.size
+        return {
+            "scoring": self.settings.scoring,
+            "backbone": self.backbone.name,
+            "weights_sha256": self.backbone.weights_sha256,
+            "size": f"{size[0]}x{size[1]}" if size else "native",
+            "seed": self.settings.seed,
+        }
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model folder; a process killed meanwhile leaves the old model or the new."""
+        save_model(self.model, Path(folder))
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, weights: Path | str | None = None, device: str = "auto"
+    ) -> Self:
+        """Read a model folder. Raises ModelError where it is missing, damaged or does not fit.
+
+        Args:
+            weights: take the backbone from this file instead of the folder; it has to be the file
+                the model was fitted with.
+        """
+        model = load_model(Path(folder), Path(weights) if weights else None, device)
+        detector = cls.__new__(cls)
+        detector.settings = model.settings
+        detector.backbone = model.backbone
+        detector._model = model
+        detector._fingerprint = ""
+        return detector
+
+
+@overload
+def _match(bank: MemoryBank, nearest: Nearest, cell: tuple[int, int]) -> Match: ...
+@overload
+def _match(
+    bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]
+) -> Match | None: ...
+def _match(bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]) -> Match | None:
+    """The bank vector nearest to the patch in one grid cell."""
+    if bank is None or nearest is None:
+        return None
+    return Match(*bank.source(int(nearest.index[cell])), float(nearest.distance[cell]))
+
+
+def _check_training_set(manifest: Manifest) -> None:
+    if not len(manifest):
+        raise DataError(f"{manifest.folder}: no image is in the train split. Prepare it again.")
+    if not len(manifest.part(label="negative")):
+        raise DataError(
+            f"{manifest.folder}: the train split has no good images (label negative). "
+            "PatchCoreDual learns what is normal from good parts: add some."
+        )
+
+
+def _describe(manifest: Manifest) -> dict[str, Any]:
+    """What a model remembers of the images it was fitted on."""
+    defective = manifest.part(label="positive")
+    return {
+        "data": manifest.folder.resolve().name,
+        "manifest_sha256": manifest.sha256(),
+        "normal_images": len(manifest.part(label="negative")),
+        "defective_images": len(defective),
+        "defective_images_without_mask": sum(not s.mask_is_known for s in defective),
+        "kinds": sorted({s.kind for s in defective if s.kind}),
+    }

@@ -1,0 +1,128 @@
+"""Image-level metrics of a detector: how well scores tell defective parts from good ones.
+
+Everywhere `scores` is float [n], higher meaning more anomalous, and `labels` is bool [n], True for
+a defective part. A curve's point at threshold t stands for rejecting scores of at least t, so equal
+scores fall together. Where a figure is undefined, because only one class is there, it is NaN.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import trapezoid
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve: how often a defective part outscores a good one, ties as half.
+
+    Raises ValueError for scores that are not finite and for shapes that do not fit.
+    """
+    true_positives, false_positives, _ = _counts(*_checked(scores, labels))
+    return auroc_of_counts(true_positives, false_positives)
+
+
+def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Precision averaged over the steps in recall, without interpolation.
+
+    Raises ValueError for scores that are not finite and for shapes that do not fit.
+    """
+    true_positives, false_positives, _ = _counts(*_checked(scores, labels))
+    return average_precision_of_counts(true_positives, false_positives)
+
+
+def roc_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """The ROC curve, strictest threshold first.
+
+    Returns false-alarm rates, recalls and thresholds, each float64 [k + 1] for k distinct scores.
+    The first point is (0, 0) at threshold infinity; a rate of an absent class is NaN.
+    """
+    true_positives, false_positives, thresholds = _counts(*_checked(scores, labels))
+    return (
+        _shares(np.append(0, false_positives)),
+        _shares(np.append(0, true_positives)),
+        np.append(np.inf, thresholds),
+    )
+
+
+def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """The precision-recall curve, strictest threshold first.
+
+    Returns precisions, recalls and thresholds, each float64 [k] for k distinct scores. Recalls are
+    NaN where there is no defective part.
+    """
+    true_positives, false_positives, thresholds = _counts(*_checked(scores, labels))
+    precisions = true_positives / (true_positives + false_positives)
+    return precisions, _shares(true_positives), thresholds
+
+
+def best_f1(scores: ArrayLike, labels: ArrayLike) -> float:
+    """The highest F1 score over all thresholds."""
+    true_positives, false_positives, _ = _counts(*_checked(scores, labels))
+    if _one_class(true_positives, false_positives):
+        return float("nan")
+    f1 = 2 * true_positives / (true_positives + false_positives + true_positives[-1])
+    return float(f1.max())
+
+
+def recall_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float) -> float:
+    """Recall at the loosest threshold whose false-alarm rate does not exceed `fpr`.
+
+    Nothing is interpolated: the threshold could be set as it is.
+    """
+    if not 0 <= fpr <= 1:
+        raise ValueError(f"fpr is {fpr}; it has to lie between 0 and 1")
+    false_alarm_rates, recalls, _ = roc_curve(scores, labels)
+    if np.isnan(false_alarm_rates[-1]):
+        return float("nan")
+    return float(recalls[np.flatnonzero(false_alarm_rates <= fpr)[-1]])
+
+
+def auroc_of_counts(true_positives: Counts, false_positives: Counts) -> float:
+    """Area under the ROC curve through cumulative counts, int64 [k], strictest threshold first."""
+    if _one_class(true_positives, false_positives):
+        return float("nan")
+    recalls = _shares(np.append(0, true_positives))
+    return float(trapezoid(recalls, _shares(np.append(0, false_positives))))
+
+
+def average_precision_of_counts(true_positives: Counts, false_positives: Counts) -> float:
+    """Average precision of cumulative counts, int64 [k], strictest threshold first."""
+    if _one_class(true_positives, false_positives):
+        return float("nan")
+    precisions = true_positives / (true_positives + false_positives)
+    return float(np.sum(np.diff(_shares(true_positives), prepend=0.0) * precisions))
+
+
+def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    scores = np.asarray(scores, dtype=np.float64)
+    labels = np.asarray(labels)
+    if scores.ndim != 1 or scores.shape != labels.shape:
+        raise ValueError(
+            f"scores {scores.shape} and labels {labels.shape} have to be one list of equal length"
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("scores have to be finite numbers")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels have to be True for defective parts and False for good ones")
+    return scores, labels.astype(bool)
+
+
+def _counts(scores: Floats, labels: NDArray[np.bool_]) -> tuple[Counts, Counts, Floats]:
+    """Rejected defective parts, rejected good parts and threshold, for each distinct score."""
+    order = np.argsort(-scores, kind="stable")
+    scores, labels = scores[order], labels[order]
+    last_of_ties = np.flatnonzero(np.append(scores[1:] != scores[:-1], scores.size > 0))
+    true_positives = np.cumsum(labels, dtype=np.int64)[last_of_ties]
+    return true_positives, last_of_ties + 1 - true_positives, scores[last_of_ties]
+
+
+def _shares(counts: Counts) -> Floats:
+    """Cumulative counts as shares of the last one; NaN where that is zero."""
+    if counts.size == 0 or counts[-1] == 0:
+        return np.full(counts.shape, np.nan)
+    return counts / counts[-1]
+
+
+def _one_class(true_positives: Counts, false_positives: Counts) -> bool:
+    return true_positives.size == 0 or true_positives[-1] == 0 or false_positives[-1] == 0

@@ -1,0 +1,19 @@
+"""Patch features: an image batch in, a grid of patch features out (thesis 4.3.2, 4.3.3)."""
+
+from patchcore_dual.features.backbones import (
+    BACKBONES,
+    Backbone,
+    check_backbone,
+    choose_device,
+    load_backbone,
+)
+from patchcore_dual.features.patches import patch_features
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "check_backbone",
+    "choose_device",
+    "load_backbone",
+    "patch_features",
+]

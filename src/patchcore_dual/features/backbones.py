@@ -1,0 +1,154 @@
+"""`Backbone`: a pre-trained network, frozen, that turns images into grids of patch features."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from patchcore_dual.errors import SettingsError
+from patchcore_dual.features.patches import patch_features
+from patchcore_dual.features.resnet import ResNet, build_resnet
+from patchcore_dual.features.weights import file_sha256, find_weights, fit_state, read_state_dict
+
+if TYPE_CHECKING:
+    from patchcore_dual.features.efficientnet import EfficientNetLite0
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# EfficientNet-Lite was trained on (x − 127) / 128.
+LITE_MEAN = (127 / 255,) * 3
+LITE_STD = (128 / 255,) * 3
+
+
+def _efficientnet_lite0(deepest: int) -> "EfficientNetLite0":
+    from patchcore_dual.features.efficientnet import build_efficientnet_lite0
+
+    return build_efficientnet_lite0(deepest)
+
+
+def _resnet(name: str) -> Callable[[int], ResNet]:
+    return lambda deepest: build_resnet(name, deepest)
+
+
+# To add a backbone: a network whose forward gives {level: map} and which names its `channels` by
+# level, with the mean and deviation its weights were trained on.
+BACKBONES: dict[
+    str,
+    tuple[Callable[[int], "ResNet | EfficientNetLite0"], Sequence[float], Sequence[float]],
+] = {
+    "efficientnet_lite0": (_efficientnet_lite0, LITE_MEAN, LITE_STD),
+    **{
+        name: (_resnet(name), IMAGENET_MEAN, IMAGENET_STD)
+        for name in ("resnet18", "resnet34", "resnet50", "wide_resnet50_2")
+    },
+}
+
+
+class Backbone:
+    """A frozen network and the levels that are used of it.
+
+    Attributes:
+        name: its name in `BACKBONES`.
+        levels: e.g. (2, 3), strides 8 and 16.
+        weights_sha256: hex digest of the weights file.
+        channels: length of a patch feature (1,536 for ResNet-50 at levels 2 and 3).
+        state: the tensors in use, by name, as the weights file has them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        levels: Sequence[int],
+        state: dict[str, Tensor],
+        weights_sha256: str,
+        device: torch.device,
+    ) -> None:
+        build, mean, std = BACKBONES[name]
+        network = build(max(levels))
+        self.name = name
+        self.levels = tuple(levels)
+        self.weights_sha256 = weights_sha256
+        self.device = device
+        self.state = fit_state(network, state, name)
+        self.channels = sum(network.channels[level] for level in levels)
+        self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
+        network.load_state_dict(self.state, strict=False)  # all but the batch counters
+        network.eval().requires_grad_(False)
+        _fold_batch_norm(network)
+        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Patch features of a batch.
+
+        Args:
+            images: uint8 `[B, H, W, 3]`, RGB.
+
+        Returns:
+            float32 `[B, h, w, channels]`, where h and w are H and W over the stride of the first
+            level, rounded up.
+        """
+        with torch.inference_mode():
+            x = torch.tensor(images, device=self.device)
+            x = (x.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
+            maps = self._network(x.contiguous(memory_format=torch.channels_last))
+            features = patch_features([maps[level] for level in self.levels])
+            return features.contiguous().cpu().numpy()
+
+    def grid_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the feature grid of an image of that size in pixels."""
+        stride = 2 ** (self.levels[0] + 1)
+        return math.ceil(height / stride), math.ceil(width / stride)
+
+
+def load_backbone(
+    name: str,
+    levels: Sequence[int] = (2, 3),
+    weights: Path | None = None,
+    device: str = "auto",
+) -> Backbone:
+    """The backbone `name` with its weights, ready on `device` ("auto", "cpu" or "cuda").
+
+    Raises WeightsError where its weights are missing or do not fit, SettingsError for a name,
+    level or device that does not exist.
+    """
+    check_backbone(name, levels)
+    target = choose_device(device)
+    path = find_weights(name, weights)
+    return Backbone(name, levels, read_state_dict(path), file_sha256(path), target)
+
+
+def check_backbone(name: str, levels: Sequence[int]) -> None:
+    """Raise SettingsError unless there is such a backbone with such levels."""
+    if name not in BACKBONES:
+        raise SettingsError(f"no backbone {name!r}; there are: {', '.join(BACKBONES)}.")
+    if not levels or list(levels) != sorted(set(levels)) or not set(levels) <= {1, 2, 3, 4}:
+        raise SettingsError(f"levels {list(levels)}: give increasing numbers of 1 to 4, as 2,3.")
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto` takes a CUDA GPU where there is one."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise SettingsError(f"device {device!r}: use auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device cuda: PyTorch sees no CUDA GPU here. Use --device cpu.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def _fold_batch_norm(network: nn.Module) -> None:
+    """Fold every batch norm into the convolution that stands right before it."""
+    for module in network.modules():
+        previous: tuple[str, nn.Conv2d] | None = None
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and previous is not None:
+                conv_name, conv = previous
+                setattr(module, conv_name, fuse_conv_bn_eval(conv, child))
+                setattr(module, name, nn.Identity())
+            previous = (name, child) if isinstance(child, nn.Conv2d) else None

@@ -1,0 +1,89 @@
+"""Which patches of a defective image enter the defect bank: `mask`, `box` or `crop`."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from patchcore_dual.images.crops import crop_boxes, defect_boxes
+from patchcore_dual.images.resizing import resize_image
+
+PatchChoice = Literal["mask", "box", "crop"]
+
+MIN_COVERAGE = 0.1
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""uint8 `[H, W, 3]` to float32 `[h, w, d]`."""
+
+
+def defect_patches(
+    embed: Embed,
+    image: np.ndarray,
+    mask: np.ndarray,
+    choice: PatchChoice,
+    size: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The patch features of one image's defects, and where they lie.
+
+    `mask`: cells of which the mask covers at least a share of 0.1, and of every connected defect
+    at least its most covered cell. `box`: the same for the defects' tight boxes. `crop` (3.2,
+    5.3.2): the image is cut around each defect, the cut is resized to the model's size and
+    embedded, and all its cells enter.
+
+    Args:
+        image: uint8 `[H, W, 3]`, prepared.
+        mask: bool `[H, W]`.
+        size: width and height that crops are resized to; None leaves them as they are.
+
+    Returns:
+        float32 `[m, d]`, and int64 `[m, 2]`, row and column in the whole image's feature grid.
+    """
+    if choice == "crop":
+        return _crop_patches(embed, image, mask, size)
+    features = embed(image)
+    marked = mask if choice == "mask" else _fill_boxes(mask)
+    rows, columns = np.nonzero(covered_cells(marked, *features.shape[:2]))
+    return features[rows, columns], np.stack([rows, columns], axis=1)
+
+
+def covered_cells(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """bool `[rows, columns]`: the cells of a grid that tiles the image which a mask marks.
+
+    A cell counts from a coverage of 0.1 on, and of each 8-connected defect the most covered one.
+    """
+    cells = cell_coverage(mask, rows, columns) >= MIN_COVERAGE
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    for label in range(1, count):
+        coverage = cell_coverage(labels == label, rows, columns)
+        cells.flat[int(coverage.argmax())] = True
+    return cells
+
+
+def cell_coverage(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """float32 `[rows, columns]`: the share of each grid cell that bool `[H, W]` covers."""
+    return cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+
+
+def _fill_boxes(mask: np.ndarray) -> np.ndarray:
+    filled = np.zeros_like(mask)
+    for box in defect_boxes(mask):
+        box.cut(filled)[:] = True
+    return filled
+
+
+def _crop_patches(
+    embed: Embed, image: np.ndarray, mask: np.ndarray, size: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    stride = image.shape[0] / embed(image).shape[0]
+    vectors, cells = [], []
+    for box in crop_boxes(mask):
+        crop = box.cut(image)
+        features = embed(resize_image(crop, *size) if size else crop)
+        h, w, d = features.shape
+        y = box.y + (np.arange(h) + 0.5) * box.height / h
+        x = box.x + (np.arange(w) + 0.5) * box.width / w
+        where = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1) // stride
+        vectors.append(features.reshape(-1, d))
+        cells.append(where.reshape(-1, 2).astype(np.int64))
+    return np.concatenate(vectors), np.concatenate(cells)

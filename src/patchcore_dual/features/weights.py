@@ -1,0 +1,94 @@
+"""Finding and reading backbone weights: a file, the cache or a package; never the network."""
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from patchcore_dual.errors import WeightsError
+
+# ImageNet V1 weights as torchvision publishes them: file names to look for and to ask for.
+TORCHVISION_FILES = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "wide_resnet50_2": "wide_resnet50_2-95faca4d.pth",
+}
+
+
+def cache_folders() -> list[Path]:
+    """Where weights are looked for by name: our own cache, then the one torch downloads to."""
+    ours = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "patchcore-dual"
+    return [ours, Path(torch.hub.get_dir()) / "checkpoints"]
+
+
+def find_weights(name: str, path: Path | None) -> Path:
+    """The weights file of backbone `name`: the one given, else from the cache or a package.
+
+    Raises WeightsError that says how to get one.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise WeightsError(f"there is no weights file {path}. Check the path after --weights.")
+        return path
+    if name == "efficientnet_lite0":
+        from patchcore_dual.features.efficientnet import packaged_weights
+
+        return packaged_weights()
+    published = TORCHVISION_FILES[name]
+    for folder in cache_folders():
+        for candidate in (f"{name}.safetensors", f"{name}.pth", published):
+            if (folder / candidate).is_file():
+                return folder / candidate
+    raise WeightsError(
+        f"no weights for {name} on this machine. On a machine with a network, download "
+        f"https://download.pytorch.org/models/{published} and either pass it with --weights FILE "
+        f"or put it into {cache_folders()[0]}. The backbone efficientnet_lite0 needs no download."
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from `.safetensors`, or from `.pth`/`.pt` without running pickled code."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path} cannot be read as weights ({reason}).") from None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"{path} does not hold a plain state dict (names to tensors).")
+    return state
+
+
+def fit_state(network: nn.Module, state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of `state` that `network` uses; further ones are ignored.
+
+    Raises WeightsError where a used one is absent or has another shape.
+    """
+    # Batch counters serve training only; files converted from other formats lack them.
+    used = {k: v for k, v in network.state_dict().items() if not k.endswith("batches_tracked")}
+    missing = [key for key in used if key not in state]
+    if missing:
+        raise WeightsError(
+            f"these weights do not fit {name}: {len(missing)} tensors are absent, the first is "
+            f"{missing[0]}. Give the weights of {name}, with torchvision's key names."
+        )
+    for key, value in used.items():
+        if state[key].shape != value.shape:
+            raise WeightsError(
+                f"these weights do not fit {name}: {key} is {list(state[key].shape)}, "
+                f"expected {list(value.shape)}."
+            )
+    return {key: state[key] for key in used}

@@ -1,0 +1,231 @@
+"""The model on disk: `model.json` and safetensors files named by their content.
+
+Data files are written and flushed first, then `model.json` is replaced in one step, then what
+nothing names any more is removed: a process killed at any moment leaves the old model or the new
+one. The backbone's weights lie in the folder too, so that it works on any PC.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.errors import ModelError, SettingsError
+from patchcore_dual.features import Backbone, check_backbone, choose_device
+from patchcore_dual.features.weights import file_sha256
+from patchcore_dual.files import write_atomically
+from patchcore_dual.model import Decision, HeldOutTable, Model
+from patchcore_dual.scoring import RULES, Threshold, rule_constants
+from patchcore_dual.settings import Settings
+
+SCHEMA_VERSION = 1
+MODEL_FILE = "model.json"
+
+
+class _BackboneEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    levels: tuple[int, ...]
+    weights_sha256: str
+
+
+class _ModelFile(BaseModel):
+    """What `model.json` holds. `files` gives each data file's name by its role."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: int
+    settings: Settings
+    size: tuple[int, int] | None
+    backbone: _BackboneEntry
+    rule: str
+    rule_constants: dict[str, Any]
+    decision: dict[str, Any]
+    trained_on: dict[str, Any]
+    sources: dict[str, tuple[str, ...]]
+    files: dict[str, str]
+
+
+class _Serialised(NamedTuple):
+    text: bytes
+    data: dict[str, bytes]
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write the model; see the module for what a kill leaves. Raises ModelError."""
+    check_writable(folder)
+    text, data = _serialise(model)
+    for name, content in data.items():
+        if not (folder / name).is_file():
+            write_atomically(folder / name, content)
+    write_atomically(folder / MODEL_FILE, text)
+    for leftover in folder.iterdir():
+        stale = leftover.suffix == ".safetensors" and leftover.name not in data
+        if stale or leftover.name.startswith("."):
+            leftover.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder, so that hours of fitting do not end in an error. Raises ModelError."""
+    if folder.exists() and not (folder / MODEL_FILE).is_file() and _is_foreign(folder):
+        raise ModelError(f"{folder} exists and is not a model folder. Give another --model.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"cannot make the model folder {folder}: {error.strerror}.") from None
+
+
+def fingerprint(model: Model) -> str:
+    """16 hex digits of the sha256 of the model's `model.json`."""
+    return hashlib.sha256(_serialise(model).text).hexdigest()[:16]
+
+
+def load_model(folder: Path, weights: Path | None, device: str) -> Model:
+    """Read a model folder; every data file is checked against the hash in its name.
+
+    Raises ModelError that says what is wrong: missing, damaged, from another version, or made
+    with other weights than `weights`.
+    """
+    entry = _read_model_file(folder)
+    tensors = {role: _read_arrays(folder / name) for role, name in entry.files.items()}
+    backbone = _load_backbone(entry.backbone, tensors["backbone"], folder, weights, device)
+    decision = entry.decision
+    held_out = tensors["held_out"]
+    try:
+        return Model(
+            entry.settings,
+            backbone,
+            entry.size,
+            _bank(tensors["normal"], entry.sources["normal"]),
+            _bank(tensors["defect"], entry.sources["defect"]) if "defect" in tensors else None,
+            RULES[entry.rule](**entry.rule_constants),
+            Decision(Threshold(**decision["image"]), decision["pixel"], decision["floor"]),
+            HeldOutTable(entry.sources["held_out"], **held_out),
+            entry.trained_on,
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None
+
+
+def _serialise(model: Model) -> _Serialised:
+    """The same model gives the same bytes."""
+    arrays: dict[str, dict[str, np.ndarray]] = {
+        "backbone": {k: np.ascontiguousarray(v.numpy()) for k, v in model.backbone.state.items()},
+        "normal": _bank_arrays(model.normal_bank),
+        "held_out": {
+            "scores": model.held_out.scores,
+            "owner": model.held_out.owner,
+            "patches": model.held_out.patches,
+            "distances": model.held_out.distances,
+        },
+    }
+    sources = {"normal": model.normal_bank.sources, "held_out": model.held_out.names}
+    if model.defect_bank is not None:
+        arrays["defect"] = _bank_arrays(model.defect_bank)
+        sources["defect"] = model.defect_bank.sources
+    data, files = {}, {}
+    for role, tensors in arrays.items():
+        content = save_arrays({k: np.ascontiguousarray(v) for k, v in tensors.items()})
+        files[role] = f"{role}-{hashlib.sha256(content).hexdigest()}.safetensors"
+        data[files[role]] = content
+    entry = _ModelFile(
+        schema_version=SCHEMA_VERSION,
+        settings=model.settings,
+        size=model.size,
+        backbone=_BackboneEntry(
+            name=model.backbone.name,
+            levels=model.backbone.levels,
+            weights_sha256=model.backbone.weights_sha256,
+        ),
+        rule=next(name for name, rule in RULES.items() if type(model.rule) is rule),
+        rule_constants=rule_constants(model.rule),
+        decision=asdict(model.decision),
+        trained_on=model.trained_on,
+        sources=sources,
+        files=files,
+    )
+    return _Serialised((entry.model_dump_json(indent=1) + "\n").encode(), data)
+
+
+def _bank_arrays(bank: MemoryBank) -> dict[str, np.ndarray]:
+    return {"vectors": bank.vectors, "image": bank.image, "cell": bank.cell}
+
+
+def _bank(arrays: dict[str, np.ndarray], sources: tuple[str, ...]) -> MemoryBank:
+    return MemoryBank(arrays["vectors"], arrays["image"], arrays["cell"], sources)
+
+
+def _read_model_file(folder: Path) -> _ModelFile:
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"{folder} is not a model folder: it has no {MODEL_FILE}. "
+            "Make one with: patchcore-dual fit PREPARED --model MODEL"
+        )
+    try:
+        raw = json.loads(path.read_bytes())
+        version = raw.get("schema_version")
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        raise ModelError(f"{path} is damaged: it is not JSON of a model. Fit again.") from None
+    if version != SCHEMA_VERSION:
+        raise ModelError(
+            f"{path} is of schema version {version}; this program reads {SCHEMA_VERSION}. "
+            "Fit again, or use the version of PatchCoreDual that made it."
+        )
+    try:
+        return _ModelFile.model_validate(raw)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ModelError(f"{path} is damaged at {where}. Fit again.") from None
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise ModelError(f"{path} is missing: the model folder is incomplete.") from None
+    if hashlib.sha256(content).hexdigest() not in path.name:
+        raise ModelError(f"{path} is damaged: its content does not match its name. Fit again.")
+    try:
+        return load_arrays(content)
+    except SafetensorError as error:
+        raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
+
+
+def _load_backbone(
+    entry: _BackboneEntry,
+    tensors: dict[str, np.ndarray],
+    folder: Path,
+    weights: Path | None,
+    device: str,
+) -> Backbone:
+    if weights is not None and file_sha256(weights) != entry.weights_sha256:
+        raise ModelError(
+            f"{folder} was made with other weights than {weights}: its scores would mean nothing. "
+            "Leave --weights away (the model carries its own), or fit again."
+        )
+    try:
+        check_backbone(entry.name, entry.levels)
+    except SettingsError as error:
+        raise ModelError(f"{folder / MODEL_FILE}: {error}") from None
+    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+    return Backbone(entry.name, entry.levels, state, entry.weights_sha256, choose_device(device))
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether a folder without `model.json` holds anything that a killed save does not leave."""
+    if not folder.is_dir():
+        return True
+    return any(
+        p.suffix != ".safetensors" and not p.name.startswith(f".{MODEL_FILE}")
+        for p in folder.iterdir()
+        if not (p.name.startswith(".") and ".safetensors." in p.name)
+    )

@@ -1,0 +1,107 @@
+"""`Inspection`: what the detector says of one image. It prints itself, draws itself, becomes JSON."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from patchcore_dual.scoring.drawing import draw_inspection
+from patchcore_dual.scoring.regions import Region
+
+Verdict = Literal["pass", "reject"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """The bank vector nearest to the image's most anomalous patch.
+
+    `image` is the training image it came from, `row` and `column` its cell in the feature grid,
+    `distance` how far it is, in feature space.
+    """
+
+    image: str
+    row: int
+    column: int
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """The verdict on one image.
+
+    Attributes:
+        name: the image's path or name, "" where none was given.
+        image: uint8 `[H, W, 3]`, as it was given.
+        score: higher is more anomalous; above `threshold` the image is rejected.
+        anomaly_map: float32 `[H, W]`, at the size of the image given; `map_floor` is what good
+            surface typically shows, above `map_threshold` a pixel belongs to a region.
+        regions: where, highest peak first; every reject has at least one.
+        nearest_normal, nearest_defect: what the most anomalous patch looks most like.
+        model: fingerprint of the model.
+        note: what was done to the image before, e.g. that it was resized; "" if nothing.
+    """
+
+    name: str
+    image: np.ndarray
+    score: float
+    threshold: float
+    anomaly_map: np.ndarray
+    map_threshold: float
+    map_floor: float
+    regions: tuple[Region, ...]
+    nearest_normal: Match
+    nearest_defect: Match | None
+    model: str
+    note: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        return "reject" if self.score > self.threshold else "pass"
+
+    def __str__(self) -> str:
+        sign = ">" if self.score > self.threshold else "≤"
+        name = f"{self.name}: " if self.name else ""
+        lines = [f"{name}{self.verdict}  score {self.score:.4g} {sign} {self.threshold:.4g}"]
+        lines += [
+            f"  {r.width}×{r.height} px at x {r.x}, y {r.y}, peak {r.peak:.4g}"
+            for r in self.regions
+        ]
+        if self.verdict == "reject" and self.nearest_defect is not None:
+            lines.append(f"  most like the defect in {self.nearest_defect.image}")
+        if self.note:
+            lines.append(f"  {self.note}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without the pixel arrays."""
+        defect = self.nearest_defect
+        return {
+            "path": self.name,
+            "score": self.score,
+            "threshold": self.threshold,
+            "verdict": self.verdict,
+            "regions": [asdict(region) for region in self.regions],
+            "nearest_normal": asdict(self.nearest_normal),
+            "nearest_defect": asdict(defect) if defect else None,
+            "model": self.model,
+            "note": self.note,
+        }
+
+    def draw(self, mask: np.ndarray | None = None) -> np.ndarray:
+        """uint8 RGB picture: the image with its regions, the heat map, the mask where known.
+
+        Args:
+            mask: bool `[H, W]`, the true defect.
+        """
+        scale = 2 * (self.map_threshold - self.map_floor) or 1.0
+        heat = (self.anomaly_map - self.map_floor) / scale  # 0.5 at the pixel threshold
+        return draw_inspection(
+            self.image,
+            np.clip(heat, 0, 1),
+            self.regions,
+            f"{self.verdict.upper()}  {self.score:.3g} / {self.threshold:.3g}",
+            self.verdict == "reject",
+            mask,
+        )

@@ -1,0 +1,200 @@
+"""The report: its cards and their order, its words, and that it needs nothing but itself."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from patchcore_dual.evaluation.evaluation import ImageResult, summarise
+from patchcore_dual.evaluation.pixel_metrics import PixelResult
+from patchcore_dual.evaluation.report import gallery, headline, write_comparison, write_report
+
+ABOUT = {
+    "dataset": "metal",
+    "split": "test",
+    "scoring": "ratio",
+    "backbone": "resnet18",
+    "weights_sha256": "0123456789abcdef" * 4,
+    "size": "224x632",
+    "seed": 0,
+}
+
+
+def result(label, score, name="", kind=""):
+    verdict = "reject" if score >= 1 else "pass"
+    return ImageResult(name or f"test/{label}/{score}.png", label, kind, score, verdict)
+
+
+def results():
+    return [
+        *(result("negative", s) for s in (0.1, 0.5, 0.3, 1.2, 1.6)),
+        *(result("positive", s, kind="crack") for s in (0.7, 0.2, 1.1, 2.5)),
+    ]
+
+
+def evaluated(images=None):
+    pixels = PixelResult(0.97, 0.5, 0.9, 1e-5)
+    return summarise(images or results(), 1.0, pixels, **ABOUT)
+
+
+def picture(_):
+    return np.full((20, 60, 3), (200, 30, 30), np.uint8)
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements with their attributes, its text, and its cards."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.texts = [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def with_class(self, name):
+        return [a for _, a in self.elements if name in (a.get("class") or "").split()]
+
+
+@pytest.fixture
+def page(tmp_path):
+    write_report(evaluated(), picture, tmp_path / "out" / "report.html", "metal, ratio")
+    return Page(tmp_path / "out" / "report.html")
+
+
+def test_cards_come_worst_first(page):
+    cards = [a["title"] for a in page.with_class("path")]
+    scores = [float(re.search(r"([\d.]+)\.png", c)[1]) for c in cards]
+    assert scores == [0.2, 0.7, 1.6, 1.2, 1.1, 0.5, 2.5, 0.3, 0.1]
+    outcomes = [a["class"].split()[2] for a in page.with_class("card")]
+    assert outcomes[:5] == ["miss", "miss", "false-alarm", "false-alarm", "found"]
+
+
+def test_the_head_says_what_happened_at_the_models_threshold(page):
+    assert "Found 2 of 4 defective parts, 2 false alarms on 5 good ones." in page.text
+    assert page.text.index("Recall 50.0 %") < page.text.index("Image AUROC")
+    assert page.text.index("False-alarm rate 40.0 %") < page.text.index("Image AUROC")
+    assert "resnet18" in page.text
+    assert "0123456789ab " in page.text
+
+
+def test_needs_no_network(page, tmp_path):
+    write_comparison({"a": evaluated()}, tmp_path / "comparison.html")
+    for path in (tmp_path / "out" / "report.html", tmp_path / "comparison.html"):
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in re.sub(r"base64,[^\"]*", "", text)
+        assert "@import" not in text
+        for tag, attributes in Page(path).elements:
+            assert tag not in ("link", "iframe", "object", "embed")
+            assert attributes.get("src", "data:").startswith("data:")
+            assert attributes.get("xlink:href", "#").startswith("#")
+
+
+def test_pictures_are_inside_and_of_sensible_size(tmp_path):
+    large = np.zeros((500, 3000, 3), np.uint8)
+    large[..., 0] = 220
+    write_report(evaluated(), lambda _: large, tmp_path / "report.html", "x")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    data = re.findall(r"data:image/jpeg;base64,([^\"]+)", html)
+    assert len(data) == 9
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data[0]), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == (120, 720, 3)
+    blue, green, red = decoded.reshape(-1, 3).mean(0)
+    assert red > 200
+    assert max(blue, green) < 20
+
+
+def test_names_are_escaped(tmp_path):
+    name = 'test/positive/"><script>alert(1)</script>&.png'
+    kind = "<b>$x$ & co"
+    images = [*results(), result("positive", 0.05, name, kind)]
+    write_report(evaluated(images), picture, tmp_path / "report.html", "<i>title</i>")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "<b>$x$" not in text
+    assert "<i>title" not in text
+    page = Page(tmp_path / "report.html")
+    assert page.with_class("path")[0]["title"] == name
+    assert page.text.count(kind) == 3  # in the table, the plot and the card
+
+
+def test_pictures_are_asked_for_gallery_cards_only(tmp_path):
+    images = [result("negative", i / 1000, f"{i}.png") for i in range(100)]
+    images += [result("positive", 2.0, "found.png"), result("positive", 0.5, "miss.png")]
+    asked = []
+
+    def note(r):
+        asked.append(r.path)
+        return picture(r)
+
+    write_report(evaluated(images), note, tmp_path / "report.html", "x")
+    assert len(asked) == 48
+    assert asked[:4] == ["miss.png", "found.png", "99.png", "98.png"]
+    assert "54 more images are left out." in Page(tmp_path / "report.html").text
+
+
+def test_many_misses_leave_room_for_false_alarms():
+    images = [result("positive", i / 100) for i in range(20)]
+    images += [result("negative", 2 + i) for i in range(3)]
+    chosen = gallery(tuple(images), limit=8)
+    assert [r.outcome for r in chosen] == ["miss"] * 5 + ["false alarm"] * 3
+    images += [result("negative", 9 + i) for i in range(20)]
+    chosen = gallery(tuple(images), limit=8)
+    assert [r.outcome for r in chosen] == ["miss"] * 4 + ["false alarm"] * 4
+    assert chosen[4].score == 28
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (
+            [result("positive", 2.0), result("negative", 0.1)],
+            "Found 1 of 1 defective part, no false alarms on 1 good one.",
+        ),
+        ([result("positive", 2.0)], "Found 1 of 1 defective part; there were no good ones"),
+        ([result("negative", 2.0)], "1 false alarm on 1 good part; there was no defect to find."),
+        ([result("negative", 0.1)] * 2, "No false alarms on 2 good parts;"),
+    ],
+)
+def test_headline(images, words):
+    assert headline(evaluated(images)).startswith(words)
+
+
+@pytest.mark.parametrize("label", ["positive", "negative"])
+def test_one_class_still_makes_a_report(tmp_path, label):
+    images = [r for r in results() if r.label == label]
+    write_report(evaluated(images), picture, tmp_path / "report.html", "x")
+    assert "Image AUROC how often a defective part outscores a good one –" in (
+        Page(tmp_path / "report.html").text
+    )
+
+
+def test_scores_over_decades_and_equal_scores_are_plotted(tmp_path):
+    spread = [result("negative", 10.0**-i) for i in range(6)] + [result("positive", 1e4)]
+    equal = [result("negative", 0.5), result("positive", 0.5)]
+    for images in (spread, equal):
+        write_report(evaluated(images), picture, tmp_path / "report.html", "x")
+
+
+def test_same_evaluation_gives_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_report(evaluated(), picture, tmp_path / name, "x")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_comparison_marks_the_better_and_links_to_reports(tmp_path):
+    better = [result("negative", 0.1), result("negative", 0.2), result("positive", 2.0)]
+    evaluations = {"patchcore": evaluated(), "dual": evaluated(better)}
+    write_comparison(evaluations, tmp_path / "all.html", {"dual": "dual/report.html"})
+    page = Page(tmp_path / "all.html")
+    assert [a["href"] for tag, a in page.elements if tag == "a"] == ["dual/report.html"]
+    assert "50.0 % 2 of 4 defective parts 100.0 % 1 of 1 defective part" in page.text
+    # Recall, false alarms and the five image metrics; the pixel metrics are equal.
+    assert len(page.with_class("best")) == 7
