@@ -1,0 +1,32 @@
+"""PatchCoreDual: industrial anomaly detection from good parts and the few defective ones.
+
+>>> from patchcore_dual import PatchCoreDual
+>>> detector = PatchCoreDual().fit("prepared")
+>>> print(detector.inspect("part.png"))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.images.manifest import Manifest, Sample
+    from patchcore_dual.scoring import Inspection
+
+__all__ = ["Inspection", "Manifest", "PatchCoreDual", "Sample"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PatchCoreDual": "patchcore_dual.detector",
+    "Inspection": "patchcore_dual.scoring",
+    "Manifest": "patchcore_dual.images.manifest",
+    "Sample": "patchcore_dual.images.manifest",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import patchcore_dual` loads nothing heavy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

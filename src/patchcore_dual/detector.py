@@ -27,7 +27,7 @@ from patchcore_dual.scoring import (
     rule_for,
 )
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import train
+from patchcore_dual.training import build_defect_bank, build_normal_banks, score_held_out
 
 
 class PatchCoreDual:
@@ -87,18 +87,20 @@ class PatchCoreDual:
         training_set = manifest.part(split="train")
         _check_training_set(training_set)
         size = training_set.size()
-        learned = train(self.embed, training_set, self.settings, size, progress)
-        rule = rule_for(self.settings.scoring, learned.defect_bank is not None)()
-        rule = rule.fit([one.evidence for one in learned.held_out])
+        banks = build_normal_banks(self.embed, training_set, self.settings, progress)
+        defect_bank = build_defect_bank(self.embed, training_set, self.settings, size, progress)
+        held_out = score_held_out(self.embed, training_set, banks, defect_bank, progress)
+        rule = rule_for(self.settings.scoring, defect_bank is not None)()
+        rule = rule.fit([one.evidence for one in held_out])
         self._model = Model(
             self.settings,
             self.backbone,
             size,
-            learned.normal_bank,
-            learned.defect_bank,
+            banks.whole,
+            defect_bank,
             rule,
-            decide(rule, learned.held_out, self.settings.false_alarm_rate),
-            keep_held_out(rule, learned.held_out),
+            decide(rule, held_out, self.settings.false_alarm_rate),
+            keep_held_out(rule, held_out),
             _describe(training_set),
         )
         self._fingerprint = ""

@@ -44,12 +44,18 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What fitting learns from the images, before any rule or threshold."""
+class NormalBanks:
+    """The normal bank of all good images, and for each fold the one built without it.
 
-    normal_bank: MemoryBank
-    defect_bank: MemoryBank | None
-    held_out: tuple[HeldOut, ...]
+    Attributes:
+        samples: the good training images.
+        folds: int64 `[n]`, the fold of each.
+    """
+
+    whole: MemoryBank
+    without_fold: tuple[MemoryBank, ...]
+    samples: tuple[Sample, ...]
+    folds: np.ndarray
 
 
 Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
@@ -65,57 +71,82 @@ class _Rows:
     place: np.ndarray
 
 
-def train(
-    embed: Embed,
-    manifest: Manifest,
-    settings: Settings,
-    size: tuple[int, int] | None,
-    progress: Progress,
-) -> Training:
-    """Banks and held-out evidence from the training images of a manifest.
+def build_normal_banks(
+    embed: Embed, manifest: Manifest, settings: Settings, progress: Progress
+) -> NormalBanks:
+    """The normal banks of a training manifest (4.3.3, 4.3.4).
 
     Args:
         embed: uint8 `[H, W, 3]` to patch features `[h, w, d]`.
-        manifest: training samples, good and defective.
-        size: width and height of the model's images, None where they vary.
     """
-    normals = [s for s in manifest if not s.is_defective]
-    defectives = [s for s in manifest if s.is_defective and s.mask_is_known]
-    folds = assign_folds(normals, settings.seed)
+    samples = manifest.part(label="negative").samples
+    folds = assign_folds(samples, settings.seed)
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = embed(read_image(manifest.image_path(sample)))
         h, w, d = features.shape
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 
+    rows = _project(samples, all_patches, settings.seed, progress, "features of good images")
+    fold_of_row = folds[rows.image]
+    members = [np.arange(len(fold_of_row))]
+    members += [np.flatnonzero(fold_of_row != fold) for fold in range(folds.max() + 1)]
+    choices = [
+        _choose(
+            rows, m, settings.normal_rate, settings.seed, progress, f"coreset {i} of {len(members)}"
+        )
+        for i, m in enumerate(members, start=1)
+    ]
+    banks = _collect(samples, all_patches, rows, choices, progress, "vectors of the normal bank")
+    return NormalBanks(banks[0], tuple(banks[1:]), samples, folds)
+
+
+def build_defect_bank(
+    embed: Embed,
+    manifest: Manifest,
+    settings: Settings,
+    size: tuple[int, int] | None,
+    progress: Progress,
+) -> MemoryBank | None:
+    """The defect bank of a training manifest; None where no mask shows where a defect lies.
+
+    Args:
+        size: width and height of the model's images, None where they vary.
+    """
+    samples = [s for s in manifest.part(label="positive") if s.mask_is_known]
+    if not samples:
+        return None
+
     def patches_of_defects(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         image = read_image(manifest.image_path(sample))
         mask = read_mask(manifest.folder / sample.mask)
         return defect_patches(embed, image, mask, settings.patches, size)
 
-    rows = _project(normals, all_patches, settings.seed, progress, "features of good images")
-    fold_of_row = folds[rows.image]
-    members = [np.arange(len(fold_of_row))]
-    members += [np.flatnonzero(fold_of_row != fold) for fold in range(folds.max() + 1)]
-    choices = [_choose(rows, m, settings.normal_rate, settings.seed, progress) for m in members]
-    banks = _collect(normals, all_patches, rows, choices, progress, "vectors of the normal bank")
+    rows = _project(samples, patches_of_defects, settings.seed, progress, "features of defects")
+    everything = np.arange(len(rows.image))
+    stage = "coreset of the defect bank"
+    chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress, stage)
+    stage = "vectors of the defect bank"
+    return _collect(samples, patches_of_defects, rows, [chosen], progress, stage)[0]
 
-    defect_bank = None
-    if defectives:
-        stage = "features of defects"
-        rows = _project(defectives, patches_of_defects, settings.seed, progress, stage)
-        everything = np.arange(len(rows.image))
-        chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress)
-        stage = "vectors of the defect bank"
-        (defect_bank,) = _collect(defectives, patches_of_defects, rows, [chosen], progress, stage)
 
+def score_held_out(
+    embed: Embed,
+    manifest: Manifest,
+    banks: NormalBanks,
+    defect_bank: MemoryBank | None,
+    progress: Progress,
+) -> list[HeldOut]:
+    """Each good training image by the normal bank without its fold, the defect bank without its
+    group: what the model would have said of it, had it not been there."""
     held_out = []
-    for i, sample in enumerate(normals):
+    for i, (sample, fold) in enumerate(zip(banks.samples, banks.folds, strict=True)):
         others = _without_group(defect_bank, manifest, sample)
         image = read_image(manifest.image_path(sample))
-        held_out.append(_hold_out(sample.image, image, embed(image), banks[1 + folds[i]], others))
-        progress("scoring held-out images", i + 1, len(normals))
-    return Training(banks[0], defect_bank, tuple(held_out))
+        normal_bank = banks.without_fold[fold]
+        held_out.append(_hold_out(sample.image, image, embed(image), normal_bank, others))
+        progress("scoring held-out images", i + 1, len(banks.samples))
+    return held_out
 
 
 def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> np.ndarray:
@@ -155,12 +186,12 @@ def _project(
 
 
 def _choose(
-    rows: _Rows, members: np.ndarray, rate: float, seed: int, progress: Progress
+    rows: _Rows, members: np.ndarray, rate: float, seed: int, progress: Progress, stage: str
 ) -> np.ndarray:
     """The coreset of some rows, as sorted row numbers."""
     size = coreset_size(len(members), rate)
     chosen = select_coreset(
-        rows.projected[members], size, seed, lambda done: progress("coreset", done, size)
+        rows.projected[members], size, seed, lambda done: progress(stage, done, size)
     )
     return np.sort(members[chosen])
 

@@ -55,7 +55,5 @@ def demo(
         write_comparison(evaluations, page, links)
     print_table(evaluations)
     print(f"Report, with every picture: {page}")
-    print(
-        "Try a single part: patchcore-dual inspect "
-        f"{out / 'model-patchcore-dual'} {out / 'parts' / 'test' / 'crack'} --out {out / 'pictures'}"
-    )
+    model, parts = out / "model-patchcore-dual", out / "parts" / "test" / "crack"
+    print(f"Try single parts: patchcore-dual inspect {model} {parts} --out {out / 'pictures'}")

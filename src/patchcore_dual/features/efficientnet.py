@@ -27,7 +27,7 @@ class EfficientNetLite0(nn.Module):
         self.channels = {level: _CHANNELS[level] for level in range(1, deepest + 1)}
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """`[B, 3, H, W]`, normalised, to one map `[B, channels, H / stride, W / stride]` a level."""
+        """`[B, 3, H, W]`, normalised, to one map `[B, channels, H/stride, W/stride]` a level."""
         x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
         maps = {}
         first = 0

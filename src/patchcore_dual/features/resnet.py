@@ -79,7 +79,7 @@ class ResNet(nn.Module):
             self.channels[level] = inputs
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """`[B, 3, H, W]`, normalised, to one map `[B, channels, H / stride, W / stride]` a level."""
+        """`[B, 3, H, W]`, normalised, to one map `[B, channels, H/stride, W/stride]` a level."""
         x = torch.relu(self.bn1(self.conv1(x)))
         x = nn.functional.max_pool2d(x, 3, stride=2, padding=1)
         maps = {}

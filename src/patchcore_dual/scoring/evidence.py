@@ -47,17 +47,16 @@ def gather_evidence(
         features: float32 `[h, w, d]`.
         weighted: compute w_N and w_P too (they cost one search more in each bank).
     """
-    return Evidence(
-        _search(features, normal_bank, normal_weight if weighted else None),
-        _search(features, defect_bank, positive_weight if weighted else None)
-        if defect_bank is not None
-        else None,
-    )
+    normal = search(features, normal_bank, normal_weight if weighted else None)
+    if defect_bank is None:
+        return Evidence(normal)
+    return Evidence(normal, search(features, defect_bank, positive_weight if weighted else None))
 
 
-def _search(
+def search(
     features: np.ndarray, bank: MemoryBank, weight: Callable[[np.ndarray, int], float] | None
 ) -> Nearest:
+    """What one bank says of features `[h, w, d]`; `weight` is the formula for its weight."""
     h, w, d = features.shape
     patches = features.reshape(h * w, d)
     distance, index = bank.nearest(patches)

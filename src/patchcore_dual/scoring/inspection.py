@@ -1,4 +1,4 @@
-"""`Inspection`: what the detector says of one image. It prints itself, draws itself, becomes JSON."""
+"""`Inspection`: what the detector says of one image. It prints, draws and serialises itself."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
