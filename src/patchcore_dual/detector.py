@@ -9,6 +9,7 @@ import numpy as np
 from patchcore_dual.banks import MemoryBank, projection_matrix
 from patchcore_dual.errors import DataError, ImageError, ModelError
 from patchcore_dual.features import load_backbone
+from patchcore_dual.holding_out import hold_out
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.reading import read_image
 from patchcore_dual.images.resizing import resize_image
@@ -27,7 +28,7 @@ from patchcore_dual.scoring import (
     rule_for,
 )
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import build_defect_bank, build_normal_banks, score_held_out
+from patchcore_dual.training import build_defect_bank, build_normal_banks
 
 
 class PatchCoreDual:
@@ -88,19 +89,22 @@ class PatchCoreDual:
         _check_training_set(training_set)
         size = training_set.size()
         banks = build_normal_banks(self.embed, training_set, self.settings, progress)
-        defect_bank = build_defect_bank(self.embed, training_set, self.settings, size, progress)
-        held_out = score_held_out(self.embed, training_set, banks, defect_bank, progress)
-        rule = rule_for(self.settings.scoring, defect_bank is not None)()
-        rule = rule.fit([one.evidence for one in held_out])
+        defects = build_defect_bank(self.embed, training_set, self.settings, size, progress)
+        kind = rule_for(self.settings.scoring, defects is not None)
+        held_out = hold_out(self.embed, training_set, banks, defects, kind.uses_probe, progress)
+        rule = kind().fit(held_out.training)
+        answers = rule.held_out(held_out.training)
+        rate = self.settings.false_alarm_rate
         self._model = Model(
             self.settings,
             self.backbone,
             size,
             banks.whole,
-            defect_bank,
+            defects.bank if defects else None,
+            held_out.probe,
             rule,
-            decide(rule, held_out, self.settings.false_alarm_rate),
-            keep_held_out(rule, held_out),
+            decide(answers, held_out.training.normals, rule.sigma, rate),
+            keep_held_out(answers, held_out.kept),
             _describe(training_set),
         )
         self._fingerprint = ""
@@ -131,7 +135,7 @@ class PatchCoreDual:
 
         features = self.embed(prepared)
         evidence = gather_evidence(
-            features, model.normal_bank, model.defect_bank, model.rule.weighted
+            features, model.normal_bank, model.defect_bank, model.probe, model.rule.weighted
         )
         score, grid = model.rule(evidence)
         heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)

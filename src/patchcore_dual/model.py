@@ -8,9 +8,17 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.features import Backbone
-from patchcore_dual.scoring import Rule, Threshold, anomaly_map, conformal_threshold
+from patchcore_dual.holding_out import KeptPatches
+from patchcore_dual.scoring import (
+    Answer,
+    HeldOutImage,
+    Probe,
+    Rule,
+    Threshold,
+    anomaly_map,
+    conformal_threshold,
+)
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import HeldOut
 
 
 @dataclass(frozen=True)
@@ -56,35 +64,43 @@ class Model:
     size: tuple[int, int] | None
     normal_bank: MemoryBank
     defect_bank: MemoryBank | None
+    probe: Probe | None
     rule: Rule
     decision: Decision
     held_out: HeldOutTable
     trained_on: dict[str, Any]
 
 
-def decide(rule: Rule, held_out: Sequence[HeldOut], false_alarm_rate: float) -> Decision:
-    """Thresholds from held-out normal images: on image scores, and on the maxima of their maps."""
-    scores, peaks, middles = [], [], []
-    for one in held_out:
-        score, grid = rule(one.evidence)
-        heat = anomaly_map(grid, one.height, one.width, rule.sigma)
-        scores.append(score)
+def decide(
+    answers: Sequence[Answer],
+    images: Sequence[HeldOutImage],
+    sigma: float,
+    false_alarm_rate: float,
+) -> Decision:
+    """Thresholds from held-out good images: on image scores, and on the maxima of their maps.
+
+    Args:
+        answers: the rule's, on each of `images`.
+    """
+    peaks, middles = [], []
+    for (_, grid), image in zip(answers, images, strict=True):
+        heat = anomaly_map(grid, image.height, image.width, sigma)
         peaks.append(float(heat.max()))
         middles.append(float(np.median(heat)))
     return Decision(
-        conformal_threshold(np.array(scores), false_alarm_rate),
+        conformal_threshold(np.array([score for score, _ in answers]), false_alarm_rate),
         conformal_threshold(np.array(peaks), false_alarm_rate).value,
         float(np.median(middles)),
     )
 
 
-def keep_held_out(rule: Rule, held_out: Sequence[HeldOut]) -> HeldOutTable:
+def keep_held_out(answers: Sequence[Answer], kept: Sequence[KeptPatches]) -> HeldOutTable:
     """The part of the held-out evidence that the model keeps."""
-    counts = [len(one.patches) for one in held_out]
+    counts = [len(one.features) for one in kept]
     return HeldOutTable(
-        tuple(one.name for one in held_out),
-        np.array([rule(one.evidence)[0] for one in held_out]),
+        tuple(one.name for one in kept),
+        np.array([score for score, _ in answers]),
         np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        np.concatenate([one.patches for one in held_out]),
-        np.concatenate([one.distances for one in held_out]),
+        np.concatenate([one.features for one in kept]),
+        np.concatenate([one.distances for one in kept]),
     )

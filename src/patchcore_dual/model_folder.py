@@ -19,12 +19,12 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.errors import ModelError, SettingsError
+from patchcore_dual.errors import ModelError, SettingsError, WeightsError
 from patchcore_dual.features import Backbone, check_backbone, choose_device
-from patchcore_dual.features.weights import file_sha256
+from patchcore_dual.features.weights import file_sha256, find_weights
 from patchcore_dual.files import write_atomically
 from patchcore_dual.model import Decision, HeldOutTable, Model
-from patchcore_dual.scoring import RULES, Threshold, rule_constants
+from patchcore_dual.scoring import RULES, Probe, Threshold
 from patchcore_dual.settings import Settings
 
 SCHEMA_VERSION = 1
@@ -41,7 +41,7 @@ class _BackboneEntry(BaseModel):
 class _ModelFile(BaseModel):
     """What `model.json` holds. `files` gives each data file's name by its role."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
     schema_version: int
     settings: Settings
     size: tuple[int, int] | None
@@ -64,7 +64,7 @@ def save_model(model: Model, folder: Path) -> None:
     check_writable(folder)
     text, data = _serialise(model)
     for name, content in data.items():
-        if not (folder / name).is_file():
+        if not _holds(folder / name, content):
             write_atomically(folder / name, content)
     write_atomically(folder / MODEL_FILE, text)
     for leftover in folder.iterdir():
@@ -96,17 +96,18 @@ def load_model(folder: Path, weights: Path | None, device: str) -> Model:
     """
     entry = _read_model_file(folder)
     tensors = {role: _read_arrays(folder / name) for role, name in entry.files.items()}
-    backbone = _load_backbone(entry.backbone, tensors["backbone"], folder, weights, device)
     decision = entry.decision
-    held_out = tensors["held_out"]
     try:
+        backbone = _load_backbone(entry.backbone, tensors["backbone"], folder, weights, device)
+        held_out = tensors["held_out"]
         return Model(
             entry.settings,
             backbone,
             entry.size,
             _bank(tensors["normal"], entry.sources["normal"]),
             _bank(tensors["defect"], entry.sources["defect"]) if "defect" in tensors else None,
-            RULES[entry.rule](**entry.rule_constants),
+            _probe(tensors["probe"]) if "probe" in tensors else None,
+            RULES[entry.rule].from_state(entry.rule_constants, tensors.get("rule", {})),
             Decision(Threshold(**decision["image"]), decision["pixel"], decision["floor"]),
             HeldOutTable(entry.sources["held_out"], **held_out),
             entry.trained_on,
@@ -131,6 +132,12 @@ def _serialise(model: Model) -> _Serialised:
     if model.defect_bank is not None:
         arrays["defect"] = _bank_arrays(model.defect_bank)
         sources["defect"] = model.defect_bank.sources
+    if model.probe is not None:
+        offset = np.array([model.probe.offset])
+        arrays["probe"] = {"weights": model.probe.weights, "offset": offset}
+    constants, rule_arrays = model.rule.state()
+    if rule_arrays:
+        arrays["rule"] = rule_arrays
     data, files = {}, {}
     for role, tensors in arrays.items():
         content = save_arrays({k: np.ascontiguousarray(v) for k, v in tensors.items()})
@@ -146,7 +153,7 @@ def _serialise(model: Model) -> _Serialised:
             weights_sha256=model.backbone.weights_sha256,
         ),
         rule=next(name for name, rule in RULES.items() if type(model.rule) is rule),
-        rule_constants=rule_constants(model.rule),
+        rule_constants=constants,
         decision=asdict(model.decision),
         trained_on=model.trained_on,
         sources=sources,
@@ -161,6 +168,10 @@ def _bank_arrays(bank: MemoryBank) -> dict[str, np.ndarray]:
 
 def _bank(arrays: dict[str, np.ndarray], sources: tuple[str, ...]) -> MemoryBank:
     return MemoryBank(arrays["vectors"], arrays["image"], arrays["cell"], sources)
+
+
+def _probe(arrays: dict[str, np.ndarray]) -> Probe:
+    return Probe(arrays["weights"], float(arrays["offset"][0]))
 
 
 def _read_model_file(folder: Path) -> _ModelFile:
@@ -207,17 +218,25 @@ def _load_backbone(
     weights: Path | None,
     device: str,
 ) -> Backbone:
-    if weights is not None and file_sha256(weights) != entry.weights_sha256:
+    if weights is not None and file_sha256(find_weights(entry.name, weights)) != (
+        entry.weights_sha256
+    ):
         raise ModelError(
             f"{folder} was made with other weights than {weights}: its scores would mean nothing. "
             "Leave --weights away (the model carries its own), or fit again."
         )
+    target = choose_device(device)
+    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
     try:
         check_backbone(entry.name, entry.levels)
-    except SettingsError as error:
-        raise ModelError(f"{folder / MODEL_FILE}: {error}") from None
-    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
-    return Backbone(entry.name, entry.levels, state, entry.weights_sha256, choose_device(device))
+        return Backbone(entry.name, entry.levels, state, entry.weights_sha256, target)
+    except (SettingsError, WeightsError) as error:
+        raise ModelError(f"{folder / MODEL_FILE} is damaged: {error} Fit again.") from None
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file is there and undamaged, so that it need not be written again."""
+    return path.is_file() and path.read_bytes() == content
 
 
 def _is_foreign(folder: Path) -> bool:

@@ -1,12 +1,12 @@
-"""Building the banks and the held-out evidence from training images (thesis 4.3.3, 4.3.4).
+"""Building the banks from training images (thesis 4.3.3, 4.3.4).
 
 Only projected features of all images are ever held in memory; the full vectors that the coresets
-chose are computed again in a second pass. A third pass scores every normal image by a bank that
-was built without its group, so that thresholds rest on images the bank has not seen.
+chose are computed again in a second pass. Beside the bank of all good images, one is built without
+each fold of them, so that every training image can be scored as if it were new (`holding_out.py`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,31 +16,12 @@ from patchcore_dual.features.defect_patches import Embed, defect_patches
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.reading import read_image, read_mask
 from patchcore_dual.progress import Progress
-from patchcore_dual.scoring.evidence import Evidence, gather_evidence
+from patchcore_dual.scoring import Evidence
 from patchcore_dual.settings import Settings
 
 FOLDS = 5
-KEPT_PATCHES = 4  # of each held-out image, by distance from normal and by the ratio
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """One normal training image, scored by banks that were built without its group.
-
-    Attributes:
-        name: the image.
-        width, height: of the prepared image.
-        evidence: its distances to both banks.
-        patches: float32 `[k, d]`, its few most anomalous patch features, with
-        distances: float32 `[k]`, their d_N.
-    """
-
-    name: str
-    width: int
-    height: int
-    evidence: Evidence
-    patches: np.ndarray
-    distances: np.ndarray
+SAMPLED_PATCHES = 50_000  # good patches for the probe's whitening, of all images together
+SAMPLED_DEFECT_PATCHES = 20_000
 
 
 @dataclass(frozen=True)
@@ -48,14 +29,25 @@ class NormalBanks:
     """The normal bank of all good images, and for each fold the one built without it.
 
     Attributes:
-        samples: the good training images.
-        folds: int64 `[n]`, the fold of each.
+        fold_of: the fold of every training image, by name; groups are whole.
+        sample: some patches of all good images, drawn evenly.
+        found: evidence of `without_fold` by image, kept so that another defect bank can be tried
+            with the same normal banks at no further search.
     """
 
     whole: MemoryBank
     without_fold: tuple[MemoryBank, ...]
-    samples: tuple[Sample, ...]
-    folds: np.ndarray
+    fold_of: dict[str, int]
+    sample: MemoryBank
+    found: dict[str, Evidence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DefectPatches:
+    """The defect bank, and the patches it was chosen from (or an even draw of very many)."""
+
+    bank: MemoryBank
+    patches: MemoryBank
 
 
 Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
@@ -80,7 +72,7 @@ def build_normal_banks(
         embed: uint8 `[H, W, 3]` to patch features `[h, w, d]`.
     """
     samples = manifest.part(label="negative").samples
-    folds = assign_folds(samples, settings.seed)
+    fold_of = assign_folds(manifest.samples, settings.seed)
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = embed(read_image(manifest.image_path(sample)))
@@ -88,17 +80,19 @@ def build_normal_banks(
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 
     rows = _project(samples, all_patches, settings.seed, progress, "features of good images")
-    fold_of_row = folds[rows.image]
+    fold_of_row = np.array([fold_of[s.image] for s in samples])[rows.image]
     members = [np.arange(len(fold_of_row))]
-    members += [np.flatnonzero(fold_of_row != fold) for fold in range(folds.max() + 1)]
+    members += [np.flatnonzero(fold_of_row != fold) for fold in range(max(fold_of.values()) + 1)]
     choices = [
         _choose(
             rows, m, settings.normal_rate, settings.seed, progress, f"coreset {i} of {len(members)}"
         )
         for i, m in enumerate(members, start=1)
     ]
-    banks = _collect(samples, all_patches, rows, choices, progress, "vectors of the normal bank")
-    return NormalBanks(banks[0], tuple(banks[1:]), samples, folds)
+    choices.append(_draw(len(fold_of_row), SAMPLED_PATCHES, settings.seed))
+    stage = "vectors of the normal bank"
+    whole, *without_fold, sample = _collect(samples, all_patches, rows, choices, progress, stage)
+    return NormalBanks(whole, tuple(without_fold), fold_of, sample)
 
 
 def build_defect_bank(
@@ -107,7 +101,7 @@ def build_defect_bank(
     settings: Settings,
     size: tuple[int, int] | None,
     progress: Progress,
-) -> MemoryBank | None:
+) -> DefectPatches | None:
     """The defect bank of a training manifest; None where no mask shows where a defect lies.
 
     Args:
@@ -126,49 +120,43 @@ def build_defect_bank(
     everything = np.arange(len(rows.image))
     stage = "coreset of the defect bank"
     chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress, stage)
+    drawn = _draw(len(rows.image), SAMPLED_DEFECT_PATCHES, settings.seed)
     stage = "vectors of the defect bank"
-    return _collect(samples, patches_of_defects, rows, [chosen], progress, stage)[0]
+    banks = _collect(samples, patches_of_defects, rows, [chosen, drawn], progress, stage)
+    return DefectPatches(*banks)
 
 
-def score_held_out(
-    embed: Embed,
-    manifest: Manifest,
-    banks: NormalBanks,
-    defect_bank: MemoryBank | None,
-    progress: Progress,
-) -> list[HeldOut]:
-    """Each good training image by the normal bank without its fold, the defect bank without its
-    group: what the model would have said of it, had it not been there."""
-    held_out = []
-    for i, (sample, fold) in enumerate(zip(banks.samples, banks.folds, strict=True)):
-        others = _without_group(defect_bank, manifest, sample)
-        image = read_image(manifest.image_path(sample))
-        normal_bank = banks.without_fold[fold]
-        held_out.append(_hold_out(sample.image, image, embed(image), normal_bank, others))
-        progress("scoring held-out images", i + 1, len(banks.samples))
-    return held_out
+def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> dict[str, int]:
+    """The fold of each training image, by name: groups whole, shuffled, evenly spread.
 
-
-def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> np.ndarray:
-    """The fold of each sample, int64 `[n]`: groups whole, shuffled, each to the smallest fold.
-
-    Where all samples are of one group, each is taken for its own.
+    Groups with defects come first, each to the fold with the fewest defective images, then the
+    others, each to the fold with the fewest good ones. Where all good images are of one group,
+    each image is taken for a group of its own.
     """
-    names = [s.group or s.image for s in samples]
-    if len(set(names)) < 2:
-        names = [s.image for s in samples]
-    groups, group_of, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    if len(groups) < 2:
+    normals = [s for s in samples if not s.is_defective]
+    if len(normals) < 2:
         raise DataError(
             "one good training image is too few: a threshold needs images that the bank has not "
             "seen. Give at least 2 (for a false-alarm rate of 1 %, at least 99)."
         )
-    fold_of_group = np.zeros(len(groups), dtype=np.int64)
-    load = np.zeros(min(folds, len(groups)), dtype=np.int64)
-    for group in np.random.default_rng(seed).permutation(len(groups)):
-        fold_of_group[group] = load.argmin()
-        load[load.argmin()] += sizes[group]
-    return fold_of_group[group_of]
+    by_image = len({s.group or s.image for s in normals}) < 2
+    members: dict[str, list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(sample.image if by_image else sample.group or sample.image, []).append(
+            sample
+        )
+    names = sorted(members)
+    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    defective = {name: sum(s.is_defective for s in members[name]) for name in names}
+    n_folds = min(folds, len({s.image if by_image else s.group or s.image for s in normals}))
+    load = np.zeros((2, n_folds), dtype=np.int64)  # good and defective images of each fold
+    fold_of = {}
+    for name in sorted(shuffled, key=lambda name: defective[name] == 0):
+        first = 1 if defective[name] else 0
+        fold = int(np.lexsort((load[1 - first], load[first]))[0])
+        load[:, fold] += (len(members[name]) - defective[name], defective[name])
+        fold_of.update({s.image: fold for s in members[name]})
+    return fold_of
 
 
 def _project(
@@ -223,30 +211,8 @@ def _collect(
     return [union.select(np.searchsorted(wanted, chosen)) for chosen in choices]
 
 
-def _without_group(
-    bank: MemoryBank | None, manifest: Manifest, sample: Sample
-) -> MemoryBank | None:
-    """The bank without the sample's group; the whole bank where nothing else would be left."""
-    if bank is None or not sample.group:
-        return bank
-    own = {s.image for s in manifest if s.group == sample.group} & set(bank.sources)
-    return bank.without(own) if own and len(own) < len(bank.sources) else bank
-
-
-def _hold_out(
-    name: str,
-    image: np.ndarray,
-    features: np.ndarray,
-    normal_bank: MemoryBank,
-    defect_bank: MemoryBank | None,
-) -> HeldOut:
-    evidence = gather_evidence(features, normal_bank, defect_bank)
-    distances = evidence.normal.distance.ravel()
-    kept = set(np.argsort(-distances, kind="stable")[:KEPT_PATCHES].tolist())
-    if evidence.defect is not None:
-        ratio = distances / np.maximum(evidence.defect.distance.ravel(), 1e-6)
-        kept |= set(np.argsort(-ratio, kind="stable")[:KEPT_PATCHES].tolist())
-    places = sorted(kept)
-    patches = features.reshape(-1, features.shape[-1])[places]
-    height, width = image.shape[:2]
-    return HeldOut(name, width, height, evidence, patches, distances[places])
+def _draw(n: int, size: int, seed: int) -> np.ndarray:
+    """At most `size` of n row numbers, sorted."""
+    if n <= size:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

@@ -9,8 +9,8 @@ Here most choices are made among a few thousand candidates:
   as far as the largest bound outside, it is the farthest of all, and the greedy choice is exact.
 * When it no longer is, all vectors are brought up to date at once by one matrix product.
 
-The matrix product loses digits to cancellation, so candidates are measured again by direct
-difference before they compete.
+The matrix product, of vectors without their mean, only finds which chosen vector is nearest: it
+loses digits to cancellation, so the distance itself is measured by direct difference.
 """
 
 import math
@@ -48,29 +48,24 @@ def select_coreset(
     n = len(vectors)
     if size >= n:
         return np.arange(n)
-    squared_norms = np.einsum("nd,nd->n", vectors, vectors)
-    # What a matrix product may be off by, in squared distance.
-    margin = 16 * np.finfo(np.float32).eps * float(squared_norms.max())
-
+    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     chosen = [int(np.random.default_rng(seed).integers(n))]
     bound = np.full(n, np.inf, dtype=np.float32)  # squared distance to the chosen, or above it
-    nearest = np.zeros(n, dtype=np.int64)  # which chosen vector it was measured to
     up_to_date = 0  # how many of the chosen `bound` knows
     while len(chosen) < size:
-        _measure_all(vectors, squared_norms, chosen[up_to_date:], bound, nearest)
+        _measure_all(vectors, centre, chosen[up_to_date:], bound)
         up_to_date = len(chosen)
         count = min(n, _CANDIDATES)
         candidates = np.sort(np.argpartition(bound, n - count)[n - count :])
-        outside = np.delete(bound, candidates).max(initial=-np.inf) + margin
-        members = vectors[candidates]
-        distance = _squared(members - vectors[nearest[candidates]])
-        # Right after a full update the first pick always stands: the bounds are the distances.
+        outside = np.delete(bound, candidates).max(initial=0)
+        members, distance = vectors[candidates], bound[candidates]
+        # Right after a full update the first pick always stands: it has the largest bound of all.
         while len(chosen) < size:
             best = int(distance.argmax())
+            if distance[best] < outside:
+                break
             if distance[best] <= 0:
                 return np.array(chosen, dtype=np.int64)
-            if distance[best] < outside and len(chosen) > up_to_date:
-                break
             chosen.append(int(candidates[best]))
             np.minimum(distance, _squared(members - members[best]), out=distance)
         progress(len(chosen))
@@ -78,26 +73,20 @@ def select_coreset(
 
 
 def _measure_all(
-    vectors: np.ndarray,
-    squared_norms: np.ndarray,
-    added: list[int],
-    bound: np.ndarray,
-    nearest: np.ndarray,
+    vectors: np.ndarray, centre: np.ndarray, added: list[int], bound: np.ndarray
 ) -> None:
-    """Bring `bound` and `nearest` up to date with newly chosen vectors, in place."""
+    """Bring `bound` up to date with newly chosen vectors, in place."""
     centres = vectors[added]
-    added_indices = np.asarray(added)
+    centred = centres - centre
+    to_centres = (-2 * centred).T
+    squared_norms = _squared(centred)
     for start in range(0, len(vectors), _ROWS_PER_BLOCK):
         rows = slice(start, start + _ROWS_PER_BLOCK)
-        squared = vectors[rows] @ (-2 * centres.T)
-        squared += squared_norms[added_indices]
-        best = squared.argmin(axis=1)
-        value = np.maximum(
-            np.take_along_axis(squared, best[:, None], 1)[:, 0] + squared_norms[rows], 0
-        )
-        closer = value < bound[rows]
-        bound[rows] = np.where(closer, value, bound[rows])
-        nearest[rows] = np.where(closer, added_indices[best], nearest[rows])
+        squared = (vectors[rows] - centre) @ to_centres
+        squared += squared_norms
+        nearest = squared.argmin(axis=1)
+        np.minimum(bound[rows], _squared(vectors[rows] - centres[nearest]), out=bound[rows])
+    bound[added] = 0  # however the product rounds, none is chosen twice
 
 
 def _squared(differences: np.ndarray) -> np.ndarray:

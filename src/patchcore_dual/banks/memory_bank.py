@@ -41,6 +41,26 @@ class MemoryBank:
         order = k_nearest(self.vectors[index], self.vectors, b + 1)
         return np.array([index, *order[order != index]][:b])
 
+    def nearest_by_source(self, features: np.ndarray) -> np.ndarray:
+        """Distance of each patch to the nearest vector of every source image.
+
+        Args:
+            features: float32 `[h, w, d]`.
+
+        Returns:
+            float32 `[h, w, len(sources)]`, in the order of `sources`.
+        """
+        h, w, d = features.shape
+        order = np.argsort(self.image, kind="stable")
+        starts = np.searchsorted(self.image[order], np.arange(len(self.sources)))
+        squared = self._search.squared_distances(features.reshape(h * w, d))
+        by_source = np.minimum.reduceat(squared[:, order], starts, axis=1)
+        return np.sqrt(by_source).reshape(h, w, len(self.sources))
+
+    def of(self, source: str) -> np.ndarray:
+        """The vectors `[m, d]` that came from one image."""
+        return self.vectors[self.image == self.sources.index(source)]
+
     def source(self, index: int) -> tuple[str, int, int]:
         """Image name, row and column of one vector."""
         row, column = self.cell[index]

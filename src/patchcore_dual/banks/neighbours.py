@@ -26,10 +26,21 @@ class ExactSearch:
         indices = np.empty(len(queries), dtype=np.int64)
         for start in range(0, len(queries), rows_per_block):
             rows = slice(start, start + rows_per_block)
-            squared = (-2 * (queries[rows] - self._centre)) @ self._centred.T
-            squared += self._squared_norms
-            indices[rows] = squared.argmin(axis=1)
+            indices[rows] = self._relative(queries[rows] - self._centre).argmin(axis=1)
         return np.linalg.norm(queries - self._vectors[indices], axis=1), indices
+
+    def squared_distances(self, queries: np.ndarray) -> np.ndarray:
+        """All squared distances, float32 `[q, n]`; small ones may be off by cancellation."""
+        centred = queries - self._centre
+        squared = self._relative(centred)
+        squared += np.einsum("qd,qd->q", centred, centred)[:, None]
+        return np.maximum(squared, 0, out=squared)
+
+    def _relative(self, centred: np.ndarray) -> np.ndarray:
+        """Squared distances less the queries' own squared norms, which do not matter to order."""
+        squared = (-2 * centred) @ self._centred.T
+        squared += self._squared_norms
+        return squared
 
 
 def k_nearest(query: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:

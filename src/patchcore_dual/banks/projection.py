@@ -18,8 +18,9 @@ def projection_matrix(
     nothing to reduce: the identity is returned.
     """
     if dimensions <= projected:
-        return np.eye(dimensions, dtype=np.float32)
-    matrix = np.random.default_rng(seed).standard_normal((dimensions, projected))
-    matrix = (matrix / np.linalg.norm(matrix, axis=0)).astype(np.float32)
+        matrix = np.eye(dimensions, dtype=np.float32)
+    else:
+        gaussian = np.random.default_rng(seed).standard_normal((dimensions, projected))
+        matrix = (gaussian / np.linalg.norm(gaussian, axis=0)).astype(np.float32)
     matrix.flags.writeable = False  # every caller gets the same array
     return matrix

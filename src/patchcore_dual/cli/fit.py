@@ -88,8 +88,8 @@ def fit(
     chosen = {k: v for k, v in asked.items() if v is not None}
     settings = {**(PRESETS[preset] if preset else {}), **chosen}
     manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
-    check_writable(model)
     detector = PatchCoreDual(weights=weights, device=device, **settings)
+    check_writable(model)
     with progress_bar() as progress:
         detector.fit(manifest, progress)
     detector.save(model)
@@ -126,6 +126,8 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
 
 
 def _print(model: "Model", folder: Path, prepared: Path) -> None:
+    from patchcore_dual.scoring.calibrated import Calibrated
+
     facts, threshold = model.trained_on, model.decision.image
     asked = model.settings.false_alarm_rate
     print(
@@ -144,6 +146,8 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
         f"Threshold {threshold.value:.4g} from {threshold.images} held-out good images: at most "
         f"{threshold.false_alarm_rate:.2%} false alarms."
     )
+    if isinstance(model.rule, Calibrated) and model.rule.guard:
+        print(model.rule.guard)
     if threshold.false_alarm_rate > asked:
         print(
             f"  {asked:.2%} was asked for; that takes {round(1 / asked) - 1} good images. "

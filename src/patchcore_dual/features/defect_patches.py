@@ -75,7 +75,8 @@ def _fill_boxes(mask: np.ndarray) -> np.ndarray:
 def _crop_patches(
     embed: Embed, image: np.ndarray, mask: np.ndarray, size: tuple[int, int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    stride = image.shape[0] / embed(image).shape[0]
+    height, width = image.shape[:2]
+    rows, columns = embed(image).shape[:2]
     vectors, cells = [], []
     for box in crop_boxes(mask):
         crop = box.cut(image)
@@ -83,7 +84,7 @@ def _crop_patches(
         h, w, d = features.shape
         y = box.y + (np.arange(h) + 0.5) * box.height / h
         x = box.x + (np.arange(w) + 0.5) * box.width / w
-        where = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1) // stride
+        where = np.meshgrid(y * rows // height, x * columns // width, indexing="ij")
         vectors.append(features.reshape(-1, d))
-        cells.append(where.reshape(-1, 2).astype(np.int64))
+        cells.append(np.stack(where, axis=-1).reshape(-1, 2).astype(np.int64))
     return np.concatenate(vectors), np.concatenate(cells)

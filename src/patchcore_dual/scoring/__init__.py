@@ -1,27 +1,38 @@
 """From distances to decisions: weights, fusion rules, maps, thresholds, regions (4.3.5)."""
 
-from patchcore_dual.scoring.evidence import Evidence, Nearest, gather_evidence
+from patchcore_dual.scoring.evidence import (
+    Evidence,
+    HeldOutImage,
+    Nearest,
+    TrainingEvidence,
+    gather_evidence,
+)
 from patchcore_dual.scoring.inspection import Inspection, Match
 from patchcore_dual.scoring.maps import anomaly_map, resize_map
+from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
-from patchcore_dual.scoring.rules import RULES, Rule, rule_constants, rule_for
+from patchcore_dual.scoring.rule import Answer, Rule
+from patchcore_dual.scoring.rules import RULES, rule_for
 from patchcore_dual.scoring.thresholds import Threshold, conformal_threshold
 
 __all__ = [
     "RULES",
+    "Answer",
     "Evidence",
+    "HeldOutImage",
     "Inspection",
     "Match",
     "Nearest",
+    "Probe",
     "Region",
     "Rule",
     "Threshold",
+    "TrainingEvidence",
     "anomaly_map",
     "conformal_threshold",
     "find_regions",
     "gather_evidence",
     "peak_region",
     "resize_map",
-    "rule_constants",
     "rule_for",
 ]

@@ -1,11 +1,12 @@
 """What the two banks say about the patches of one image (thesis 4.3.5)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.weights import normal_weight, positive_weight
 
 NEIGHBOURS = 3  # b, thesis 5.1.3
@@ -29,19 +30,58 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Evidence:
-    """`normal` holds d_N and w_N; `defect` holds d_P and w_P, or is None without a defect bank."""
+    """All that is known of one image's patches.
+
+    Attributes:
+        normal: d_N and w_N.
+        defect: d_P and w_P; None without a defect bank.
+        logit: float32 `[h, w]`, the probe's log odds that a patch is a defect; None without one.
+    """
 
     normal: Nearest
     defect: Nearest | None = None
+    logit: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class HeldOutImage:
+    """Evidence on one training image from banks and probe that were built without it.
+
+    Attributes:
+        evidence: without the image's fold (see `holding_out.py`).
+        fold: which that is.
+        width, height: of the prepared image, in pixels.
+        defect_cells: bool `[h, w]`, its defect; None for a good image.
+        unseen: evidence as it would be if a cluster of defects had never been seen, by cluster:
+            for good images of every cluster, for defective ones of their own.
+        is_known: whether other folds hold defects too, so that `evidence` is of use.
+    """
+
+    evidence: Evidence
+    fold: int
+    width: int
+    height: int
+    defect_cells: np.ndarray | None = None
+    unseen: dict[int, Evidence] = field(default_factory=dict)
+    is_known: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingEvidence:
+    """What a rule learns from: held-out good images, and held-out defective ones."""
+
+    normals: tuple[HeldOutImage, ...]
+    defectives: tuple[HeldOutImage, ...] = ()
 
 
 def gather_evidence(
     features: np.ndarray,
     normal_bank: MemoryBank,
     defect_bank: MemoryBank | None,
+    probe: Probe | None = None,
     weighted: bool = True,
 ) -> Evidence:
-    """Search both banks for every patch of one image.
+    """Search both banks for every patch of one image, and ask the probe.
 
     Args:
         features: float32 `[h, w, d]`.
@@ -50,7 +90,8 @@ def gather_evidence(
     normal = search(features, normal_bank, normal_weight if weighted else None)
     if defect_bank is None:
         return Evidence(normal)
-    return Evidence(normal, search(features, defect_bank, positive_weight if weighted else None))
+    defect = search(features, defect_bank, positive_weight if weighted else None)
+    return Evidence(normal, defect, probe(features) if probe else None)
 
 
 def search(

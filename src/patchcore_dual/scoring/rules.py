@@ -1,49 +1,30 @@
-"""Fusion rules: from the evidence of both banks to an image score and a patch grid (4.3.5).
+"""The thesis's fusion rules and their kin, and the names of all rules (4.3.5).
 
-To add one: a frozen dataclass with `sigma`, `weighted`, `fit` and `__call__`, named in `RULES`.
-Without a defect bank every rule is PatchCore: `rule_for` sees to that, so a rule may rely on
-`evidence.defect`.
+To add one: a frozen dataclass like these, named in `RULES`. Without a defect bank all of these are
+PatchCore: `rule_for` sees to that, so they may rely on `evidence.defect`.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.scoring.evidence import Evidence, Nearest
+from patchcore_dual.scoring.calibrated import Calibrated
+from patchcore_dual.scoring.evidence import Evidence, Nearest, TrainingEvidence
+from patchcore_dual.scoring.rule import Answer, Rule
 
 EPSILON_QUANTILE = 0.01
 THESIS_EPSILON = 1e-6
 
 
-class Rule(Protocol):
-    """A fusion rule. `sigma` is the map's smoothing in prepared-image pixels."""
-
-    sigma: ClassVar[float]
-    weighted: ClassVar[bool]
-
-    def fit(self, normals: Sequence[Evidence]) -> Self:
-        """The rule with its constants learned from held-out normal training images."""
-        ...
-
-    def __call__(self, evidence: Evidence) -> tuple[float, np.ndarray]:
-        """Image score and patch grid `[h, w]`; higher is more anomalous."""
-        ...
-
-
 @dataclass(frozen=True)
-class PatchCore:
+class PatchCore(Rule):
     """max_q d_N(q): the baseline of the thesis's Table 1 (Roth et al. 2022, without w)."""
 
     sigma: ClassVar[float] = 4.0
-    weighted: ClassVar[bool] = False
 
-    def fit(self, normals: Sequence[Evidence]) -> Self:
-        return self
-
-    def __call__(self, evidence: Evidence) -> tuple[float, np.ndarray]:
+    def __call__(self, evidence: Evidence) -> Answer:
         return float(evidence.normal.distance.max()), evidence.normal.distance
 
 
@@ -53,25 +34,21 @@ class PatchCoreWeighted(PatchCore):
 
     weighted: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> tuple[float, np.ndarray]:
+    def __call__(self, evidence: Evidence) -> Answer:
         score, grid = super().__call__(evidence)
         return evidence.normal.weight * score, grid
 
 
 @dataclass(frozen=True)
-class Thesis:
+class Thesis(Rule):
     """w_N s_N* / (w_P s_P* + ε), map d_N / (d_P + ε): the literal reading of 4.3.5.
 
     Its positive term is taken at the patch least like any defect; kept for reproduction.
     """
 
-    sigma: ClassVar[float] = 2.0
     weighted: ClassVar[bool] = True
 
-    def fit(self, normals: Sequence[Evidence]) -> Self:
-        return self
-
-    def __call__(self, evidence: Evidence) -> tuple[float, np.ndarray]:
+    def __call__(self, evidence: Evidence) -> Answer:
         normal, defect = evidence.normal, _defect(evidence)
         s_n = normal.weight * float(normal.distance.max())
         s_p = defect.weight * float(defect.distance.max())
@@ -80,7 +57,7 @@ class Thesis:
 
 
 @dataclass(frozen=True)
-class Ratio:
+class Ratio(Rule):
     """max_q d_N(q) / (d_P(q) + ε): the image-level form of the thesis's own map.
 
     ε is the 1 % quantile of d_P over patches of normal training images, so that a chance match
@@ -88,34 +65,29 @@ class Ratio:
     """
 
     epsilon: float = THESIS_EPSILON
-    sigma: ClassVar[float] = 2.0
-    weighted: ClassVar[bool] = False
 
-    def fit(self, normals: Sequence[Evidence]) -> Self:
-        distances = np.concatenate([_defect(e).distance.ravel() for e in normals])
+    def fit(self, training: TrainingEvidence) -> Self:
+        distances = np.concatenate(
+            [_defect(one.evidence).distance.ravel() for one in training.normals]
+        )
         return replace(self, epsilon=float(np.quantile(distances, EPSILON_QUANTILE)))
 
-    def __call__(self, evidence: Evidence) -> tuple[float, np.ndarray]:
+    def __call__(self, evidence: Evidence) -> Answer:
         grid = evidence.normal.distance / (_defect(evidence).distance + np.float32(self.epsilon))
         return float(grid.max()), grid
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(Rule):
     """max_q d_N(q)² − d_P(q)²."""
 
-    sigma: ClassVar[float] = 2.0
-    weighted: ClassVar[bool] = False
-
-    def fit(self, normals: Sequence[Evidence]) -> Self:
-        return self
-
-    def __call__(self, evidence: Evidence) -> tuple[float, np.ndarray]:
+    def __call__(self, evidence: Evidence) -> Answer:
         grid = evidence.normal.distance**2 - _defect(evidence).distance ** 2
         return float(grid.max()), grid
 
 
 RULES: dict[str, type[Rule]] = {
+    "calibrated": Calibrated,
     "ratio": Ratio,
     "contrast": Contrast,
     "thesis": Thesis,
@@ -128,12 +100,8 @@ def rule_for(name: str, has_defects: bool) -> type[Rule]:
     """The rule of that name; PatchCore where there is no defect bank for it to use."""
     if name not in RULES:
         raise SettingsError(f"no scoring rule {name!r}; there are: {', '.join(RULES)}.")
-    return RULES[name] if has_defects or issubclass(RULES[name], PatchCore) else PatchCore
-
-
-def rule_constants(rule: Rule) -> dict[str, Any]:
-    """What `fit` learned, as plain values; `RULES[name](**constants)` is the rule again."""
-    return asdict(rule)  # type: ignore[call-overload]
+    works_without = issubclass(RULES[name], PatchCore | Calibrated)
+    return RULES[name] if has_defects or works_without else PatchCore
 
 
 def _defect(evidence: Evidence) -> Nearest:

@@ -1,0 +1,195 @@
+"""Evidence on every training image as if it were new: the ground of thresholds and of learning.
+
+A good image is scored by the normal bank without its fold, the defect bank without its group and
+a probe that never saw its fold's good patches. A defective image is scored by all three without
+its fold. For the guard, images are scored once more as if a cluster of defects had never been
+seen. Each image is embedded once for all of this.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from patchcore_dual.features.defect_patches import Embed, covered_cells
+from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.images.reading import read_image, read_mask
+from patchcore_dual.progress import Progress
+from patchcore_dual.scoring.evidence import (
+    Evidence,
+    HeldOutImage,
+    Nearest,
+    TrainingEvidence,
+    gather_evidence,
+)
+from patchcore_dual.scoring.probe import Probe, fit_probe, fit_whitening
+from patchcore_dual.training import DefectPatches, NormalBanks
+
+PROBE_PATCHES = 20_000  # good patches that the probe is trained on
+MAX_CLUSTERS = 5  # of defects whose kinds have no names
+KEPT_PATCHES = 4  # of each good image, by distance from normal and by the ratio
+
+
+@dataclass(frozen=True)
+class KeptPatches:
+    """A good image's few most anomalous patches: features `[k, d]` and their held-out d_N `[k]`."""
+
+    name: str
+    features: np.ndarray
+    distances: np.ndarray
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What holding out gives: evidence for rules, patches for the model, the final probe."""
+
+    training: TrainingEvidence
+    kept: tuple[KeptPatches, ...]
+    probe: Probe | None
+
+
+def hold_out(
+    embed: Embed,
+    manifest: Manifest,
+    banks: NormalBanks,
+    defects: DefectPatches | None,
+    uses_probe: bool,
+    progress: Progress,
+) -> HeldOut:
+    """Score every training image by banks and probes built without it.
+
+    Args:
+        uses_probe: whether the rule reads probes and defective images; else neither is touched.
+    """
+    probes = _Probes(manifest, banks, defects) if defects and uses_probe else None
+    known = set(defects.bank.sources) if defects else set()
+    samples = [s for s in manifest if not s.is_defective or (probes and s.image in known)]
+    normals, defectives, kept = [], [], []
+    for i, sample in enumerate(samples):
+        image = read_image(manifest.image_path(sample))
+        features = embed(image)
+        held_out = _hold_out(sample, manifest, image, features, banks, defects, probes)
+        if sample.is_defective:
+            defectives.append(held_out)
+        else:
+            normals.append(held_out)
+            kept.append(_keep(sample.image, features, held_out.evidence))
+        progress("scoring held-out images", i + 1, len(samples))
+    training = TrainingEvidence(tuple(normals), tuple(defectives))
+    return HeldOut(training, tuple(kept), probes.final if probes else None)
+
+
+class _Probes:
+    """The final probe, and those that lack a fold or a cluster of defects."""
+
+    def __init__(self, manifest: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
+        self.whitening = fit_whitening(banks.sample.vectors)
+        self._white = {
+            name: self.whitening(defects.patches.of(name)) for name in defects.patches.sources
+        }
+        order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
+        negatives = banks.sample.select(np.sort(order))
+        white = self.whitening(negatives.vectors)
+        fold_of = banks.fold_of
+        fold = np.array([fold_of[name] for name in negatives.sources])[negatives.image]
+        names = tuple(self._white)
+        self.cluster_of = _cluster(manifest, self._white)
+        clusters = sorted(set(self.cluster_of.values()))
+
+        def fit(sources: Iterable[str], negatives: np.ndarray) -> Probe:
+            return fit_probe(self.whitening, negatives, [self._white[name] for name in sources])
+
+        self.final = fit(names, white)
+        self.without_own_patches: dict[int, Probe] = {}
+        self.without_fold: dict[int, Probe] = {}
+        for k in sorted(set(fold_of.values())):
+            others = white[fold != k]
+            self.without_own_patches[k] = fit(names, others)
+            rest = [name for name in names if fold_of[name] != k]
+            self.without_fold[k] = fit(rest, others) if rest else self.without_own_patches[k]
+        self.without_cluster: dict[int, Probe] = {}
+        if len(clusters) > 1:
+            for cluster in clusters:
+                rest = [name for name in names if self.cluster_of[name] != cluster]
+                self.without_cluster[cluster] = fit(rest, white)
+
+
+def _cluster(manifest: Manifest, white: dict[str, np.ndarray]) -> dict[str, int]:
+    """The cluster of each defective image: its kind, where all have one of at least two.
+
+    Else k-means of the directions of the mean whitened defect patches, so that the guard can ask
+    what an unseen sort of defect would cost.
+    """
+    names = list(white)
+    kinds = {s.image: s.kind for s in manifest if s.image in white}
+    if all(kinds.values()) and len(set(kinds.values())) > 1:
+        order = sorted(set(kinds.values()))
+        return {name: order.index(kinds[name]) for name in names}
+    count = min(MAX_CLUSTERS, len(names) // 2)
+    if count < 2:
+        return dict.fromkeys(names, 0)
+    means = np.stack([white[name].mean(axis=0) for name in names]).astype(np.float64)
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    _, labels = kmeans2(means, count, minit="++", seed=0)
+    return dict(zip(names, labels.tolist(), strict=True))
+
+
+def _hold_out(
+    sample: Sample,
+    manifest: Manifest,
+    image: np.ndarray,
+    features: np.ndarray,
+    banks: NormalBanks,
+    defects: DefectPatches | None,
+    probes: _Probes | None,
+) -> HeldOutImage:
+    fold = banks.fold_of[sample.image]
+    height, width = image.shape[:2]
+    if sample.image not in banks.found:
+        banks.found[sample.image] = gather_evidence(features, banks.without_fold[fold], None)
+    evidence = banks.found[sample.image]
+    if defects is None:
+        return HeldOutImage(evidence, fold, width, height)
+    distances = defects.bank.nearest_by_source(features)
+    sources = defects.bank.sources
+
+    def without(excluded: set[str], probe: Probe | None) -> Evidence:
+        allowed = np.array([name not in excluded for name in sources])
+        if not allowed.any():  # nothing else is known: better its own than nothing
+            allowed[:] = True
+        distance = np.where(allowed, distances, np.inf).min(axis=-1)
+        unknown = np.full(distance.shape, -1, dtype=np.int64)
+        logit = probe(features) if probe else None
+        return Evidence(evidence.normal, Nearest(distance, unknown), logit)
+
+    if not sample.is_defective:
+        own = {s.image for s in manifest if sample.group and s.group == sample.group}
+        seen = without(own, probes.without_own_patches[fold] if probes else None)
+    else:
+        own = {name for name in sources if banks.fold_of[name] == fold}
+        seen = without(own, probes.without_fold[fold] if probes else None)
+    if probes is None:
+        return HeldOutImage(seen, fold, width, height)
+
+    unseen = {}
+    for cluster, probe in probes.without_cluster.items():
+        if not sample.is_defective or probes.cluster_of[sample.image] == cluster:
+            members = {name for name, c in probes.cluster_of.items() if c == cluster}
+            unseen[cluster] = without(members, probe)
+    cells = None
+    if sample.is_defective:
+        mask = read_mask(manifest.folder / sample.mask)
+        cells = covered_cells(mask, *features.shape[:2])
+    is_known = not sample.is_defective or len(own) < len(sources)
+    return HeldOutImage(seen, fold, width, height, cells, unseen, is_known)
+
+
+def _keep(name: str, features: np.ndarray, evidence: Evidence) -> KeptPatches:
+    distances = evidence.normal.distance.ravel()
+    kept = set(np.argsort(-distances, kind="stable")[:KEPT_PATCHES].tolist())
+    if evidence.defect is not None:
+        ratio = distances / np.maximum(evidence.defect.distance.ravel(), 1e-6)
+        kept |= set(np.argsort(-ratio, kind="stable")[:KEPT_PATCHES].tolist())
+    places = sorted(kept)
+    return KeptPatches(name, features.reshape(-1, features.shape[-1])[places], distances[places])

@@ -1,0 +1,48 @@
+"""`Rule`: what every fusion rule is (thesis 4.3.5)."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from patchcore_dual.scoring.evidence import Evidence, TrainingEvidence
+
+Answer = tuple[float, np.ndarray]
+"""Image score and patch grid float32 `[h, w]`; higher is more anomalous."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """From the evidence on an image's patches to an image score and a patch grid.
+
+    A rule is a frozen dataclass whose fields are the constants it learned.
+
+    Attributes:
+        sigma: smoothing of its map, in prepared-image pixels.
+        weighted: whether it reads w_N and w_P, which cost a search each.
+        uses_probe: whether it reads the probe, and held-out defective images when it is fitted.
+    """
+
+    sigma: ClassVar[float] = 2.0
+    weighted: ClassVar[bool] = False
+    uses_probe: ClassVar[bool] = False
+
+    def fit(self, training: TrainingEvidence) -> Self:
+        """The rule with its constants learned from held-out training images."""
+        return self
+
+    def __call__(self, evidence: Evidence) -> Answer:
+        raise NotImplementedError
+
+    def held_out(self, training: TrainingEvidence) -> list[Answer]:
+        """What the rule would say of each good training image, had it not been fitted on it."""
+        return [self(one.evidence) for one in training.normals]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What was learned: plain values, and arrays by name."""
+        return asdict(self), {}
+
+    @classmethod
+    def from_state(cls, constants: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """The rule again, from what `state` gave."""
+        return cls(**constants)

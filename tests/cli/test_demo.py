@@ -1,0 +1,54 @@
+"""The demo on a data set of a few parts."""
+
+import sys
+from functools import partial
+
+import pytest
+
+from patchcore_dual.cli.main import main
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.images import surfaces
+
+
+@pytest.fixture
+def demo(monkeypatch):
+    few = partial(
+        surfaces.make_surfaces, train_good=4, train_defective=3, test_good=3, test_defective=3
+    )
+    monkeypatch.setattr(surfaces, "make_surfaces", few)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def demo(out):
+        monkeypatch.setattr(sys, "argv", ["patchcore-dual", "demo", "--out", str(out)])
+        try:
+            main()
+        except SystemExit as end:
+            return end.code
+        return 0
+
+    return demo
+
+
+def test_goes_all_the_way(demo, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert not demo(out)
+    printed = capsys.readouterr().out
+    assert "image AUROC" in printed
+    assert "patchcore-dual" in printed
+    assert str(out / "report.html") in printed.replace("\n", "")
+    for page in ("report.html", "patchcore/report.html", "patchcore-dual/report.html"):
+        assert (out / page).stat().st_size > 1_000
+    both = {
+        name: PatchCoreDual.load(out / f"model-{name}") for name in ("patchcore", "patchcore-dual")
+    }
+    assert both["patchcore"].settings.scoring == "patchcore"
+    assert both["patchcore-dual"].settings.scoring != "patchcore"
+    assert both["patchcore-dual"].model.defect_bank is not None
+    assert not demo(out)  # and once more into the same folder
+
+
+def test_takes_no_folder_of_others(demo, tmp_path, capsys):
+    (tmp_path / "thesis.docx").touch()
+    assert demo(tmp_path) == 2
+    assert "is not empty and was not made by a demo" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.docx"]

@@ -1,0 +1,406 @@
+"""The commands as a user runs them: exit codes, what is printed, what is written."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from patchcore_dual.cli.main import main
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.model_folder import MODEL_FILE
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        """Standard output, which has to be one JSON object and nothing else."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `patchcore-dual` with some arguments, in this process."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["patchcore-dual", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        return Result(caught.value.code or 0, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def fails(run):
+    """Run something that has to end in one clear message, no traceback and exit code 2."""
+
+    def fails(*arguments):
+        result = run(*arguments)
+        assert result.code == 2
+        assert result.out == ""
+        assert "Traceback" not in result.err
+        assert result.err.count("error:") == 1
+        return result.err
+
+    return fails
+
+
+def first(manifest, split, label):
+    manifest = manifest.part(split, label)
+    return manifest.image_path(manifest.samples[0])
+
+
+def test_fit_evaluate_inspect(run, prepared, tmp_path):
+    """The usual way, each command doing what the one before said."""
+    model = tmp_path / "model"
+    fitted = run("fit", prepared.folder, "--model", model, "--scoring", "ratio")
+    assert fitted.code == 0
+    assert "normal vectors of 6 good images" in fitted.out
+    assert "defect vectors of 3 defective ones" in fitted.out
+    assert "from 6 held-out good images: at most 14.29% false alarms" in fitted.out
+    assert "1.00% was asked for; that takes 99 good images" in fitted.out
+    assert f"patchcore-dual evaluate {model} {prepared.folder}" in fitted.out
+
+    evaluated = run("evaluate", model, prepared.folder)
+    assert evaluated.code == 0
+    for row in ("image AUROC", "pixel AP", "AUPRO", "recall at the model's threshold"):
+        assert row in evaluated.out
+
+    inspected = run("inspect", model, first(prepared, "train", "positive"))
+    assert inspected.code == 0
+    assert ": reject  score " in inspected.out
+    assert "most like the defect in train/" in inspected.out
+
+
+def test_fit_says_as_json_what_it_made(run, prepared, tmp_path):
+    model = tmp_path / "model"
+    facts = run("fit", prepared.folder, "--model", model, "--json").json
+    loaded = PatchCoreDual.load(model).model
+    assert facts["normal_vectors"] == len(loaded.normal_bank)
+    assert facts["defect_vectors"] == len(loaded.defect_bank)
+    assert facts["threshold"] == loaded.decision.image.value
+    assert facts["false_alarm_rate_asked"] == 0.01
+    assert facts["false_alarm_rate_promised"] == pytest.approx(1 / 7)
+    assert facts["held_out_images"] == 6
+    assert facts["scoring"] == loaded.settings.scoring
+    assert facts["trained_on"]["defective_images"] == 3
+
+
+def test_every_option_of_fit_arrives(run, prepared, tmp_path):
+    model = tmp_path / "model"
+    options = {
+        "--levels": "1,2",
+        "--scoring": "contrast",
+        "--patches": "crop",
+        "--bank-vectors": "projected",
+        "--normal-rate": "0.2",
+        "--defect-rate": "0.3",
+        "--false-alarm-rate": "0.2",
+        "--seed": "5",
+        "--backbone": "efficientnet_lite0",
+        "--device": "cpu",
+    }
+    flat = [part for pair in options.items() for part in pair]
+    assert run("fit", prepared.folder, "--model", model, *flat).code == 0
+    assert PatchCoreDual.load(model).settings.model_dump() == {
+        "backbone": "efficientnet_lite0",
+        "levels": (1, 2),
+        "scoring": "contrast",
+        "patches": "crop",
+        "bank_vectors": "projected",
+        "normal_rate": 0.2,
+        "defect_rate": 0.3,
+        "false_alarm_rate": 0.2,
+        "seed": 5,
+    }
+
+
+def test_the_preset_and_what_goes_before_it(run, prepared, tmp_path):
+    model = tmp_path / "model"
+    options = ("--preset", "thesis", "--backbone", "efficientnet_lite0")
+    assert run("fit", prepared.folder, "--model", model, *options).code == 0
+    settings = PatchCoreDual.load(model).settings
+    assert (settings.scoring, settings.patches) == ("thesis", "crop")
+    assert settings.backbone == "efficientnet_lite0"
+
+
+def test_fewer_defects(run, prepared, tmp_path):
+    one = run("fit", prepared.folder, "--model", tmp_path / "a", "--defects", 1, "--json").json
+    assert one["trained_on"]["defective_images"] == 1
+    none = run("fit", prepared.folder, "--model", tmp_path / "b", "--defects", 0)
+    assert none.code == 0
+    assert "No defect bank" in none.out
+
+
+def test_excluded_kinds(run, prepared, tmp_path):
+    kinds = ("rust", "crack", "crack")
+    named = iter(kinds * 10)
+    samples = [Manifest.load(prepared.folder).samples[i] for i in range(len(prepared))]
+    from dataclasses import replace
+
+    folder = shutil.copytree(prepared.folder, tmp_path / "p")
+    manifest = Manifest(
+        folder, tuple(replace(s, kind=next(named)) if s.is_defective else s for s in samples)
+    )
+    manifest.save()
+    options = ("--exclude-kind", "crack", "--json")
+    facts = run("fit", folder, "--model", tmp_path / "m", *options).json
+    assert facts["trained_on"]["kinds"] == ["rust"]
+    assert facts["trained_on"]["defective_images"] == 1
+
+
+def test_evaluate_writes_everything_it_is_asked_for(
+    run, model_folder, detector, prepared, tmp_path
+):
+    result = run(
+        *("evaluate", model_folder, prepared.folder, "--json"),
+        *("--scores", tmp_path / "out/scores.csv"),
+        *("--maps", tmp_path / "out/maps"),
+        *("--report", tmp_path / "out/report"),
+    )
+    assert result.code == 0
+    figures = result.json
+    assert {
+        *("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro", "best_f1"),
+        *("recall_at_fpr_01", "recall_at_fpr_05", "threshold", "recall", "false_alarm_rate"),
+        *("n_test_normal", "n_test_defective", "scoring", "backbone", "weights_sha256"),
+        *("size", "seed", "images"),
+    } <= set(figures)
+    assert (figures["n_test_normal"], figures["n_test_defective"]) == (6, 3)
+    assert figures["size"] == "64x96"
+    assert figures["threshold"] == detector.model.decision.image.value
+
+    test = prepared.part("test")
+    inspections = {s.image: detector.inspect(prepared.image_path(s)) for s in test}
+    assert [i["path"] for i in figures["images"]] == [s.image for s in test]
+    for image, sample in zip(figures["images"], test, strict=True):
+        assert {"path", "label", "kind", "score"} <= set(image)
+        assert (image["label"], image["kind"]) == (sample.label, sample.kind)
+        assert image["score"] == inspections[image["path"]].score
+    with (tmp_path / "out/scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, image in zip(rows, figures["images"], strict=True):
+        assert row["path"] == image["path"]
+        assert float(row["score"]) == image["score"]
+    for name, inspection in inspections.items():
+        heat = np.load((tmp_path / "out/maps" / name).with_suffix(".npy"))
+        assert heat.dtype == np.float32
+        np.testing.assert_array_equal(heat, inspection.anomaly_map)
+    assert (tmp_path / "out/report/report.html").stat().st_size > 10_000
+
+
+def test_evaluate_the_training_side(run, model_folder, prepared):
+    figures = run("evaluate", model_folder, prepared.folder, "--split", "train", "--json").json
+    assert {i["path"].split("/")[0] for i in figures["images"]} == {"train"}
+
+
+def test_inspect_a_folder(run, model_folder, prepared, tmp_path):
+    folder = tmp_path / "parts"
+    for name, label in (("part10.png", "positive"), ("part2.png", "negative")):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(first(prepared, "train", label), folder / name)
+    (folder / "below").mkdir()
+    shutil.copy(folder / "part2.png", folder / "below/part2.png")
+    (folder / "notes.txt").write_text("no image")
+    result = run("inspect", model_folder, folder, "--json", "--out", tmp_path / "pictures")
+    assert result.code == 0
+    results = result.json["results"]
+    assert [r["path"] for r in results] == [
+        str(folder / name) for name in ("below/part2.png", "part2.png", "part10.png")
+    ]
+    assert [r["verdict"] for r in results] == ["pass", "pass", "reject"]
+    for image in results:
+        assert {"path", "score", "threshold", "verdict", "regions"} <= set(image)
+    assert set(results[2]["regions"][0]) == {"x", "y", "width", "height", "area", "peak"}
+    pictures = sorted(p.name for p in (tmp_path / "pictures").iterdir())
+    assert pictures == ["part10.png", "part2-2.png", "part2.png"]
+    with Image.open(tmp_path / "pictures/part10.png") as picture:
+        assert picture.width > 2 * 64
+
+
+def test_strict_tells_a_reject_by_the_exit_code(run, model_folder, prepared):
+    bad, good = first(prepared, "train", "positive"), first(prepared, "train", "negative")
+    assert run("inspect", model_folder, bad).code == 0
+    assert run("inspect", model_folder, bad, "--strict").code == 1
+    assert run("inspect", model_folder, good, "--strict").code == 0
+    assert run("inspect", model_folder, good, bad, "--strict", "--json").code == 1
+
+
+def test_one_broken_file_does_not_stop_the_others(run, model_folder, prepared, tmp_path):
+    shutil.copy(first(prepared, "train", "positive"), tmp_path / "a.png")
+    content = first(prepared, "train", "negative").read_bytes()
+    (tmp_path / "b.png").write_bytes(content[: len(content) // 2])
+    shutil.copy(first(prepared, "train", "negative"), tmp_path / "c.png")
+    result = run("inspect", model_folder, tmp_path, "--json", "--strict")
+    assert result.code == 2
+    results = result.json["results"]
+    assert [set(r) == {"path", "error"} for r in results] == [False, True, False]
+    assert str(tmp_path / "b.png") in results[1]["error"]
+    assert results[0]["verdict"] == "reject"
+    assert "b.png cannot be read as an image" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_image_of_another_size_is_resized_and_said(run, model_folder, prepared, tmp_path):
+    with Image.open(first(prepared, "train", "negative")) as image:
+        image.resize((100, 110)).save(tmp_path / "large.png")
+    result = run("inspect", model_folder, tmp_path / "large.png")
+    assert result.code == 0
+    assert "resized from 100x110 to the model's 64x96" in result.out
+
+
+def test_no_prepared_folder(fails, tmp_path):
+    message = fails("fit", tmp_path / "nowhere", "--model", tmp_path / "m")
+    assert "is not a prepared data set" in message
+    assert "patchcore-dual prepare" in message
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (lambda s: s.split == "test", "no image is in the train split"),
+        (lambda s: s.split == "test" or s.is_defective, "no good images"),
+    ],
+)
+def test_nothing_to_learn_from(fails, prepared, tmp_path, kept, message):
+    folder = shutil.copytree(prepared.folder, tmp_path / "p")
+    Manifest(folder, tuple(s for s in prepared if kept(s))).save()
+    assert message in fails("fit", folder, "--model", tmp_path / "m")
+    assert not (tmp_path / "m" / MODEL_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--backbone", "vgg"), "no backbone 'vgg'; there are: efficientnet_lite0"),
+        (("--scoring", "rato"), "no scoring rule 'rato'"),
+        (("--preset", "thesiss"), "no preset 'thesiss'; there are: thesis"),
+        (("--patches", "all"), "setting patches = 'all'"),
+        (("--bank-vectors", "some"), "setting bank_vectors = 'some'"),
+        (("--normal-rate", "0"), "setting normal_rate"),
+        (("--false-alarm-rate", "1"), "setting false_alarm_rate"),
+        (("--seed", "-1"), "setting seed"),
+        (("--defects", "4"), "4 defective training images were asked for; there are 3"),
+        (("--defects", "-1"), "-1 defective training images were asked for"),
+        (("--exclude-kind", "dent"), "no defect kind 'dent'"),
+        (("--levels", "2;3"), "--levels is '2;3'; use numbers, as 2,3"),
+        (("--levels", "3,2"), "give increasing numbers of 1 to 4"),
+        (("--levels", "5"), "give increasing numbers of 1 to 4"),
+        (("--device", "tpu"), "device 'tpu': use auto, cpu or cuda"),
+        (("--weights", "nowhere.pth"), "no weights file nowhere.pth"),
+    ],
+)
+def test_a_wrong_option_of_fit(fails, prepared, tmp_path, options, message):
+    assert message in fails("fit", prepared.folder, "--model", tmp_path / "m", *options)
+    assert not (tmp_path / "m").exists()
+
+
+def test_missing_weights_say_how_to_get_them(fails, prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for option in (("--preset", "thesis"), ("--backbone", "resnet50")):
+        message = fails("fit", prepared.folder, "--model", tmp_path / "m", *option)
+        assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in message
+        assert "--weights FILE" in message
+
+
+def test_a_model_folder_that_is_none(fails, prepared, model_folder, tmp_path):
+    (tmp_path / "photo.txt").touch()
+    assert "is not a model folder" in fails("fit", prepared.folder, "--model", tmp_path)
+    image = first(prepared, "train", "negative")
+    assert "has no model.json" in fails("evaluate", tmp_path, prepared.folder)
+    assert "has no model.json" in fails("inspect", tmp_path / "nowhere", image)
+    damaged = shutil.copytree(model_folder, tmp_path / "damaged")
+    next(damaged.glob("normal-*")).write_bytes(b"")
+    assert "is damaged" in fails("inspect", damaged, image)
+    missing = ("--weights", tmp_path / "none.pth")
+    for command in (("inspect", model_folder, image), ("evaluate", model_folder, prepared.folder)):
+        assert "no weights file" in fails(*command, *missing)
+
+
+def test_wrong_arguments_of_evaluate_and_inspect(fails, model_folder, prepared, tmp_path):
+    assert "use test or train" in fails(
+        "evaluate", model_folder, prepared.folder, "--split", "validation"
+    )
+    assert "is not a prepared data set" in fails("evaluate", model_folder, tmp_path)
+    assert "no file or folder" in fails("inspect", model_folder, tmp_path / "none.png")
+    assert "holds no images" in fails("inspect", model_folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("fit",), ("fit", "p"), ("fit", "p", "--nonsense"), ("fly",)]
+)
+def test_bad_usage_is_told_on_standard_error(run, arguments):
+    result = run(*arguments)
+    assert result.code == 2
+    assert result.out == ""
+    assert "Usage" in result.err
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("prepare",), ("audit",), ("fit",), ("evaluate",), ("inspect",), ("demo",)]
+)
+def test_help(run, command):
+    result = run(*command, "--help")
+    assert result.code == 0
+    assert "Usage: patchcore-dual" in result.out
+
+
+def python(code, **environment):
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_importing_the_command_line_loads_nothing_heavy():
+    heavy = [
+        "torch",
+        "numpy",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "cv2",
+        "PIL",
+        "safetensors",
+        "jinja2",
+        "pydantic",
+    ]
+    code = f"import sys, patchcore_dual.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    assert python(code).stdout.strip() == "[]"
+
+
+def test_as_a_program(tmp_path):
+    """In a process of its own: the message, the exit code, no traceback."""
+    code = (
+        "import sys; from patchcore_dual.cli.main import main; "
+        f"sys.argv = ['patchcore-dual', 'inspect', {str(tmp_path)!r}, {str(tmp_path)!r}]; main()"
+    )
+    (tmp_path / "a.png").write_bytes(b"")
+    result = python(code)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "has no model.json" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,32 @@
+"""A small prepared data set and a model fitted on it, made once and not to be changed."""
+
+import pytest
+
+from lookalikes import make_kolektorsdd
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.preparation import prepare
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """6 commutators in two halves, 64x96: 6 good and 3 defective images on each side."""
+    folder = tmp_path_factory.mktemp("shared")
+    source = make_kolektorsdd(folder / "source")
+    prepare("kolektorsdd", source, folder / "prepared", width=64, height=96)
+    return Manifest.load(folder / "prepared")
+
+
+@pytest.fixture(scope="session")
+def detector(prepared):
+    """The default detector, `ratio` on EfficientNet-Lite0, fitted on `prepared`."""
+    from patchcore_dual.detector import PatchCoreDual
+
+    return PatchCoreDual().fit(prepared)
+
+
+@pytest.fixture(scope="session")
+def model_folder(detector, tmp_path_factory):
+    """`detector`, saved. Copy it before damaging it."""
+    folder = tmp_path_factory.mktemp("models") / "model"
+    detector.save(folder)
+    return folder

@@ -1,0 +1,29 @@
+"""The greedy k-centre coreset as thesis 4.3.4 describes it, in float64 and without any shortcut."""
+
+import numpy as np
+
+
+def greedy_coreset(vectors, size, seed):
+    """Indices in the order of choice; ends early where only copies of chosen vectors are left."""
+    vectors = np.asarray(vectors, dtype=np.float64)
+    chosen = [int(np.random.default_rng(seed).integers(len(vectors)))]
+    to_chosen = np.linalg.norm(vectors - vectors[chosen[0]], axis=1)
+    while len(chosen) < size and to_chosen.max() > 0:
+        farthest = int(to_chosen.argmax())
+        chosen.append(farthest)
+        to_chosen = np.minimum(to_chosen, np.linalg.norm(vectors - vectors[farthest], axis=1))
+    return np.array(chosen)
+
+
+def shortfalls(vectors, chosen):
+    """How much nearer to those before it each choice was than the farthest vector of all.
+
+    All zero for a greedy choice, whichever of several equally far vectors it took.
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    to_chosen = np.linalg.norm(vectors - vectors[chosen[0]], axis=1)
+    lacking = []
+    for index in chosen[1:]:
+        lacking.append(to_chosen.max() - to_chosen[index])
+        to_chosen = np.minimum(to_chosen, np.linalg.norm(vectors - vectors[index], axis=1))
+    return np.array(lacking)

@@ -1,0 +1,98 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from patchcore_dual.scoring import Inspection, Match, Region
+
+
+@pytest.fixture
+def rejected():
+    heat = np.zeros((90, 200), np.float32)
+    heat[20:40, 50:80] = 3
+    return Inspection(
+        name="part.png",
+        image=np.full((90, 200, 3), 128, np.uint8),
+        score=2.0,
+        threshold=1.5,
+        anomaly_map=heat,
+        map_threshold=1.0,
+        map_floor=0.0,
+        regions=(Region(50, 20, 30, 20, 600, 3.0),),
+        nearest_normal=Match("good.png", 1, 2, 2.0),
+        nearest_defect=Match("crack.png", 3, 4, 0.5),
+        model="0123456789abcdef",
+        note="resized from 1x2 to the model's 3x4",
+    )
+
+
+def test_verdict_is_whether_the_score_is_above_the_threshold(rejected):
+    assert rejected.verdict == "reject"
+    assert replace(rejected, score=1.5).verdict == "pass"
+
+
+def test_prints_itself(rejected):
+    text = str(rejected)
+    assert text.splitlines() == [
+        "part.png: reject  score 2 > 1.5",
+        "  30×20 px at x 50, y 20, peak 3",
+        "  most like the defect in crack.png",
+        "  resized from 1x2 to the model's 3x4",
+    ]
+    assert repr(rejected) == text
+    passed = str(replace(rejected, score=1.0, regions=(), note="", name=""))
+    assert passed == "pass  score 1 ≤ 1.5"
+
+
+def test_json_has_no_arrays(rejected):
+    values = json.loads(json.dumps(rejected.to_json()))
+    assert values["path"] == "part.png"
+    assert (values["score"], values["threshold"], values["verdict"]) == (2.0, 1.5, "reject")
+    assert values["regions"] == [
+        {"x": 50, "y": 20, "width": 30, "height": 20, "area": 600, "peak": 3.0}
+    ]
+    assert values["nearest_normal"] == {
+        "image": "good.png",
+        "row": 1,
+        "column": 2,
+        "distance": 2.0,
+    }
+    assert values["nearest_defect"]["image"] == "crack.png"
+    assert (values["model"], values["note"]) == (rejected.model, rejected.note)
+    assert replace(rejected, nearest_defect=None).to_json()["nearest_defect"] is None
+
+
+def test_draws_image_heat_and_mask(rejected):
+    mask = np.zeros((90, 200), bool)
+    mask[20:40, 50:80] = True
+    bare, with_mask = rejected.draw(), rejected.draw(mask)
+    assert bare.dtype == with_mask.dtype == np.uint8
+    assert bare.ndim == 3
+    assert bare.shape[2] == 3
+    assert with_mask.shape[1] > bare.shape[1] > 2 * 200
+    assert bare.shape[0] > 90
+    assert not np.array_equal(bare, replace(rejected, regions=()).draw())
+    assert not np.array_equal(with_mask, rejected.draw(np.zeros((90, 200), bool)))
+    red, green = bare[2, -3].astype(int), replace(rejected, score=0.0).draw()[2, -3].astype(int)
+    assert red[0] > red[1]
+    assert green[1] > green[0]
+
+
+def test_heat_follows_the_map(rejected):
+    panel = rejected.draw()[-90:, -200:].astype(int)  # the last panel is the heat map
+    hot, cold = panel[30, 65], panel[80, 190]
+    assert np.abs(hot - cold).max() > 60
+    assert np.abs(panel[0, 0] - cold).max() == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (400, 30), (30, 400)])
+def test_draws_images_of_any_shape(rejected, shape):
+    odd = replace(
+        rejected,
+        image=np.zeros((*shape, 3), np.uint8),
+        anomaly_map=np.ones(shape, np.float32),
+        map_threshold=1.0,
+        map_floor=1.0,
+    )
+    assert odd.draw(np.zeros(shape, bool)).size

@@ -1,0 +1,344 @@
+"""`PatchCoreDual`: fit, inspect, save, load, on the packaged network."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lookalikes import make_folder, make_ksdd2, surface
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.preparation import prepare
+from patchcore_dual.images.reading import read_image
+from patchcore_dual.images.resizing import resize_image
+from patchcore_dual.scoring import RULES, Threshold, anomaly_map, gather_evidence, resize_map
+from patchcore_dual.scoring.rules import PatchCore
+from patchcore_dual.settings import PRESETS, Settings
+
+
+def first(manifest, split="test", label="positive"):
+    manifest = manifest.part(split, label)
+    return manifest.image_path(manifest.samples[0])
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def same(one, other):
+    assert one.to_json() == other.to_json()
+    np.testing.assert_array_equal(one.anomaly_map, other.anomaly_map)
+
+
+def test_an_inspection_is_the_method_step_by_step(detector, prepared):
+    image = read_image(first(prepared))
+    model = detector.model
+    evidence = gather_evidence(detector.embed(image), model.normal_bank, model.defect_bank)
+    score, grid = model.rule(evidence)
+    inspection = detector.inspect(image)
+    assert inspection.score == score
+    np.testing.assert_array_equal(inspection.anomaly_map, anomaly_map(grid, 96, 64, 2.0))
+    assert inspection.threshold == model.decision.image.value
+    row, column = np.unravel_index(grid.argmax(), grid.shape)
+    for match, bank, nearest in (
+        (inspection.nearest_normal, model.normal_bank, evidence.normal),
+        (inspection.nearest_defect, model.defect_bank, evidence.defect),
+    ):
+        assert match.distance == nearest.distance[row, column]
+        assert (match.image, match.row, match.column) == bank.source(nearest.index[row, column])
+
+
+def test_known_defects_are_rejected_and_known_good_images_pass(detector, prepared):
+    rejected = detector.inspect(first(prepared, "train"))
+    assert rejected.verdict == "reject"
+    assert rejected.nearest_defect.image == prepared.part("train", "positive").samples[0].image
+    assert rejected.nearest_defect.distance == pytest.approx(0, abs=1e-4)
+    good = prepared.part("train", "negative")
+    assert detector.inspect(good.image_path(good.samples[0])).verdict == "pass"
+
+
+def test_a_region_marks_the_defect(detector, prepared):
+    train = prepared.part("train", "positive")
+    inspection = detector.inspect(train.image_path(train.samples[0]))
+    y, x = np.unravel_index(inspection.anomaly_map.argmax(), inspection.anomaly_map.shape)
+    region = inspection.regions[0]
+    assert region.x <= x < region.x + region.width
+    assert region.y <= y < region.y + region.height
+    assert region.peak == inspection.anomaly_map.max()
+    # The defect is a bar at 10..30 of 50 and about 41..45 of 126 pixels.
+    assert 8 <= x <= 44
+    assert 24 <= y <= 44
+
+
+@pytest.mark.parametrize("scoring", list(RULES))
+def test_every_reject_has_a_region(detector, prepared, scoring):
+    rule = RULES[scoring]
+    strict = PatchCoreDual(scoring=scoring).fit(prepared)
+    assert isinstance(strict.model.rule, rule)
+    decision = strict.model.decision
+    # Thresholds by which every image is rejected, though smoothing leaves no pixel above.
+    low = replace(decision.image, value=-1e9)
+    strict._model = replace(strict.model, decision=replace(decision, image=low, pixel=1e9))
+    for sample in prepared.part("test"):
+        inspection = strict.inspect(prepared.image_path(sample))
+        assert inspection.verdict == "reject"
+        assert len(inspection.regions) == 1
+
+
+@pytest.mark.parametrize("scoring", list(RULES))
+def test_round_trip(prepared, tmp_path, scoring):
+    fitted = PatchCoreDual(scoring=scoring).fit(prepared)
+    fitted.save(tmp_path / "model")
+    loaded = PatchCoreDual.load(tmp_path / "model")
+    assert loaded.model.rule == fitted.model.rule
+    assert loaded.model.decision == fitted.model.decision
+    assert loaded.settings == fitted.settings
+    assert loaded.fingerprint == fitted.fingerprint
+    assert loaded.about() == fitted.about()
+    for sample in prepared.part("test").samples[::3]:
+        path = prepared.image_path(sample)
+        same(fitted.inspect(path), loaded.inspect(path))
+    loaded.save(tmp_path / "again")
+    assert files(tmp_path / "again") == files(tmp_path / "model")
+
+
+def test_the_same_seed_gives_the_same_bytes(detector, model_folder, prepared, tmp_path):
+    PatchCoreDual().fit(prepared).save(tmp_path / "same")
+    assert files(tmp_path / "same") == files(model_folder)
+    other = PatchCoreDual(seed=1).fit(prepared)
+    assert other.fingerprint != detector.fingerprint
+
+
+def test_fitting_again_forgets_the_first_fit(prepared):
+    detector = PatchCoreDual(scoring="patchcore").fit(prepared)
+    before = detector.fingerprint
+    fewer = prepared.where(prepared.part("train").samples[:-1])
+    assert detector.fit(fewer).fingerprint != before
+
+
+def test_an_image_of_another_size(detector, prepared):
+    path = first(prepared, "train")
+    image = resize_image(read_image(path), 131, 201)
+    inspection = detector.inspect(image)
+    assert inspection.anomaly_map.shape == (201, 131)
+    assert inspection.image.shape == (201, 131, 3)
+    assert inspection.note == "resized from 131x201 to the model's 64x96"
+    assert inspection.note in str(inspection)
+    at_model_size = detector.inspect(resize_image(image, 64, 96))
+    assert at_model_size.score == inspection.score
+    assert at_model_size.note == ""
+    np.testing.assert_array_equal(
+        inspection.anomaly_map, resize_map(at_model_size.anomaly_map, 201, 131)
+    )
+    assert inspection.regions
+    for region in inspection.regions:
+        assert region.x + region.width <= 131
+        assert region.y + region.height <= 201
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((20, 30), np.uint8),
+        np.zeros((20, 30, 4), np.uint8),
+        np.zeros((20, 30, 3), np.float32),
+        np.zeros((1, 20, 30, 3), np.uint8),
+        np.zeros((0, 30, 3), np.uint8),
+    ],
+)
+def test_a_wrong_array_is_named(detector, wrong):
+    with pytest.raises(ImageError, match=r"part 7 is .*give uint8 \[H, W, 3\], RGB"):
+        detector.inspect(wrong, name="part 7")
+
+
+def test_a_missing_or_broken_file_is_named(detector, tmp_path):
+    with pytest.raises(ImageError, match=r"none\.png"):
+        detector.inspect(tmp_path / "none.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        detector.inspect(str(tmp_path / "broken.png"))
+
+
+def test_says_prints_and_draws(detector, prepared):
+    path = first(prepared, "train")
+    inspection = detector.inspect(path)
+    assert str(inspection).startswith(f"{path}: reject  score ")
+    values = json.loads(json.dumps(inspection.to_json()))
+    assert values["path"] == str(path)
+    assert values["verdict"] == "reject"
+    assert values["model"] == detector.fingerprint
+    assert len(detector.fingerprint) == 16
+    assert values["regions"]
+    mask = np.zeros((96, 64), bool)
+    mask[30:40] = True
+    drawn = inspection.draw(mask)
+    assert drawn.dtype == np.uint8
+    assert drawn.shape[1] > inspection.draw().shape[1]
+
+
+def test_many_are_inspected_one_at_a_time(detector, prepared):
+    opened = []
+
+    def paths():
+        for sample in prepared.part("test").samples[:3]:
+            opened.append(prepared.image_path(sample))
+            yield opened[-1]
+
+    inspections = detector.inspect_many(paths())
+    one = next(inspections)
+    assert len(opened) == 1
+    same(one, detector.inspect(opened[0]))
+    assert len(list(inspections)) == 2
+
+
+def test_thresholds_come_from_held_out_scores(detector):
+    model = detector.model
+    assert len(model.held_out.names) == 6
+    assert model.decision.image == Threshold(model.held_out.scores.max(), 1 / 7, 6)
+    looser = PatchCoreDual(false_alarm_rate=0.5)
+    assert looser.settings.false_alarm_rate == 0.5
+
+
+def test_the_asked_false_alarm_rate_is_used(prepared):
+    model = PatchCoreDual(scoring="patchcore", false_alarm_rate=0.5).fit(prepared).model
+    ordered = np.sort(model.held_out.scores)
+    assert model.decision.image == Threshold(ordered[3], 0.5, 6)  # ⌈7 · ½⌉ = 4th
+
+
+def test_only_training_images_are_touched(detector, prepared, monkeypatch):
+    opened = set()
+    monkeypatch.setattr(
+        "patchcore_dual.training.read_image", lambda path: opened.add(path) or read_image(path)
+    )
+    again = PatchCoreDual().fit(prepared)
+    assert opened == {prepared.image_path(s) for s in prepared.part("train")}
+    assert again.fingerprint == detector.fingerprint
+
+
+def test_projected_bank_vectors(prepared, tmp_path):
+    fitted = PatchCoreDual(bank_vectors="projected", scoring="thesis").fit(prepared)
+    assert fitted.model.normal_bank.vectors.shape[1] == 128
+    assert fitted.model.defect_bank.vectors.shape[1] == 128
+    assert fitted.model.held_out.patches.shape[1] == 128
+    fitted.save(tmp_path / "model")
+    same(
+        fitted.inspect(first(prepared)),
+        PatchCoreDual.load(tmp_path / "model").inspect(first(prepared)),
+    )
+
+
+def test_levels(prepared, tmp_path):
+    fitted = PatchCoreDual(levels=(1, 2, 3)).fit(prepared)
+    assert fitted.embed(read_image(first(prepared))).shape == (24, 16, 24 + 40 + 112)
+    fitted.save(tmp_path / "model")
+    loaded = PatchCoreDual.load(tmp_path / "model")
+    assert loaded.backbone.levels == (1, 2, 3)
+    same(fitted.inspect(first(prepared)), loaded.inspect(first(prepared)))
+
+
+def test_the_preset_is_the_literal_thesis(prepared):
+    preset = Settings.of(**PRESETS["thesis"])
+    assert preset.backbone == "resnet50"
+    assert (preset.scoring, preset.patches, preset.bank_vectors) == ("thesis", "crop", "full")
+    assert (preset.normal_rate, preset.defect_rate, preset.levels) == (0.01, 0.1, (2, 3))
+    assert RULES["thesis"].sigma == 2
+    small = PatchCoreDual(**{**PRESETS["thesis"], "backbone": "efficientnet_lite0"}).fit(prepared)
+    assert isinstance(small.model.defect_bank, MemoryBank)
+    assert small.inspect(first(prepared)).score > 0
+
+
+def test_native_sizes(tmp_path):
+    """Every image keeps its size, and the feature grid follows."""
+    make_ksdd2(tmp_path / "s", train=(4, 2), test=(2, 1), scale=0.3)
+    prepare("ksdd2", tmp_path / "s", tmp_path / "p")
+    manifest = Manifest.load(tmp_path / "p")
+    for choice in ("mask", "crop"):
+        detector = PatchCoreDual(patches=choice).fit(manifest)
+        assert detector.model.size is None
+        assert detector.about()["size"] == "native"
+        sizes = set()
+        for sample in manifest.part("test"):
+            image = read_image(manifest.image_path(sample))
+            inspection = detector.inspect(image)
+            assert inspection.anomaly_map.shape == image.shape[:2]
+            assert inspection.note == ""
+            sizes.add(image.shape)
+        assert len(sizes) > 1
+    detector.save(tmp_path / "model")
+    path = first(manifest)
+    same(detector.inspect(path), PatchCoreDual.load(tmp_path / "model").inspect(path))
+
+
+def test_without_usable_defects_it_is_patchcore(prepared, tmp_path):
+    good = prepared.where(s for s in prepared if s.split == "test" or not s.is_defective)
+    plain = PatchCoreDual().fit(good)
+    baseline = PatchCoreDual(scoring="patchcore").fit(good)
+    assert plain.model.defect_bank is None
+    assert type(plain.model.rule) is PatchCore
+    for sample in prepared.part("test"):
+        one, other = (d.inspect(prepared.image_path(sample)) for d in (plain, baseline))
+        assert (one.score, one.verdict) == (other.score, other.verdict)
+        assert one.nearest_defect is None
+    plain.save(tmp_path / "model")
+    path = first(prepared)
+    same(plain.inspect(path), PatchCoreDual.load(tmp_path / "model").inspect(path))
+
+
+def test_defects_whose_masks_are_unknown_make_patchcore(tmp_path):
+    prepare("folder", make_folder(tmp_path / "s"), tmp_path / "p", width=64, height=48)
+    manifest = Manifest.load(tmp_path / "p")
+    stains = manifest.where(s for s in manifest if s.kind != "scratch")
+    detector = PatchCoreDual().fit(stains)
+    assert detector.model.defect_bank is None
+    n = len(stains.part("train", "positive"))
+    assert n > 0
+    assert detector.model.trained_on["defective_images_without_mask"] == n
+    assert detector.model.trained_on["defective_images"] == n
+    assert detector.model.trained_on["kinds"] == ["stain"]
+
+
+def test_the_patchcore_score_needs_no_defects_to_be_left_out(prepared):
+    """Defects change nothing of the baseline."""
+    good = prepared.where(s for s in prepared if s.split == "test" or not s.is_defective)
+    one = PatchCoreDual(scoring="patchcore").fit(prepared).inspect(first(prepared))
+    other = PatchCoreDual(scoring="patchcore").fit(good).inspect(first(prepared))
+    assert (one.score, one.threshold) == (other.score, other.threshold)
+
+
+def test_fit_takes_a_folder(detector, prepared):
+    assert PatchCoreDual().fit(str(prepared.folder)).fingerprint == detector.fingerprint
+
+
+def test_too_few_images(prepared):
+    detector = PatchCoreDual()
+    with pytest.raises(DataError, match="no image is in the train split"):
+        detector.fit(prepared.part("test"))
+    with pytest.raises(DataError, match="the train split has no good images"):
+        detector.fit(prepared.part(label="positive"))
+    one = prepared.where(prepared.part("train", "negative").samples[:1])
+    with pytest.raises(DataError, match="one good training image is too few"):
+        detector.fit(one)
+    with pytest.raises(ModelError, match="not fitted"):
+        detector.inspect(surface(0, 64, 96))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scoring": "rato"}, "no scoring rule 'rato'"),
+        ({"backbone": "vgg"}, "no backbone 'vgg'"),
+        ({"levels": (3, 2)}, "levels"),
+        ({"patches": "all"}, "setting patches = 'all'"),
+        ({"normal_rate": 0.0}, "setting normal_rate"),
+        ({"defect_rate": 1.5}, "setting defect_rate"),
+        ({"false_alarm_rate": 1.0}, "setting false_alarm_rate"),
+        ({"seed": -1}, "setting seed"),
+        ({"sigma": 3}, "setting sigma"),
+    ],
+)
+def test_a_wrong_setting_is_told_at_once(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        PatchCoreDual(**settings)

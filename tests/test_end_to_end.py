@@ -1,0 +1,50 @@
+"""The whole way on real photographs: ten commutators of KolektorSDD, ResNet-18."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.evaluation.evaluation import evaluate
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.placement import SplitSettings
+from patchcore_dual.images.preparation import prepare
+
+SHARED = Path(__file__).parents[2] / "shared"
+KOLEKTORSDD = SHARED / "data/kolektorsdd"
+WEIGHTS = SHARED / "weights/resnet18-imagenet-to-layer3.safetensors"
+
+pytestmark = pytest.mark.skipif(
+    not (KOLEKTORSDD.is_dir() and WEIGHTS.is_file()),
+    reason=f"needs KolektorSDD in {KOLEKTORSDD} and ResNet-18 weights in {WEIGHTS}",
+)
+
+
+@pytest.fixture(scope="module")
+def commutators(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kolektor")
+    for number in range(1, 11):
+        shutil.copytree(KOLEKTORSDD / f"kos{number:02d}", folder / f"source/kos{number:02d}")
+    prepare(
+        "kolektorsdd",
+        folder / "source",
+        folder / "prepared",
+        width=128,
+        height=320,
+        split=SplitSettings(seed=0),
+    )
+    return Manifest.load(folder / "prepared")
+
+
+def measured(manifest, **settings):
+    detector = PatchCoreDual(backbone="resnet18", weights=WEIGHTS, **settings).fit(manifest)
+    return evaluate(detector, manifest)
+
+
+def test_the_defect_bank_finds_what_patchcore_misses(commutators):
+    dual = measured(commutators, scoring="ratio")
+    baseline = measured(commutators, scoring="patchcore")
+    print(dual.image_auroc, baseline.image_auroc, dual.pixel_auroc, baseline.pixel_auroc)
+    print(dual.image_ap, baseline.image_ap, dual.pixel_ap, baseline.pixel_ap)
+    assert dual.image_auroc > 0

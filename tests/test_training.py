@@ -1,0 +1,249 @@
+"""Banks and held-out evidence, with a made-up embedding, against one direct pass."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lookalikes import make_folder
+from patchcore_dual.banks import coreset_size, projection_matrix, select_coreset
+from patchcore_dual.errors import DataError
+from patchcore_dual.features.defect_patches import defect_patches
+from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.images.preparation import prepare
+from patchcore_dual.images.reading import read_image, read_mask
+from patchcore_dual.progress import silent
+from patchcore_dual.scoring import gather_evidence
+from patchcore_dual.settings import Settings
+from patchcore_dual.training import (
+    KEPT_PATCHES,
+    assign_folds,
+    build_defect_bank,
+    build_normal_banks,
+    score_held_out,
+)
+
+CELL = 4
+
+
+def embed(image):
+    """float32 `[h, w, 48]`: the 4x4 pixels of each cell, all different from cell to cell."""
+    height, width = image.shape[:2]
+    cells = image.reshape(height // CELL, CELL, width // CELL, CELL, 3).swapaxes(1, 2)
+    return cells.reshape(height // CELL, width // CELL, -1).astype(np.float32)
+
+
+def wide(image):
+    """As `embed`, with 192 dimensions, so that the projection has something to do."""
+    cells = embed(image)
+    mix = np.random.default_rng(1).standard_normal((cells.shape[-1], 192)).astype(np.float32)
+    return cells @ mix
+
+
+def features(manifest, sample, function=embed):
+    return function(read_image(manifest.image_path(sample)))
+
+
+@pytest.fixture
+def train(prepared):
+    return prepared.part(split="train")
+
+
+SETTINGS = Settings(normal_rate=0.3, defect_rate=0.5, seed=3)
+
+
+def one_pass(vectors, rate, seed):
+    """The sorted choice of a coreset of full vectors that lie in memory."""
+    projected = vectors @ projection_matrix(vectors.shape[1], seed)
+    return np.sort(select_coreset(projected, coreset_size(len(vectors), rate), seed))
+
+
+def test_the_normal_bank_is_that_of_one_pass(train):
+    bank = build_normal_banks(wide, train, SETTINGS, silent).whole
+    good = train.part(label="negative").samples
+    everything = np.concatenate([features(train, s, wide).reshape(-1, 192) for s in good])
+    chosen = one_pass(everything, 0.3, 3)
+    assert 500 < len(chosen) < len(everything)
+    np.testing.assert_allclose(bank.vectors, everything[chosen], rtol=1e-6)
+    per_image = 24 * 16
+    assert [bank.sources[i] for i in bank.image] == [good[c // per_image].image for c in chosen]
+    np.testing.assert_array_equal(bank.cell, np.stack(np.divmod(chosen % per_image, 16), axis=1))
+
+
+def test_banks_without_a_fold_are_those_of_one_pass(train):
+    banks = build_normal_banks(embed, train, SETTINGS, silent)
+    assert len(banks.without_fold) == 3  # as many as there are commutators
+    for fold, bank in enumerate(banks.without_fold):
+        others = [s for s, f in zip(banks.samples, banks.folds, strict=True) if f != fold]
+        vectors = np.concatenate([features(train, s).reshape(-1, 48) for s in others])
+        np.testing.assert_array_equal(bank.vectors, vectors[one_pass(vectors, 0.3, 3)])
+        assert set(bank.sources) == {s.image for s in others}
+
+
+@pytest.mark.parametrize("choice", ["mask", "box", "crop"])
+def test_the_defect_bank_is_that_of_one_pass(train, choice):
+    settings = Settings(patches=choice, defect_rate=0.5, seed=3)
+    bank = build_defect_bank(embed, train, settings, (64, 96), silent)
+    vectors, cells, names = [], [], []
+    for sample in train.part(label="positive"):
+        image, mask = read_image(train.image_path(sample)), read_mask(train.mask_path(sample))
+        v, c = defect_patches(embed, image, mask, choice, (64, 96))
+        vectors.append(v)
+        cells.append(c)
+        names += [sample.image] * len(v)
+    vectors, cells = np.concatenate(vectors), np.concatenate(cells)
+    chosen = one_pass(vectors, 0.5, 3)
+    assert (len(chosen) < len(vectors)) == (choice == "crop")
+    np.testing.assert_array_equal(bank.vectors, vectors[chosen])
+    np.testing.assert_array_equal(bank.cell, cells[chosen])
+    assert [bank.source(i)[0] for i in range(len(bank))] == [names[c] for c in chosen]
+
+
+def test_each_vector_is_the_feature_of_its_image_and_cell(train):
+    normal = build_normal_banks(embed, train, SETTINGS, silent)
+    defect = build_defect_bank(embed, train, SETTINGS, None, silent)
+    by_name = {s.image: features(train, s) for s in train}
+    for bank in (normal.whole, *normal.without_fold, defect):
+        for i in range(0, len(bank), 7):
+            name, row, column = bank.source(i)
+            np.testing.assert_array_equal(bank.vectors[i], by_name[name][row, column])
+    labels = {s.image: s.label for s in train}
+    assert {labels[n] for n in normal.whole.sources} == {"negative"}
+    assert {labels[n] for n in defect.sources} == {"positive"}
+
+
+def test_the_seed_decides_the_coreset(train):
+    def vectors(seed):
+        settings = Settings(normal_rate=0.3, seed=seed)
+        return build_normal_banks(wide, train, settings, silent).whole.vectors
+
+    assert np.array_equal(vectors(0), vectors(0))
+    assert not np.array_equal(vectors(0), vectors(1))
+
+
+def test_images_are_embedded_twice_and_never_held(train):
+    """Once to choose by projections, once for the chosen vectors, one image at a time."""
+    seen = Counter()
+
+    def counting(image):
+        seen[image.tobytes()] += 1
+        return embed(image)
+
+    build_normal_banks(counting, train, SETTINGS, silent)
+    assert len(seen) == 6
+    assert set(seen.values()) == {2}
+
+
+def test_a_held_out_image_is_scored_by_banks_without_its_group(train):
+    banks = build_normal_banks(embed, train, SETTINGS, silent)
+    defect_bank = build_defect_bank(embed, train, SETTINGS, None, silent)
+    held_out = score_held_out(embed, train, banks, defect_bank, silent)
+    good = train.part(label="negative").samples
+    assert [one.name for one in held_out] == [s.image for s in good]
+    group = {s.image: s.group for s in train}
+    for sample, fold, one in zip(good, banks.folds, held_out, strict=True):
+        normal = banks.without_fold[fold]
+        assert sample.group not in {group[name] for name in normal.sources}
+        of_group = [s.image for s in train if s.group == sample.group]
+        defect = defect_bank.without(of_group)
+        assert 0 < len(defect) < len(defect_bank)
+        expected = gather_evidence(features(train, sample), normal, defect)
+        for answer, right in (
+            (one.evidence.normal, expected.normal),
+            (one.evidence.defect, expected.defect),
+        ):
+            np.testing.assert_array_equal(answer.distance, right.distance)
+            assert answer.weight == right.weight
+        assert (one.width, one.height) == (64, 96)
+
+
+def test_the_most_anomalous_patches_are_kept(train):
+    banks = build_normal_banks(embed, train, SETTINGS, silent)
+    defect_bank = build_defect_bank(embed, train, SETTINGS, None, silent)
+    for bank, most in ((defect_bank, 2 * KEPT_PATCHES), (None, KEPT_PATCHES)):
+        for one, sample in zip(
+            score_held_out(embed, train, banks, bank, silent), banks.samples, strict=True
+        ):
+            assert KEPT_PATCHES <= len(one.patches) <= most
+            d_n = one.evidence.normal.distance.ravel()
+            assert one.distances.max() == d_n.max()
+            assert set(np.sort(d_n)[-KEPT_PATCHES:]) <= set(one.distances)
+            if bank is not None:
+                assert d_n[(d_n / one.evidence.defect.distance.ravel()).argmax()] in one.distances
+            whole = features(train, sample).reshape(-1, 48)
+            for patch, distance in zip(one.patches, one.distances, strict=True):
+                places = np.flatnonzero((whole == patch).all(axis=1))
+                assert distance in d_n[places]
+
+
+def test_where_all_defects_are_of_one_group_their_bank_stays(train):
+    """Leaving the group out would leave nothing."""
+    only = next(s for s in train if s.is_defective)
+    rest = [s for s in train if not s.is_defective]
+    few = train.where([only, *rest])
+    banks = build_normal_banks(embed, few, SETTINGS, silent)
+    defect_bank = build_defect_bank(embed, few, SETTINGS, None, silent)
+    held_out = score_held_out(embed, few, banks, defect_bank, silent)
+    own = next(i for i, s in enumerate(banks.samples) if s.group == only.group)
+    expected = gather_evidence(
+        features(few, banks.samples[own]), banks.without_fold[banks.folds[own]], defect_bank
+    )
+    np.testing.assert_array_equal(held_out[own].evidence.defect.distance, expected.defect.distance)
+
+
+def test_no_defects_or_none_with_a_mask_means_no_bank(train, tmp_path):
+    good = train.part(label="negative")
+    assert build_defect_bank(embed, good, SETTINGS, None, silent) is None
+    banks = build_normal_banks(embed, good, SETTINGS, silent)
+    held_out = score_held_out(embed, good, banks, None, silent)
+    assert all(one.evidence.defect is None for one in held_out)
+
+    prepare("folder", make_folder(tmp_path / "s"), tmp_path / "p", width=64, height=96)
+    manifest = Manifest.load(tmp_path / "p").part(split="train")
+    without = manifest.where(s for s in manifest if s.kind == "stain")
+    assert len(without)
+    assert build_defect_bank(embed, without, SETTINGS, None, silent) is None
+    bank = build_defect_bank(embed, manifest, SETTINGS, None, silent)
+    kinds = {s.image: s.kind for s in manifest}
+    assert {kinds[name] for name in bank.sources} == {"scratch"}
+
+
+def named(*groups):
+    return [Sample(f"{i}.png", "", "negative", "train", group=g) for i, g in enumerate(groups)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_folds_keep_groups_whole_and_even(seed):
+    samples = named(*(f"g{i % 17}" for i in range(60)))
+    folds = assign_folds(samples, seed)
+    by_group = {}
+    for sample, fold in zip(samples, folds, strict=True):
+        by_group.setdefault(sample.group, set()).add(int(fold))
+    assert all(len(f) == 1 for f in by_group.values())
+    sizes = np.bincount(folds)
+    assert len(sizes) == 5
+    assert np.ptp(sizes) <= 4  # one group's size
+
+
+def test_folds_are_seeded():
+    samples = named(*(f"g{i}" for i in range(30)))
+    assert np.array_equal(assign_folds(samples, 1), assign_folds(samples, 1))
+    assert not np.array_equal(assign_folds(samples, 1), assign_folds(samples, 2))
+
+
+def test_folds_of_few_groups():
+    assert set(assign_folds(named("a", "a", "b"), 0)) == {0, 1}
+    assert len(set(assign_folds(named("", "", ""), 0))) == 3  # without a group, each its own
+    assert len(set(assign_folds(named("a", "a", "a"), 0))) == 3  # one group: each its own
+    with pytest.raises(DataError, match=r"one good training image is too few.*at least 2"):
+        assign_folds(named("a"), 0)
+
+
+def test_progress_is_told(train):
+    told = []
+    build_normal_banks(embed, train, SETTINGS, lambda *step: told.append(step))
+    stages = {stage for stage, _, _ in told}
+    assert len(stages) == 2 + 4  # two passes, four coresets
+    for stage in stages:
+        *_, (_, done, total) = (step for step in told if step[0] == stage)
+        assert done == total
