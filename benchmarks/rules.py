@@ -72,12 +72,12 @@ def one_split(manifest: Manifest, backbone: str, weights: Path | None) -> dict[s
     detector = PatchCoreDual(backbone=backbone, weights=weights)
     embed = remembering(detector.embed)
     training_set, test_set, size = manifest.part("train"), manifest.part("test"), manifest.size()
-    banks = build_normal_banks(embed, training_set, detector.settings, silent)
+    banks = build_normal_banks(embed, training_set, detector.settings, None, silent)
     note("normal banks built")
     defect_banks, rules = {}, {}
     for choice in CHOICES:
         settings = detector.settings.model_copy(update={"patches": choice})
-        defect_bank = build_defect_bank(embed, training_set, settings, size, silent)
+        defect_bank = build_defect_bank(embed, training_set, settings, size, None, {}, silent)
         held_out = score_held_out(embed, training_set, banks, defect_bank, silent)
         defect_banks[choice] = defect_bank
         for name, rule in RULES.items():

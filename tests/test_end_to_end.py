@@ -45,6 +45,10 @@ def measured(manifest, **settings):
 def test_the_defect_bank_finds_what_patchcore_misses(commutators):
     dual = measured(commutators, scoring="ratio")
     baseline = measured(commutators, scoring="patchcore")
-    print(dual.image_auroc, baseline.image_auroc, dual.pixel_auroc, baseline.pixel_auroc)
-    print(dual.image_ap, baseline.image_ap, dual.pixel_ap, baseline.pixel_ap)
-    assert dual.image_auroc > 0
+    assert (dual.n_test_normal, dual.n_test_defective) == (35, 5)
+    # With fit seeds 0, 1, 2: .90, .94, .97 against .62, .73, .76; pixels .98 to .99 against .94.
+    assert dual.image_auroc > 0.85
+    assert dual.image_auroc > baseline.image_auroc + 0.1
+    assert dual.image_ap > baseline.image_ap + 0.2
+    assert dual.pixel_auroc > 0.97
+    assert dual.pixel_auroc > baseline.pixel_auroc

@@ -4,24 +4,21 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lookalikes import make_folder
 from patchcore_dual.banks import coreset_size, projection_matrix, select_coreset
 from patchcore_dual.errors import DataError
 from patchcore_dual.features.defect_patches import defect_patches
+from patchcore_dual.holding_out import KEPT_PATCHES, hold_out
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.preparation import prepare
 from patchcore_dual.images.reading import read_image, read_mask
 from patchcore_dual.progress import silent
 from patchcore_dual.scoring import gather_evidence
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import (
-    KEPT_PATCHES,
-    assign_folds,
-    build_defect_bank,
-    build_normal_banks,
-    score_held_out,
-)
+from patchcore_dual.training import assign_folds, build_defect_bank, build_normal_banks
 
 CELL = 4
 
@@ -74,7 +71,7 @@ def test_banks_without_a_fold_are_those_of_one_pass(train):
     banks = build_normal_banks(embed, train, SETTINGS, silent)
     assert len(banks.without_fold) == 3  # as many as there are commutators
     for fold, bank in enumerate(banks.without_fold):
-        others = [s for s, f in zip(banks.samples, banks.folds, strict=True) if f != fold]
+        others = [s for s in train.part(label="negative") if banks.fold_of[s.image] != fold]
         vectors = np.concatenate([features(train, s).reshape(-1, 48) for s in others])
         np.testing.assert_array_equal(bank.vectors, vectors[one_pass(vectors, 0.3, 3)])
         assert set(bank.sources) == {s.image for s in others}
@@ -83,7 +80,7 @@ def test_banks_without_a_fold_are_those_of_one_pass(train):
 @pytest.mark.parametrize("choice", ["mask", "box", "crop"])
 def test_the_defect_bank_is_that_of_one_pass(train, choice):
     settings = Settings(patches=choice, defect_rate=0.5, seed=3)
-    bank = build_defect_bank(embed, train, settings, (64, 96), silent)
+    bank = build_defect_bank(embed, train, settings, (64, 96), silent).bank
     vectors, cells, names = [], [], []
     for sample in train.part(label="positive"):
         image, mask = read_image(train.image_path(sample)), read_mask(train.mask_path(sample))
@@ -101,7 +98,7 @@ def test_the_defect_bank_is_that_of_one_pass(train, choice):
 
 def test_each_vector_is_the_feature_of_its_image_and_cell(train):
     normal = build_normal_banks(embed, train, SETTINGS, silent)
-    defect = build_defect_bank(embed, train, SETTINGS, None, silent)
+    defect = build_defect_bank(embed, train, SETTINGS, None, silent).bank
     by_name = {s.image: features(train, s) for s in train}
     for bank in (normal.whole, *normal.without_fold, defect):
         for i in range(0, len(bank), 7):
@@ -134,107 +131,159 @@ def test_images_are_embedded_twice_and_never_held(train):
     assert set(seen.values()) == {2}
 
 
-def test_a_held_out_image_is_scored_by_banks_without_its_group(train):
+@pytest.mark.parametrize("uses_probe", [False, True])
+def test_a_held_out_image_is_scored_by_banks_without_its_group(train, uses_probe):
     banks = build_normal_banks(embed, train, SETTINGS, silent)
-    defect_bank = build_defect_bank(embed, train, SETTINGS, None, silent)
-    held_out = score_held_out(embed, train, banks, defect_bank, silent)
+    defects = build_defect_bank(embed, train, SETTINGS, None, silent)
+    held_out = hold_out(embed, train, banks, defects, uses_probe, silent)
     good = train.part(label="negative").samples
-    assert [one.name for one in held_out] == [s.image for s in good]
+    assert [one.name for one in held_out.kept] == [s.image for s in good]
     group = {s.image: s.group for s in train}
-    for sample, fold, one in zip(good, banks.folds, held_out, strict=True):
-        normal = banks.without_fold[fold]
+    for sample, one in zip(good, held_out.training.normals, strict=True):
+        normal = banks.without_fold[one.fold]
+        assert one.fold == banks.fold_of[sample.image]
         assert sample.group not in {group[name] for name in normal.sources}
-        of_group = [s.image for s in train if s.group == sample.group]
-        defect = defect_bank.without(of_group)
-        assert 0 < len(defect) < len(defect_bank)
+        defect = defects.bank.without([s.image for s in train if s.group == sample.group])
+        assert 0 < len(defect) < len(defects.bank)
         expected = gather_evidence(features(train, sample), normal, defect)
-        for answer, right in (
-            (one.evidence.normal, expected.normal),
-            (one.evidence.defect, expected.defect),
-        ):
-            np.testing.assert_array_equal(answer.distance, right.distance)
-            assert answer.weight == right.weight
+        np.testing.assert_array_equal(one.evidence.normal.distance, expected.normal.distance)
+        np.testing.assert_allclose(
+            one.evidence.defect.distance, expected.defect.distance, rtol=1e-4
+        )
         assert (one.width, one.height) == (64, 96)
+
+
+def test_held_out_weights_are_those_of_the_banks_that_were_searched(train):
+    """What `thesis` and `patchcore-weighted` take their thresholds from."""
+    banks = build_normal_banks(embed, train, SETTINGS, silent)
+    defects = build_defect_bank(embed, train, SETTINGS, None, silent)
+    held_out = hold_out(embed, train, banks, defects, False, silent).training
+    for sample, one in zip(train.part(label="negative"), held_out.normals, strict=True):
+        defect = defects.bank.without([s.image for s in train if s.group == sample.group])
+        normal = banks.without_fold[one.fold]
+        expected = gather_evidence(features(train, sample), normal, defect)
+        assert one.evidence.normal.weight == expected.normal.weight
+        assert one.evidence.defect.weight == pytest.approx(expected.defect.weight, rel=1e-4)
+
+
+def test_a_held_out_defect_is_scored_without_its_fold(train):
+    banks = build_normal_banks(embed, train, SETTINGS, silent)
+    defects = build_defect_bank(embed, train, SETTINGS, None, silent)
+    held_out = hold_out(embed, train, banks, defects, True, silent).training
+    defective = train.part(label="positive").samples
+    assert len(held_out.defectives) == len(defective) == 3
+    for sample, one in zip(defective, held_out.defectives, strict=True):
+        assert one.fold == banks.fold_of[sample.image]
+        own = [s.image for s in defective if banks.fold_of[s.image] == one.fold]
+        expected = gather_evidence(
+            features(train, sample), banks.without_fold[one.fold], defects.bank.without(own)
+        )
+        np.testing.assert_array_equal(one.evidence.normal.distance, expected.normal.distance)
+        np.testing.assert_allclose(
+            one.evidence.defect.distance, expected.defect.distance, rtol=1e-4
+        )
+        assert one.defect_cells.any()
 
 
 def test_the_most_anomalous_patches_are_kept(train):
     banks = build_normal_banks(embed, train, SETTINGS, silent)
-    defect_bank = build_defect_bank(embed, train, SETTINGS, None, silent)
-    for bank, most in ((defect_bank, 2 * KEPT_PATCHES), (None, KEPT_PATCHES)):
-        for one, sample in zip(
-            score_held_out(embed, train, banks, bank, silent), banks.samples, strict=True
-        ):
-            assert KEPT_PATCHES <= len(one.patches) <= most
+    with_defects = build_defect_bank(embed, train, SETTINGS, None, silent)
+    for defects, most in ((with_defects, 2 * KEPT_PATCHES), (None, KEPT_PATCHES)):
+        held_out = hold_out(embed, train, banks, defects, False, silent)
+        for kept, one in zip(held_out.kept, held_out.training.normals, strict=True):
+            assert KEPT_PATCHES <= len(kept.features) <= most
             d_n = one.evidence.normal.distance.ravel()
-            assert one.distances.max() == d_n.max()
-            assert set(np.sort(d_n)[-KEPT_PATCHES:]) <= set(one.distances)
-            if bank is not None:
-                assert d_n[(d_n / one.evidence.defect.distance.ravel()).argmax()] in one.distances
-            whole = features(train, sample).reshape(-1, 48)
-            for patch, distance in zip(one.patches, one.distances, strict=True):
-                places = np.flatnonzero((whole == patch).all(axis=1))
-                assert distance in d_n[places]
+            assert set(np.sort(d_n)[-KEPT_PATCHES:]) <= set(kept.distances)
+            if defects is not None:
+                ratio = d_n / one.evidence.defect.distance.ravel()
+                assert d_n[ratio.argmax()] in kept.distances
+            whole = embed(read_image(train.folder / kept.name)).reshape(-1, 48)
+            for patch, distance in zip(kept.features, kept.distances, strict=True):
+                assert distance in d_n[np.flatnonzero((whole == patch).all(axis=1))]
 
 
 def test_where_all_defects_are_of_one_group_their_bank_stays(train):
     """Leaving the group out would leave nothing."""
     only = next(s for s in train if s.is_defective)
-    rest = [s for s in train if not s.is_defective]
-    few = train.where([only, *rest])
+    few = train.where([only, *train.part(label="negative")])
     banks = build_normal_banks(embed, few, SETTINGS, silent)
-    defect_bank = build_defect_bank(embed, few, SETTINGS, None, silent)
-    held_out = score_held_out(embed, few, banks, defect_bank, silent)
-    own = next(i for i, s in enumerate(banks.samples) if s.group == only.group)
-    expected = gather_evidence(
-        features(few, banks.samples[own]), banks.without_fold[banks.folds[own]], defect_bank
+    defects = build_defect_bank(embed, few, SETTINGS, None, silent)
+    held_out = hold_out(embed, few, banks, defects, False, silent).training
+    good = few.part(label="negative").samples
+    own = next(i for i, s in enumerate(good) if s.group == only.group)
+    expected = gather_evidence(features(few, good[own]), banks.whole, defects.bank)
+    np.testing.assert_allclose(
+        held_out.normals[own].evidence.defect.distance, expected.defect.distance, rtol=1e-4
     )
-    np.testing.assert_array_equal(held_out[own].evidence.defect.distance, expected.defect.distance)
 
 
 def test_no_defects_or_none_with_a_mask_means_no_bank(train, tmp_path):
     good = train.part(label="negative")
     assert build_defect_bank(embed, good, SETTINGS, None, silent) is None
     banks = build_normal_banks(embed, good, SETTINGS, silent)
-    held_out = score_held_out(embed, good, banks, None, silent)
-    assert all(one.evidence.defect is None for one in held_out)
+    held_out = hold_out(embed, good, banks, None, False, silent).training
+    assert all(one.evidence.defect is None for one in held_out.normals)
 
     prepare("folder", make_folder(tmp_path / "s"), tmp_path / "p", width=64, height=96)
     manifest = Manifest.load(tmp_path / "p").part(split="train")
     without = manifest.where(s for s in manifest if s.kind == "stain")
     assert len(without)
     assert build_defect_bank(embed, without, SETTINGS, None, silent) is None
-    bank = build_defect_bank(embed, manifest, SETTINGS, None, silent)
+    bank = build_defect_bank(embed, manifest, SETTINGS, None, silent).bank
     kinds = {s.image: s.kind for s in manifest}
     assert {kinds[name] for name in bank.sources} == {"scratch"}
 
 
-def named(*groups):
-    return [Sample(f"{i}.png", "", "negative", "train", group=g) for i, g in enumerate(groups)]
+def named(*groups, first=0, label="negative"):
+    return [Sample(f"{i}.png", "", label, "train", group=g) for i, g in enumerate(groups, first)]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_folds_keep_groups_whole_and_even(seed):
     samples = named(*(f"g{i % 17}" for i in range(60)))
-    folds = assign_folds(samples, seed)
+    fold_of = assign_folds(samples, seed)
     by_group = {}
-    for sample, fold in zip(samples, folds, strict=True):
-        by_group.setdefault(sample.group, set()).add(int(fold))
-    assert all(len(f) == 1 for f in by_group.values())
-    sizes = np.bincount(folds)
+    for sample in samples:
+        by_group.setdefault(sample.group, set()).add(fold_of[sample.image])
+    assert all(len(folds) == 1 for folds in by_group.values())
+    sizes = np.bincount(list(fold_of.values()))
     assert len(sizes) == 5
     assert np.ptp(sizes) <= 4  # one group's size
 
 
+def test_defects_are_spread_over_the_folds():
+    good, bad = named(*"abcdefgh" * 4), named(*"abcdefgh", first=100, label="positive")
+    fold_of = assign_folds(good + bad, 0)
+    counts = np.bincount([fold_of[s.image] for s in bad], minlength=5)
+    assert np.ptp(counts) <= 1
+    of_group = {s.group: fold_of[s.image] for s in good}
+    assert all(fold_of[s.image] == of_group[s.group] for s in bad)
+
+
+@given(
+    good=st.lists(st.sampled_from("abcdef"), min_size=2, max_size=12),
+    bad=st.lists(st.sampled_from("abcdefghij"), max_size=12),
+    seed=st.integers(0, 20),
+)
+def test_every_fold_has_good_images_and_others_do_too(good, bad, seed):
+    """Else a fold's normal bank would be empty."""
+    normals, defectives = named(*good), named(*bad, first=100, label="positive")
+    fold_of = assign_folds(normals + defectives, seed)
+    used = {fold_of[s.image] for s in normals}
+    assert used == set(range(max(fold_of.values()) + 1))
+    assert len(used) == min(5, len(set(good)) if len(set(good)) > 1 else len(good))
+
+
 def test_folds_are_seeded():
     samples = named(*(f"g{i}" for i in range(30)))
-    assert np.array_equal(assign_folds(samples, 1), assign_folds(samples, 1))
-    assert not np.array_equal(assign_folds(samples, 1), assign_folds(samples, 2))
+    assert assign_folds(samples, 1) == assign_folds(samples, 1)
+    assert assign_folds(samples, 1) != assign_folds(samples, 2)
 
 
 def test_folds_of_few_groups():
-    assert set(assign_folds(named("a", "a", "b"), 0)) == {0, 1}
-    assert len(set(assign_folds(named("", "", ""), 0))) == 3  # without a group, each its own
-    assert len(set(assign_folds(named("a", "a", "a"), 0))) == 3  # one group: each its own
+    assert set(assign_folds(named("a", "a", "b"), 0).values()) == {0, 1}
+    for groups in (("", "", ""), ("a", "a", "a")):  # no group or but one: each image its own
+        assert len(set(assign_folds(named(*groups), 0).values())) == 3
     with pytest.raises(DataError, match=r"one good training image is too few.*at least 2"):
         assign_folds(named("a"), 0)
 

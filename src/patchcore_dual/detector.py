@@ -16,6 +16,7 @@ from patchcore_dual.images.resizing import resize_image
 from patchcore_dual.model import Model, decide, keep_held_out
 from patchcore_dual.model_folder import fingerprint, load_model, save_model
 from patchcore_dual.progress import Progress, silent
+from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
     Inspection,
     Match,
@@ -26,6 +27,7 @@ from patchcore_dual.scoring import (
     peak_region,
     resize_map,
     rule_for,
+    score_uncertainty,
 )
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import build_defect_bank, build_normal_banks
@@ -49,7 +51,13 @@ class PatchCoreDual:
         self.settings = Settings.of(**settings)
         rule_for(self.settings.scoring, has_defects=True)  # an unknown name is told now, not late
         path = Path(weights) if weights is not None else None
-        self.backbone = load_backbone(self.settings.backbone, self.settings.levels, path, device)
+        self.backbone = load_backbone(
+            self.settings.backbone,
+            self.settings.levels,
+            path,
+            device,
+            self.settings.defect_levels,
+        )
         self._model: Model | None = None
         self._fingerprint = ""
 
@@ -88,10 +96,17 @@ class PatchCoreDual:
         training_set = manifest.part(split="train")
         _check_training_set(training_set)
         size = training_set.size()
-        banks = build_normal_banks(self.embed, training_set, self.settings, progress)
-        defects = build_defect_bank(self.embed, training_set, self.settings, size, progress)
+        channels = self.backbone.channels_of(self.backbone.levels)
+        banks = build_normal_banks(self.embed, training_set, self.settings, channels, progress)
+        proposed = propose_masks(self.embed, training_set, banks, progress)
+        channels = self.backbone.channels_of(self.backbone.defect_levels)
+        defects = build_defect_bank(
+            self.embed, training_set, self.settings, size, channels, proposed, progress
+        )
         kind = rule_for(self.settings.scoring, defects is not None)
-        held_out = hold_out(self.embed, training_set, banks, defects, kind.uses_probe, progress)
+        held_out = hold_out(
+            self.embed, training_set, banks, defects, proposed, kind.uses_probe, progress
+        )
         rule = kind().fit(held_out.training)
         answers = rule.held_out(held_out.training)
         rate = self.settings.false_alarm_rate
@@ -141,15 +156,20 @@ class PatchCoreDual:
         heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)
         heat = resize_map(heat, height, width)
         regions = find_regions(heat, model.decision.pixel)
-        if score > model.decision.image.value and not regions:
+        peak = divmod(int(grid.argmax()), grid.shape[1])
+        threshold = model.decision.image.value
+        uncertainty = score_uncertainty(
+            model.rule, evidence, features, peak, model.normal_bank, model.defect_bank
+        )
+        if score + uncertainty > threshold and not regions:
             regions = (peak_region(heat),)
 
-        peak = divmod(int(grid.argmax()), grid.shape[1])
         return Inspection(
             name,
             image,
             score,
-            model.decision.image.value,
+            uncertainty,
+            threshold,
             heat,
             model.decision.pixel,
             model.decision.floor,

@@ -7,14 +7,14 @@ seen. Each image is embedded once for all of this.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from patchcore_dual.features.defect_patches import Embed, covered_cells
 from patchcore_dual.images.manifest import Manifest, Sample
-from patchcore_dual.images.reading import read_image, read_mask
+from patchcore_dual.images.reading import read_image
 from patchcore_dual.progress import Progress
 from patchcore_dual.scoring.evidence import (
     Evidence,
@@ -22,9 +22,11 @@ from patchcore_dual.scoring.evidence import (
     Nearest,
     TrainingEvidence,
     gather_evidence,
+    search,
 )
 from patchcore_dual.scoring.probe import Probe, fit_probe, fit_whitening
-from patchcore_dual.training import DefectPatches, NormalBanks
+from patchcore_dual.scoring.weights import positive_weight
+from patchcore_dual.training import DefectPatches, NormalBanks, defect_mask
 
 PROBE_PATCHES = 20_000  # good patches that the probe is trained on
 MAX_CLUSTERS = 5  # of defects whose kinds have no names
@@ -54,12 +56,14 @@ def hold_out(
     manifest: Manifest,
     banks: NormalBanks,
     defects: DefectPatches | None,
+    proposed: dict[str, np.ndarray],
     uses_probe: bool,
     progress: Progress,
 ) -> HeldOut:
     """Score every training image by banks and probes built without it.
 
     Args:
+        proposed: masks of defective images that have none of their own.
         uses_probe: whether the rule reads probes and defective images; else neither is touched.
     """
     probes = _Probes(manifest, banks, defects) if defects and uses_probe else None
@@ -71,7 +75,9 @@ def hold_out(
         features = embed(image)
         held_out = _hold_out(sample, manifest, image, features, banks, defects, probes)
         if sample.is_defective:
-            defectives.append(held_out)
+            mask = defect_mask(manifest, sample, proposed)
+            cells = covered_cells(mask, *features.shape[:2])
+            defectives.append(replace(held_out, defect_cells=cells))
         else:
             normals.append(held_out)
             kept.append(_keep(sample.image, features, held_out.evidence))
@@ -151,6 +157,11 @@ def _hold_out(
     evidence = banks.found[sample.image]
     if defects is None:
         return HeldOutImage(evidence, fold, width, height)
+    if probes is None:  # as the model itself will search: exact distances, and w_P
+        group = {s.image for s in manifest if sample.group and s.group == sample.group}
+        others = defects.bank.without(group) if group & set(defects.bank.sources) else defects.bank
+        defect = search(features, others if len(others) else defects.bank, positive_weight)
+        return HeldOutImage(replace(evidence, defect=defect), fold, width, height)
     distances = defects.bank.nearest_by_source(features)
     sources = defects.bank.sources
 
@@ -177,12 +188,8 @@ def _hold_out(
         if not sample.is_defective or probes.cluster_of[sample.image] == cluster:
             members = {name for name, c in probes.cluster_of.items() if c == cluster}
             unseen[cluster] = without(members, probe)
-    cells = None
-    if sample.is_defective:
-        mask = read_mask(manifest.folder / sample.mask)
-        cells = covered_cells(mask, *features.shape[:2])
     is_known = not sample.is_defective or len(own) < len(sources)
-    return HeldOutImage(seen, fold, width, height, cells, unseen, is_known)
+    return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
 
 
 def _keep(name: str, features: np.ndarray, evidence: Evidence) -> KeptPatches:

@@ -35,6 +35,7 @@ class _BackboneEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     levels: tuple[int, ...]
+    defect_levels: tuple[int, ...]
     weights_sha256: str
 
 
@@ -104,8 +105,10 @@ def load_model(folder: Path, weights: Path | None, device: str) -> Model:
             entry.settings,
             backbone,
             entry.size,
-            _bank(tensors["normal"], entry.sources["normal"]),
-            _bank(tensors["defect"], entry.sources["defect"]) if "defect" in tensors else None,
+            _bank(tensors["normal"], entry.sources["normal"], backbone.levels, backbone),
+            _bank(tensors["defect"], entry.sources["defect"], backbone.defect_levels, backbone)
+            if "defect" in tensors
+            else None,
             _probe(tensors["probe"]) if "probe" in tensors else None,
             RULES[entry.rule].from_state(entry.rule_constants, tensors.get("rule", {})),
             Decision(Threshold(**decision["image"]), decision["pixel"], decision["floor"]),
@@ -150,6 +153,7 @@ def _serialise(model: Model) -> _Serialised:
         backbone=_BackboneEntry(
             name=model.backbone.name,
             levels=model.backbone.levels,
+            defect_levels=model.backbone.defect_levels,
             weights_sha256=model.backbone.weights_sha256,
         ),
         rule=next(name for name, rule in RULES.items() if type(model.rule) is rule),
@@ -166,8 +170,14 @@ def _bank_arrays(bank: MemoryBank) -> dict[str, np.ndarray]:
     return {"vectors": bank.vectors, "image": bank.image, "cell": bank.cell}
 
 
-def _bank(arrays: dict[str, np.ndarray], sources: tuple[str, ...]) -> MemoryBank:
-    return MemoryBank(arrays["vectors"], arrays["image"], arrays["cell"], sources)
+def _bank(
+    arrays: dict[str, np.ndarray],
+    sources: tuple[str, ...],
+    levels: tuple[int, ...],
+    backbone: Backbone,
+) -> MemoryBank:
+    channels = backbone.channels_of(levels)
+    return MemoryBank(arrays["vectors"], arrays["image"], arrays["cell"], sources, channels)
 
 
 def _probe(arrays: dict[str, np.ndarray]) -> Probe:
@@ -229,7 +239,9 @@ def _load_backbone(
     state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
     try:
         check_backbone(entry.name, entry.levels)
-        return Backbone(entry.name, entry.levels, state, entry.weights_sha256, target)
+        check_backbone(entry.name, entry.defect_levels)
+        levels = entry.levels, entry.defect_levels
+        return Backbone(entry.name, *levels, state, entry.weights_sha256, target)
     except (SettingsError, WeightsError) as error:
         raise ModelError(f"{folder / MODEL_FILE} is damaged: {error} Fit again.") from None
 

@@ -1,8 +1,8 @@
 """The settings of a detector, all of which the model on disk records."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from patchcore_dual.errors import SettingsError
 
@@ -14,6 +14,7 @@ class Settings(BaseModel):
 
     Attributes:
         backbone: name of the network; its `levels` give strides 2^(level + 1).
+        defect_levels: levels for the defect bank alone; None for the same (5.3.2).
         scoring: name of the fusion rule.
         patches: which patches of a defective image enter the defect bank.
         bank_vectors: banks keep full features, or their 128-dimensional projections.
@@ -26,6 +27,7 @@ class Settings(BaseModel):
 
     backbone: str = "efficientnet_lite0"
     levels: tuple[int, ...] = (2, 3)
+    defect_levels: tuple[int, ...] | None = None
     scoring: str = "ratio"
     patches: Literal["mask", "box", "crop"] = "mask"
     bank_vectors: Literal["full", "projected"] = "full"
@@ -33,6 +35,12 @@ class Settings(BaseModel):
     defect_rate: Rate = 0.1
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _projections_mix_levels(self) -> Self:
+        if self.defect_levels is not None and self.bank_vectors == "projected":
+            raise ValueError("defect_levels needs bank_vectors full: projections mix the levels")
+        return self
 
     @classmethod
     def of(cls, **values: Any) -> "Settings":
@@ -42,7 +50,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(f"setting {name} = {first['input']!r}: {first['msg']}.") from None
+            what = f"setting {name} = {first['input']!r}" if name else "settings"
+            raise SettingsError(f"{what}: {first['msg']}.") from None
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -64,12 +64,17 @@ class _Rows:
 
 
 def build_normal_banks(
-    embed: Embed, manifest: Manifest, settings: Settings, progress: Progress
+    embed: Embed,
+    manifest: Manifest,
+    settings: Settings,
+    channels: np.ndarray | None,
+    progress: Progress,
 ) -> NormalBanks:
     """The normal banks of a training manifest (4.3.3, 4.3.4).
 
     Args:
         embed: uint8 `[H, W, 3]` to patch features `[h, w, d]`.
+        channels: those of a patch feature that the banks take, None for all.
     """
     samples = manifest.part(label="negative").samples
     fold_of = assign_folds(manifest.samples, settings.seed)
@@ -79,7 +84,8 @@ def build_normal_banks(
         h, w, d = features.shape
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 
-    rows = _project(samples, all_patches, settings.seed, progress, "features of good images")
+    stage = "features of good images"
+    rows = _project(samples, all_patches, channels, settings.seed, progress, stage)
     fold_of_row = np.array([fold_of[s.image] for s in samples])[rows.image]
     members = [np.arange(len(fold_of_row))]
     members += [np.flatnonzero(fold_of_row != fold) for fold in range(max(fold_of.values()) + 1)]
@@ -92,7 +98,12 @@ def build_normal_banks(
     choices.append(_draw(len(fold_of_row), SAMPLED_PATCHES, settings.seed))
     stage = "vectors of the normal bank"
     whole, *without_fold, sample = _collect(samples, all_patches, rows, choices, progress, stage)
-    return NormalBanks(whole, tuple(without_fold), fold_of, sample)
+    return NormalBanks(
+        whole.restricted(channels),
+        tuple(bank.restricted(channels) for bank in without_fold),
+        fold_of,
+        sample,
+    )
 
 
 def build_defect_bank(
@@ -100,30 +111,43 @@ def build_defect_bank(
     manifest: Manifest,
     settings: Settings,
     size: tuple[int, int] | None,
+    channels: np.ndarray | None,
+    proposed: dict[str, np.ndarray],
     progress: Progress,
 ) -> DefectPatches | None:
-    """The defect bank of a training manifest; None where no mask shows where a defect lies.
+    """The defect bank of a training manifest; None where nothing shows where a defect lies.
 
     Args:
         size: width and height of the model's images, None where they vary.
+        channels: those of a patch feature that the bank takes, None for all.
+        proposed: masks of defective images that have none of their own (`proposals.py`).
     """
-    samples = [s for s in manifest.part(label="positive") if s.mask_is_known]
+    samples = [s for s in manifest.part(label="positive") if s.mask_is_known or s.image in proposed]
     if not samples:
         return None
 
     def patches_of_defects(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         image = read_image(manifest.image_path(sample))
-        mask = read_mask(manifest.folder / sample.mask)
+        mask = defect_mask(manifest, sample, proposed)
         return defect_patches(embed, image, mask, settings.patches, size)
 
-    rows = _project(samples, patches_of_defects, settings.seed, progress, "features of defects")
+    stage = "features of defects"
+    rows = _project(samples, patches_of_defects, channels, settings.seed, progress, stage)
     everything = np.arange(len(rows.image))
     stage = "coreset of the defect bank"
     chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress, stage)
     drawn = _draw(len(rows.image), SAMPLED_DEFECT_PATCHES, settings.seed)
     stage = "vectors of the defect bank"
-    banks = _collect(samples, patches_of_defects, rows, [chosen, drawn], progress, stage)
-    return DefectPatches(*banks)
+    choices = [chosen, drawn]
+    bank, patches = _collect(samples, patches_of_defects, rows, choices, progress, stage)
+    return DefectPatches(bank.restricted(channels), patches)
+
+
+def defect_mask(manifest: Manifest, sample: Sample, proposed: dict[str, np.ndarray]) -> np.ndarray:
+    """bool `[H, W]`: the sample's mask, or the one proposed for it."""
+    if sample.image in proposed:
+        return proposed[sample.image]
+    return read_mask(manifest.folder / sample.mask)
 
 
 def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> dict[str, int]:
@@ -153,19 +177,28 @@ def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> di
     fold_of = {}
     for name in sorted(shuffled, key=lambda name: defective[name] == 0):
         first = 1 if defective[name] else 0
-        fold = int(np.lexsort((load[1 - first], load[first]))[0])
+        # A fold without good images would leave another one's bank empty: those are filled first.
+        has_good = (load[0] > 0) & (len(members[name]) > defective[name])
+        fold = int(np.lexsort((load[1 - first], load[first], has_good))[0])
         load[:, fold] += (len(members[name]) - defective[name], defective[name])
         fold_of.update({s.image: fold for s in members[name]})
     return fold_of
 
 
 def _project(
-    samples: Sequence[Sample], patches_of: Patches, seed: int, progress: Progress, stage: str
+    samples: Sequence[Sample],
+    patches_of: Patches,
+    channels: np.ndarray | None,
+    seed: int,
+    progress: Progress,
+    stage: str,
 ) -> _Rows:
     """First pass: the projected patches of all samples."""
     projected, image, place = [], [], []
     for i, sample in enumerate(samples):
         vectors, _ = patches_of(sample)
+        if channels is not None:
+            vectors = vectors[:, channels]
         projected.append(vectors @ projection_matrix(vectors.shape[1], seed))
         image.append(np.full(len(vectors), i, dtype=np.int32))
         place.append(np.arange(len(vectors), dtype=np.int32))

@@ -81,3 +81,18 @@ def test_neighbourhood_among_copies():
     neighbourhood = copies.neighbourhood(5, 3).tolist()
     assert neighbourhood[0] == 5
     assert len(set(neighbourhood)) == 3
+
+
+def test_nearest_by_source_is_the_nearest_of_each_image():
+    some = bank().select(np.random.default_rng(0).permutation(12))  # vectors in no order
+    features = np.random.default_rng(9).standard_normal((2, 3, 5)).astype(np.float32)
+    distances = some.nearest_by_source(features)
+    assert distances.shape == (2, 3, 3)
+    for i, name in enumerate(some.sources):
+        expected, _ = slow.nearest(features.reshape(6, 5), some.of(name))
+        np.testing.assert_allclose(distances[..., i].ravel(), expected, rtol=1e-4)
+
+
+def test_vectors_of_one_image():
+    some = bank()
+    np.testing.assert_array_equal(some.of("b"), some.vectors[4:8])

@@ -2,10 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -148,25 +149,17 @@ def test_fewer_defects(run, prepared, tmp_path):
 
 
 def test_excluded_kinds(run, prepared, tmp_path):
-    kinds = ("rust", "crack", "crack")
-    named = iter(kinds * 10)
-    samples = [Manifest.load(prepared.folder).samples[i] for i in range(len(prepared))]
-    from dataclasses import replace
-
     folder = shutil.copytree(prepared.folder, tmp_path / "p")
-    manifest = Manifest(
-        folder, tuple(replace(s, kind=next(named)) if s.is_defective else s for s in samples)
-    )
-    manifest.save()
+    kinds = {s.image: "crack" for s in prepared.part(label="positive")}
+    kinds[prepared.part("train", "positive").samples[1].image] = "rust"
+    Manifest(folder, tuple(replace(s, kind=kinds.get(s.image, "")) for s in prepared)).save()
     options = ("--exclude-kind", "crack", "--json")
     facts = run("fit", folder, "--model", tmp_path / "m", *options).json
     assert facts["trained_on"]["kinds"] == ["rust"]
     assert facts["trained_on"]["defective_images"] == 1
 
 
-def test_evaluate_writes_everything_it_is_asked_for(
-    run, model_folder, detector, prepared, tmp_path
-):
+def test_evaluate_writes_what_it_is_asked_for(run, model_folder, detector, prepared, tmp_path):
     result = run(
         *("evaluate", model_folder, prepared.folder, "--json"),
         *("--scores", tmp_path / "out/scores.csv"),
@@ -343,9 +336,7 @@ def test_wrong_arguments_of_evaluate_and_inspect(fails, model_folder, prepared, 
     assert "holds no images" in fails("inspect", model_folder, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("fit",), ("fit", "p"), ("fit", "p", "--nonsense"), ("fly",)]
-)
+@pytest.mark.parametrize("arguments", [("fit",), ("fit", "p"), ("fit", "p", "--what"), ("fly",)])
 def test_bad_usage_is_told_on_standard_error(run, arguments):
     result = run(*arguments)
     assert result.code == 2
@@ -359,12 +350,11 @@ def test_bad_usage_is_told_on_standard_error(run, arguments):
 def test_help(run, command):
     result = run(*command, "--help")
     assert result.code == 0
-    assert "Usage: patchcore-dual" in result.out
+    assert " ".join(["patchcore-dual", *command]) in result.out
+    assert result.err == ""
 
 
 def python(code, **environment):
-    import os
-
     return subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -375,18 +365,7 @@ def python(code, **environment):
 
 
 def test_importing_the_command_line_loads_nothing_heavy():
-    heavy = [
-        "torch",
-        "numpy",
-        "scipy",
-        "sklearn",
-        "matplotlib",
-        "cv2",
-        "PIL",
-        "safetensors",
-        "jinja2",
-        "pydantic",
-    ]
+    heavy = ["torch", "numpy", "scipy", "sklearn", "matplotlib", "cv2", "PIL", "pydantic"]
     code = f"import sys, patchcore_dual.cli.main; print([m for m in {heavy} if m in sys.modules])"
     assert python(code).stdout.strip() == "[]"
 

@@ -7,12 +7,23 @@ import pytest
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.scoring import RULES, Evidence, Nearest, gather_evidence, rule_constants
+from patchcore_dual.scoring import (
+    RULES,
+    Evidence,
+    HeldOutImage,
+    Nearest,
+    TrainingEvidence,
+    gather_evidence,
+)
 from patchcore_dual.scoring.rules import PatchCore, PatchCoreWeighted, Ratio, rule_for
 from patchcore_dual.scoring.weights import normal_weight, positive_weight
 from reference import scores as slow
 
 GRID = (4, 5)
+
+
+def held_out(*normals):
+    return TrainingEvidence(tuple(HeldOutImage(e, i, 40, 32) for i, e in enumerate(normals)))
 
 
 def bank(n, d=6, seed=0, spread=1.0):
@@ -85,7 +96,7 @@ def test_weights_cost_a_search_and_are_left_out_unless_asked_for():
 def test_each_rule_is_its_formula(name, seed):
     features, normal, defect = image(seed), bank(30, seed=5), bank(7, seed=6, spread=1.5)
     rule = RULES[name]()
-    score, grid = rule(gather_evidence(features, normal, defect, RULES[name].weighted))
+    score, grid = rule(gather_evidence(features, normal, defect, weighted=RULES[name].weighted))
     expected, cells = slow.RULES[name](patches(features), normal.vectors, defect.vectors)
     assert isinstance(score, float)
     assert score == pytest.approx(expected, rel=1e-4)
@@ -112,19 +123,19 @@ def test_epsilon_is_the_hundredth_part_of_normal_distances():
         d_p = np.arange(i * 250, (i + 1) * 250, dtype=np.float32).reshape(10, 25)
         nearest = Nearest(d_p, np.zeros_like(d_p, dtype=np.int64))
         normals.append(Evidence(nearest, nearest))
-    rule = Ratio().fit(normals)
+    rule = Ratio().fit(held_out(*normals))
     assert rule.epsilon == pytest.approx(0.01 * 999)
     at = Evidence(*(Nearest(np.full((1, 1), v, np.float32), np.zeros((1, 1), int)) for v in (3, 0)))
     assert rule(at)[0] == pytest.approx(3 / rule.epsilon)
-    assert Ratio(**rule_constants(rule)) == rule
+    assert Ratio.from_state(*rule.state()) == rule
 
 
-@pytest.mark.parametrize("name", list(RULES))
+@pytest.mark.parametrize("name", list(slow.RULES))
 def test_without_defects_every_rule_is_patchcore(name):
     features, normal = image(), bank(30)
     rule = rule_for(name, has_defects=False)()
-    evidence = gather_evidence(features, normal, None, rule.weighted)
-    score, grid = rule.fit([evidence])(evidence)
+    evidence = gather_evidence(features, normal, None, weighted=rule.weighted)
+    score, grid = rule.fit(held_out(evidence))(evidence)
     d_n = slow.d(patches(features), normal.vectors)
     weight = slow.w_normal(patches(features), normal.vectors) if "weighted" in name else 1
     assert score == pytest.approx(weight * max(d_n), rel=1e-5)

@@ -1,7 +1,7 @@
 """`MemoryBank`: patch features and where each came from (thesis 4.3.1)."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,19 +18,32 @@ class MemoryBank:
         image: int32 `[n]`, index into `sources`.
         cell: int32 `[n, 2]`, row and column in the feature grid of the whole image.
         sources: image names, each once.
+        channels: int64 `[d]`, which channels of a patch feature the vectors are made of; None for
+            all. Queries are whole patch features either way.
     """
 
     vectors: np.ndarray
     image: np.ndarray
     cell: np.ndarray
     sources: tuple[str, ...]
+    channels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distance and index of each query's nearest vector, both `[q]`; queries `[q, d]`."""
-        return self._search.nearest(queries)
+        """Distance and index of each query's nearest vector, both `[q]`; queries `[q, D]`."""
+        return self._search.nearest(self.own(queries))
+
+    def own(self, features: np.ndarray) -> np.ndarray:
+        """The bank's channels of patch features `[..., D]`."""
+        return features if self.channels is None else features[..., self.channels]
+
+    def restricted(self, channels: np.ndarray | None) -> "MemoryBank":
+        """The bank of only these channels; None leaves it whole."""
+        if channels is None:
+            return self
+        return replace(self, vectors=self.vectors[:, channels], channels=channels)
 
     @cached_property
     def _search(self) -> ExactSearch:
@@ -45,11 +58,12 @@ class MemoryBank:
         """Distance of each patch to the nearest vector of every source image.
 
         Args:
-            features: float32 `[h, w, d]`.
+            features: float32 `[h, w, D]`.
 
         Returns:
             float32 `[h, w, len(sources)]`, in the order of `sources`.
         """
+        features = self.own(features)
         h, w, d = features.shape
         order = np.argsort(self.image, kind="stable")
         starts = np.searchsorted(self.image[order], np.arange(len(self.sources)))
@@ -71,7 +85,7 @@ class MemoryBank:
         image, cell = self.image[keep], self.cell[keep]
         used, image = np.unique(image, return_inverse=True)
         sources = tuple(self.sources[i] for i in used)
-        return MemoryBank(self.vectors[keep], image.astype(np.int32), cell, sources)
+        return MemoryBank(self.vectors[keep], image.astype(np.int32), cell, sources, self.channels)
 
     def without(self, sources: Collection[str]) -> "MemoryBank":
         """The bank without the vectors of the images named."""
@@ -92,4 +106,5 @@ class MemoryBank:
             np.concatenate(image),
             np.concatenate([bank.cell for bank in banks]),
             sources,
+            banks[0].channels,
         )

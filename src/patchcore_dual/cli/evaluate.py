@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _ROWS = {
     "recall": "recall at the model's threshold",
     "false_alarm_rate": "false-alarm rate at it",
+    "recall_with_review": "recall, review counted as found",
+    "review_rate": "good parts sent to review",
     "image_auroc": "image AUROC",
     "image_ap": "image AP",
     "best_f1": "best F1",

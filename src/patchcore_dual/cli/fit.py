@@ -27,6 +27,9 @@ def fit(
     levels: Annotated[
         str | None, typer.Option(help="Backbone levels, default 2,3 (strides 8 and 16).")
     ] = None,
+    defect_levels: Annotated[
+        str | None, typer.Option(help="Levels for the defect bank alone, as 1,2.")
+    ] = None,
     scoring: Annotated[
         str | None,
         typer.Option(
@@ -77,6 +80,7 @@ def fit(
     asked: dict[str, Any] = {
         "backbone": backbone,
         "levels": parse_levels(levels) if levels else None,
+        "defect_levels": parse_levels(defect_levels) if defect_levels else None,
         "scoring": scoring,
         "patches": patches,
         "bank_vectors": bank_vectors,
@@ -106,7 +110,7 @@ def parse_levels(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise SettingsError(f"--levels is {text!r}; use numbers, as 2,3.") from None
+        raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None
 
 
 def describe(model: "Model", folder: Path) -> dict[str, Any]:
@@ -139,8 +143,8 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
         print("No defect bank: this model is plain PatchCore.")
     if facts["defective_images_without_mask"]:
         print(
-            f"{facts['defective_images_without_mask']} defective images have no mask and were "
-            "left out of the defect bank."
+            f"{facts['defective_images_without_mask']} defective images have no mask: the likely "
+            "place of the defect was proposed. Masks are better where you can draw them."
         )
     print(
         f"Threshold {threshold.value:.4g} from {threshold.images} held-out good images: at most "

@@ -21,7 +21,7 @@ def inspect(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Inspect images: pass or reject, where, and what it looks like.
+    """Inspect images: pass, review or reject, where, and what it looks like.
 
     A file that cannot be read is reported and the others go on; the exit code is then 2.
     """

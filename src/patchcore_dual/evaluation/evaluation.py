@@ -62,6 +62,8 @@ class Evaluation:
     """Every figure of one evaluation; NaN where one is undefined.
 
     `threshold`, `recall` and `false_alarm_rate` are the model's own, as it would run on the line.
+    `recall_with_review` counts defective images sent to review as found; `review_rate` is the
+    share of good images sent there.
     `recall_at_fpr_01` and `_05` are read from the test images' ROC curve, at false-alarm rates of
     1 % and 5 %. `kinds` is empty where defects have no named kind.
     """
@@ -69,6 +71,8 @@ class Evaluation:
     threshold: float
     recall: float
     false_alarm_rate: float
+    recall_with_review: float
+    review_rate: float
     image_auroc: float
     image_ap: float
     best_f1: float
@@ -174,11 +178,14 @@ def summarise(
     scores = np.array([r.score for r in images], dtype=np.float64)
     labels = np.array([r.is_defective for r in images], dtype=bool)
     rejected = np.array([r.is_rejected for r in images], dtype=bool)
+    flagged = np.array([r.verdict != "pass" for r in images], dtype=bool)
     pixels = pixels or PixelResult(math.nan, math.nan, math.nan, math.nan)
     return Evaluation(
         threshold=float(threshold),
         recall=_share(rejected[labels]),
         false_alarm_rate=_share(rejected[~labels]),
+        recall_with_review=_share(flagged[labels]),
+        review_rate=_share(flagged[~labels] & ~rejected[~labels]),
         image_auroc=auroc(scores, labels),
         image_ap=average_precision(scores, labels),
         best_f1=best_f1(scores, labels),

@@ -38,6 +38,8 @@ class Metric(NamedTuple):
 OPERATING_POINT = (
     Metric("recall", "Recall", "at the model's own threshold", True),
     Metric("false_alarm_rate", "False-alarm rate", "at the model's own threshold", True, False),
+    Metric("recall_with_review", "Recall with review", "rejected or sent to review", True),
+    Metric("review_rate", "Good parts reviewed", "sent to review, not rejected", True, False),
 )
 IMAGE_METRICS = (
     Metric("image_auroc", "Image AUROC", "how often a defective part outscores a good one"),

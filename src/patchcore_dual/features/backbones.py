@@ -54,7 +54,8 @@ class Backbone:
 
     Attributes:
         name: its name in `BACKBONES`.
-        levels: e.g. (2, 3), strides 8 and 16.
+        levels: of the normal bank, e.g. (2, 3), strides 8 and 16; the first one's grid is used.
+        defect_levels: of the defect bank, mostly the same.
         weights_sha256: hex digest of the weights file.
         channels: length of a patch feature (1,536 for ResNet-50 at levels 2 and 3).
         state: the tensors in use, by name, as the weights file has them.
@@ -64,18 +65,22 @@ class Backbone:
         self,
         name: str,
         levels: Sequence[int],
+        defect_levels: Sequence[int],
         state: dict[str, Tensor],
         weights_sha256: str,
         device: torch.device,
     ) -> None:
         build, mean, std = BACKBONES[name]
-        network = build(max(levels))
+        self._all_levels = sorted({*levels, *defect_levels})
+        network = build(self._all_levels[-1])
         self.name = name
         self.levels = tuple(levels)
+        self.defect_levels = tuple(defect_levels)
         self.weights_sha256 = weights_sha256
         self.device = device
         self.state = fit_state(network, state, name)
-        self.channels = sum(network.channels[level] for level in levels)
+        self._level_channels = {level: network.channels[level] for level in self._all_levels}
+        self.channels = sum(self._level_channels.values())
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
         network.load_state_dict(self.state, strict=False)  # all but the batch counters
@@ -97,8 +102,16 @@ class Backbone:
             x = torch.tensor(images, device=self.device)
             x = (x.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
             maps = self._network(x.contiguous(memory_format=torch.channels_last))
-            features = patch_features([maps[level] for level in self.levels])
+            rows, columns = maps[self.levels[0]].shape[-2:]
+            features = patch_features([maps[k] for k in self._all_levels], (rows, columns))
             return features.contiguous().cpu().numpy()
+
+    def channels_of(self, levels: Sequence[int]) -> np.ndarray | None:
+        """Which channels of a patch feature come from these levels, int64; None where all do."""
+        if list(levels) == self._all_levels:
+            return None
+        level_of = np.repeat(self._all_levels, list(self._level_channels.values()))
+        return np.flatnonzero(np.isin(level_of, levels))
 
     def grid_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the feature grid of an image of that size in pixels."""
@@ -111,16 +124,20 @@ def load_backbone(
     levels: Sequence[int] = (2, 3),
     weights: Path | None = None,
     device: str = "auto",
+    defect_levels: Sequence[int] | None = None,
 ) -> Backbone:
     """The backbone `name` with its weights, ready on `device` ("auto", "cpu" or "cuda").
 
     Raises WeightsError where its weights are missing or do not fit, SettingsError for a name,
     level or device that does not exist.
     """
+    defect_levels = levels if defect_levels is None else defect_levels
     check_backbone(name, levels)
+    check_backbone(name, defect_levels)
     target = choose_device(device)
     path = find_weights(name, weights)
-    return Backbone(name, levels, read_state_dict(path), file_sha256(path), target)
+    state, digest = read_state_dict(path), file_sha256(path)
+    return Backbone(name, levels, defect_levels, state, digest, target)
 
 
 def check_backbone(name: str, levels: Sequence[int]) -> None:

@@ -14,6 +14,7 @@ from patchcore_dual.scoring.regions import Region, find_regions, peak_region
 from patchcore_dual.scoring.rule import Answer, Rule
 from patchcore_dual.scoring.rules import RULES, rule_for
 from patchcore_dual.scoring.thresholds import Threshold, conformal_threshold
+from patchcore_dual.scoring.uncertainty import score_uncertainty
 
 __all__ = [
     "RULES",
@@ -35,4 +36,5 @@ __all__ = [
     "peak_region",
     "resize_map",
     "rule_for",
+    "score_uncertainty",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from patchcore_dual.scoring.regions import Region
 
 _RED, _GREEN, _WHITE = (214, 48, 49), (39, 154, 92), (255, 255, 255)
+_BAR_COLOURS = {"reject": _RED, "review": (201, 125, 16), "pass": _GREEN}
 _GAP, _BAR, _MIN_WIDTH = 6, 26, 160
 
 
@@ -29,7 +30,7 @@ def draw_inspection(
     heat: np.ndarray,
     regions: Sequence[Region],
     caption: str,
-    rejected: bool,
+    verdict: str,
     mask: np.ndarray | None,
 ) -> np.ndarray:
     """Panels side by side under a caption bar; uint8 `[h, w, 3]`. See `Inspection.draw`."""
@@ -45,7 +46,7 @@ def draw_inspection(
         panels.append(_outline(_enlarge(image, scale), _enlarge(mask.astype(np.uint8), scale)))
     gap = np.full((framed.shape[0], _GAP, 3), 255, dtype=np.uint8)
     row = np.concatenate([p for panel in panels for p in (panel, gap)][:-1], axis=1)
-    bar = np.full((_BAR, row.shape[1], 3), _RED if rejected else _GREEN, dtype=np.uint8)
+    bar = np.full((_BAR, row.shape[1], 3), _BAR_COLOURS[verdict], dtype=np.uint8)
     cv2.putText(bar, caption, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _WHITE, 1, cv2.LINE_AA)
     return np.concatenate([bar, row])
 

@@ -106,5 +106,5 @@ def search(
         return nearest
     farthest = int(distance.argmax())
     neighbourhood = bank.vectors[bank.neighbourhood(int(index[farthest]), NEIGHBOURS)]
-    to_neighbours = np.linalg.norm(neighbourhood - patches[farthest], axis=1)
-    return replace(nearest, weight=weight(to_neighbours, d))
+    to_neighbours = np.linalg.norm(neighbourhood - bank.own(patches[farthest]), axis=1)
+    return replace(nearest, weight=weight(to_neighbours, neighbourhood.shape[1]))

@@ -8,7 +8,7 @@ import numpy as np
 from patchcore_dual.scoring.drawing import draw_inspection
 from patchcore_dual.scoring.regions import Region
 
-Verdict = Literal["pass", "reject"]
+Verdict = Literal["pass", "review", "reject"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class Inspection:
         name: the image's path or name, "" where none was given.
         image: uint8 `[H, W, 3]`, as it was given.
         score: higher is more anomalous; above `threshold` the image is rejected.
+        uncertainty: how far the score would move with the banks resampled, as a standard
+            deviation. An image that is not rejected but could be, within it, is for review.
         anomaly_map: float32 `[H, W]`, at the size of the image given; `map_floor` is what good
             surface typically shows, above `map_threshold` a pixel belongs to a region.
-        regions: where, highest peak first; every reject has at least one.
+        regions: where, highest peak first; every reject and review has at least one.
         nearest_normal, nearest_defect: what the most anomalous patch looks most like.
         model: fingerprint of the model.
         note: what was done to the image before, e.g. that it was resized; "" if nothing.
@@ -44,6 +46,7 @@ class Inspection:
     name: str
     image: np.ndarray
     score: float
+    uncertainty: float
     threshold: float
     anomaly_map: np.ndarray
     map_threshold: float
@@ -56,17 +59,20 @@ class Inspection:
 
     @property
     def verdict(self) -> Verdict:
-        return "reject" if self.score > self.threshold else "pass"
+        if self.score > self.threshold:
+            return "reject"
+        return "review" if self.score + self.uncertainty > self.threshold else "pass"
 
     def __str__(self) -> str:
         sign = ">" if self.score > self.threshold else "≤"
         name = f"{self.name}: " if self.name else ""
-        lines = [f"{name}{self.verdict}  score {self.score:.4g} {sign} {self.threshold:.4g}"]
+        score = f"{self.score:.4g} ± {self.uncertainty:.2g}"
+        lines = [f"{name}{self.verdict}  score {score} {sign} {self.threshold:.4g}"]
         lines += [
             f"  {r.width}×{r.height} px at x {r.x}, y {r.y}, peak {r.peak:.4g}"
             for r in self.regions
         ]
-        if self.verdict == "reject" and self.nearest_defect is not None:
+        if self.verdict != "pass" and self.nearest_defect is not None:
             lines.append(f"  most like the defect in {self.nearest_defect.image}")
         if self.note:
             lines.append(f"  {self.note}")
@@ -80,6 +86,7 @@ class Inspection:
         return {
             "path": self.name,
             "score": self.score,
+            "uncertainty": self.uncertainty,
             "threshold": self.threshold,
             "verdict": self.verdict,
             "regions": [asdict(region) for region in self.regions],
@@ -102,6 +109,6 @@ class Inspection:
             np.clip(heat, 0, 1),
             self.regions,
             f"{self.verdict.upper()}  {self.score:.3g} / {self.threshold:.3g}",
-            self.verdict == "reject",
+            self.verdict,
             mask,
         )

@@ -1,0 +1,61 @@
+"""How far an image's score would move, had other training images been there (thesis 5.3.2).
+
+Both banks are resampled by their source images (bootstrap), and the decisive patch and its eight
+neighbours are scored again. A large spread means that the score hangs on few training images.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.scoring.evidence import Evidence, Nearest
+from patchcore_dual.scoring.rule import Rule
+
+RESAMPLES = 16
+
+
+def score_uncertainty(
+    rule: Rule,
+    evidence: Evidence,
+    features: np.ndarray,
+    peak: tuple[int, int],
+    normal_bank: MemoryBank,
+    defect_bank: MemoryBank | None,
+) -> float:
+    """Standard deviation of the image score over bootstrap resamples of the banks' images.
+
+    Args:
+        features: float32 `[h, w, d]`, the image's patches.
+        peak: row and column of the patch that decided the score.
+    """
+    rng = np.random.default_rng(0)  # the same resamples for every image
+    rows, columns = (slice(max(0, i - 1), i + 2) for i in peak)
+    window = (rows, columns)
+    normal = _resampled(features[window], normal_bank, evidence.normal.distance[window], rng)
+    if defect_bank is not None and evidence.defect is not None:
+        defect = _resampled(features[window], defect_bank, evidence.defect.distance[window], rng)
+    scores = []
+    for i in range(RESAMPLES):
+        changed = replace(evidence, normal=_patched(evidence.normal, window, normal[i]))
+        if defect_bank is not None and evidence.defect is not None:
+            changed = replace(changed, defect=_patched(evidence.defect, window, defect[i]))
+        scores.append(rule(changed)[0])
+    return float(np.std(scores))
+
+
+def _resampled(
+    features: np.ndarray, bank: MemoryBank, distance: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Distances float32 `[RESAMPLES, h, w]` to the bank of a resample of its images."""
+    by_source = bank.nearest_by_source(features)
+    n = len(bank.sources)
+    drawn = rng.integers(n, size=(RESAMPLES, n))
+    resampled = np.stack([by_source[..., np.unique(images)].min(axis=-1) for images in drawn])
+    return np.maximum(resampled, distance)  # the whole bank holds the nearest of all
+
+
+def _patched(nearest: Nearest, window: tuple[slice, slice], distance: np.ndarray) -> Nearest:
+    changed = nearest.distance.copy()
+    changed[window] = distance
+    return replace(nearest, distance=changed)
