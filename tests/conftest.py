@@ -18,10 +18,10 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def detector(prepared):
-    """The default detector, `ratio` on EfficientNet-Lite0, fitted on `prepared`."""
+    """`ratio` on EfficientNet-Lite0, fitted on `prepared`."""
     from patchcore_dual.detector import PatchCoreDual
 
-    return PatchCoreDual().fit(prepared)
+    return PatchCoreDual(scoring="ratio").fit(prepared)
 
 
 @pytest.fixture(scope="session")

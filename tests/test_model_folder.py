@@ -23,7 +23,7 @@ def folder(model_folder, tmp_path):
 @pytest.fixture(scope="module")
 def newer(prepared):
     """Another model of the same images; only its backbone file is the same."""
-    return PatchCoreDual(bank_vectors="projected").fit(prepared)
+    return PatchCoreDual(scoring="ratio", bank_vectors="projected").fit(prepared)
 
 
 def edit(folder, **values):

@@ -1,10 +1,11 @@
 """Banks and held-out evidence, with a made-up embedding, against one direct pass."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lookalikes import make_folder
@@ -49,6 +50,14 @@ def train(prepared):
 SETTINGS = Settings(normal_rate=0.3, defect_rate=0.5, seed=3)
 
 
+def defects_of(manifest, settings=SETTINGS, size=None):
+    return build_defect_bank(embed, manifest, settings, size, None, {}, silent)
+
+
+def held_out_of(manifest, banks, defects, uses_probe=False):
+    return hold_out(embed, manifest, banks, defects, {}, uses_probe, silent)
+
+
 def one_pass(vectors, rate, seed):
     """The sorted choice of a coreset of full vectors that lie in memory."""
     projected = vectors @ projection_matrix(vectors.shape[1], seed)
@@ -56,7 +65,7 @@ def one_pass(vectors, rate, seed):
 
 
 def test_the_normal_bank_is_that_of_one_pass(train):
-    bank = build_normal_banks(wide, train, SETTINGS, silent).whole
+    bank = build_normal_banks(wide, train, SETTINGS, None, silent).whole
     good = train.part(label="negative").samples
     everything = np.concatenate([features(train, s, wide).reshape(-1, 192) for s in good])
     chosen = one_pass(everything, 0.3, 3)
@@ -68,7 +77,7 @@ def test_the_normal_bank_is_that_of_one_pass(train):
 
 
 def test_banks_without_a_fold_are_those_of_one_pass(train):
-    banks = build_normal_banks(embed, train, SETTINGS, silent)
+    banks = build_normal_banks(embed, train, SETTINGS, None, silent)
     assert len(banks.without_fold) == 3  # as many as there are commutators
     for fold, bank in enumerate(banks.without_fold):
         others = [s for s in train.part(label="negative") if banks.fold_of[s.image] != fold]
@@ -80,7 +89,7 @@ def test_banks_without_a_fold_are_those_of_one_pass(train):
 @pytest.mark.parametrize("choice", ["mask", "box", "crop"])
 def test_the_defect_bank_is_that_of_one_pass(train, choice):
     settings = Settings(patches=choice, defect_rate=0.5, seed=3)
-    bank = build_defect_bank(embed, train, settings, (64, 96), silent).bank
+    bank = defects_of(train, settings, (64, 96)).bank
     vectors, cells, names = [], [], []
     for sample in train.part(label="positive"):
         image, mask = read_image(train.image_path(sample)), read_mask(train.mask_path(sample))
@@ -97,8 +106,8 @@ def test_the_defect_bank_is_that_of_one_pass(train, choice):
 
 
 def test_each_vector_is_the_feature_of_its_image_and_cell(train):
-    normal = build_normal_banks(embed, train, SETTINGS, silent)
-    defect = build_defect_bank(embed, train, SETTINGS, None, silent).bank
+    normal = build_normal_banks(embed, train, SETTINGS, None, silent)
+    defect = defects_of(train).bank
     by_name = {s.image: features(train, s) for s in train}
     for bank in (normal.whole, *normal.without_fold, defect):
         for i in range(0, len(bank), 7):
@@ -112,7 +121,7 @@ def test_each_vector_is_the_feature_of_its_image_and_cell(train):
 def test_the_seed_decides_the_coreset(train):
     def vectors(seed):
         settings = Settings(normal_rate=0.3, seed=seed)
-        return build_normal_banks(wide, train, settings, silent).whole.vectors
+        return build_normal_banks(wide, train, settings, None, silent).whole.vectors
 
     assert np.array_equal(vectors(0), vectors(0))
     assert not np.array_equal(vectors(0), vectors(1))
@@ -126,16 +135,16 @@ def test_images_are_embedded_twice_and_never_held(train):
         seen[image.tobytes()] += 1
         return embed(image)
 
-    build_normal_banks(counting, train, SETTINGS, silent)
+    build_normal_banks(counting, train, SETTINGS, None, silent)
     assert len(seen) == 6
     assert set(seen.values()) == {2}
 
 
 @pytest.mark.parametrize("uses_probe", [False, True])
 def test_a_held_out_image_is_scored_by_banks_without_its_group(train, uses_probe):
-    banks = build_normal_banks(embed, train, SETTINGS, silent)
-    defects = build_defect_bank(embed, train, SETTINGS, None, silent)
-    held_out = hold_out(embed, train, banks, defects, uses_probe, silent)
+    banks = build_normal_banks(embed, train, SETTINGS, None, silent)
+    defects = defects_of(train)
+    held_out = held_out_of(train, banks, defects, uses_probe)
     good = train.part(label="negative").samples
     assert [one.name for one in held_out.kept] == [s.image for s in good]
     group = {s.image: s.group for s in train}
@@ -155,9 +164,9 @@ def test_a_held_out_image_is_scored_by_banks_without_its_group(train, uses_probe
 
 def test_held_out_weights_are_those_of_the_banks_that_were_searched(train):
     """What `thesis` and `patchcore-weighted` take their thresholds from."""
-    banks = build_normal_banks(embed, train, SETTINGS, silent)
-    defects = build_defect_bank(embed, train, SETTINGS, None, silent)
-    held_out = hold_out(embed, train, banks, defects, False, silent).training
+    banks = build_normal_banks(embed, train, SETTINGS, None, silent)
+    defects = defects_of(train)
+    held_out = held_out_of(train, banks, defects).training
     for sample, one in zip(train.part(label="negative"), held_out.normals, strict=True):
         defect = defects.bank.without([s.image for s in train if s.group == sample.group])
         normal = banks.without_fold[one.fold]
@@ -167,9 +176,9 @@ def test_held_out_weights_are_those_of_the_banks_that_were_searched(train):
 
 
 def test_a_held_out_defect_is_scored_without_its_fold(train):
-    banks = build_normal_banks(embed, train, SETTINGS, silent)
-    defects = build_defect_bank(embed, train, SETTINGS, None, silent)
-    held_out = hold_out(embed, train, banks, defects, True, silent).training
+    banks = build_normal_banks(embed, train, SETTINGS, None, silent)
+    defects = defects_of(train)
+    held_out = held_out_of(train, banks, defects, True).training
     defective = train.part(label="positive").samples
     assert len(held_out.defectives) == len(defective) == 3
     for sample, one in zip(defective, held_out.defectives, strict=True):
@@ -186,10 +195,10 @@ def test_a_held_out_defect_is_scored_without_its_fold(train):
 
 
 def test_the_most_anomalous_patches_are_kept(train):
-    banks = build_normal_banks(embed, train, SETTINGS, silent)
-    with_defects = build_defect_bank(embed, train, SETTINGS, None, silent)
+    banks = build_normal_banks(embed, train, SETTINGS, None, silent)
+    with_defects = defects_of(train)
     for defects, most in ((with_defects, 2 * KEPT_PATCHES), (None, KEPT_PATCHES)):
-        held_out = hold_out(embed, train, banks, defects, False, silent)
+        held_out = held_out_of(train, banks, defects)
         for kept, one in zip(held_out.kept, held_out.training.normals, strict=True):
             assert KEPT_PATCHES <= len(kept.features) <= most
             d_n = one.evidence.normal.distance.ravel()
@@ -206,9 +215,9 @@ def test_where_all_defects_are_of_one_group_their_bank_stays(train):
     """Leaving the group out would leave nothing."""
     only = next(s for s in train if s.is_defective)
     few = train.where([only, *train.part(label="negative")])
-    banks = build_normal_banks(embed, few, SETTINGS, silent)
-    defects = build_defect_bank(embed, few, SETTINGS, None, silent)
-    held_out = hold_out(embed, few, banks, defects, False, silent).training
+    banks = build_normal_banks(embed, few, SETTINGS, None, silent)
+    defects = defects_of(few)
+    held_out = held_out_of(few, banks, defects).training
     good = few.part(label="negative").samples
     own = next(i for i, s in enumerate(good) if s.group == only.group)
     expected = gather_evidence(features(few, good[own]), banks.whole, defects.bank)
@@ -219,19 +228,33 @@ def test_where_all_defects_are_of_one_group_their_bank_stays(train):
 
 def test_no_defects_or_none_with_a_mask_means_no_bank(train, tmp_path):
     good = train.part(label="negative")
-    assert build_defect_bank(embed, good, SETTINGS, None, silent) is None
-    banks = build_normal_banks(embed, good, SETTINGS, silent)
-    held_out = hold_out(embed, good, banks, None, False, silent).training
+    assert defects_of(good) is None
+    banks = build_normal_banks(embed, good, SETTINGS, None, silent)
+    held_out = held_out_of(good, banks, None).training
     assert all(one.evidence.defect is None for one in held_out.normals)
 
     prepare("folder", make_folder(tmp_path / "s"), tmp_path / "p", width=64, height=96)
     manifest = Manifest.load(tmp_path / "p").part(split="train")
     without = manifest.where(s for s in manifest if s.kind == "stain")
     assert len(without)
-    assert build_defect_bank(embed, without, SETTINGS, None, silent) is None
-    bank = build_defect_bank(embed, manifest, SETTINGS, None, silent).bank
+    assert defects_of(without) is None
+    bank = defects_of(manifest).bank
     kinds = {s.image: s.kind for s in manifest}
     assert {kinds[name] for name in bank.sources} == {"scratch"}
+
+
+def test_a_proposed_mask_stands_in_for_an_unknown_one(train):
+    first, second, _ = train.part(label="positive").samples
+    unknown = replace(first, mask="")
+    proposed = np.zeros((96, 64), bool)
+    proposed[40:48, 20:32] = True
+    some = train.where([unknown, second, *train.part(label="negative")])
+    guess = {first.image: proposed}
+    bank = build_defect_bank(embed, some, SETTINGS, None, None, guess, silent).bank
+    np.testing.assert_array_equal(
+        bank.of(first.image), features(train, first)[10:12, 5:8].reshape(-1, 48)
+    )
+    assert second.image in bank.sources
 
 
 def named(*groups, first=0, label="negative"):
@@ -260,6 +283,7 @@ def test_defects_are_spread_over_the_folds():
     assert all(fold_of[s.image] == of_group[s.group] for s in bad)
 
 
+@example(good=["a", "b"], bad=list("abccccc"), seed=0)
 @given(
     good=st.lists(st.sampled_from("abcdef"), min_size=2, max_size=12),
     bad=st.lists(st.sampled_from("abcdefghij"), max_size=12),
@@ -290,7 +314,7 @@ def test_folds_of_few_groups():
 
 def test_progress_is_told(train):
     told = []
-    build_normal_banks(embed, train, SETTINGS, lambda *step: told.append(step))
+    build_normal_banks(embed, train, SETTINGS, None, lambda *step: told.append(step))
     stages = {stage for stage, _, _ in told}
     assert len(stages) == 2 + 4  # two passes, four coresets
     for stage in stages:

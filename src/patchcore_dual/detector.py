@@ -1,6 +1,7 @@
 """`PatchCoreDual`: the method of thesis 4.3, in the order of its sections."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -18,6 +19,7 @@ from patchcore_dual.model_folder import fingerprint, load_model, save_model
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
+    RULES,
     Inspection,
     Match,
     Nearest,
@@ -30,7 +32,7 @@ from patchcore_dual.scoring import (
     score_uncertainty,
 )
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import build_defect_bank, build_normal_banks
+from patchcore_dual.training import NormalBanks, build_defect_bank, build_normal_banks
 
 
 class PatchCoreDual:
@@ -77,17 +79,25 @@ class PatchCoreDual:
         Returns:
             float32 `[h, w, d]`.
         """
-        features = self.backbone(image[None])[0]
+        count_padding = RULES[self.settings.scoring].counts_padding
+        features = self.backbone(image[None], count_padding)[0]
         if self.settings.bank_vectors == "projected":  # the other reading of 4.3.4
             features = features @ projection_matrix(features.shape[-1], self.settings.seed)
         return features
 
-    def fit(self, manifest: Manifest | Path | str, progress: Progress = silent) -> Self:
+    def fit(
+        self,
+        manifest: Manifest | Path | str,
+        progress: Progress = silent,
+        banks: NormalBanks | None = None,
+    ) -> Self:
         """Build both banks from the training images and set the thresholds (4.3.3, 4.3.4).
 
         Args:
             manifest: a prepared data set, or its folder. Test images are not touched.
             progress: told the stage and how far it is.
+            banks: normal banks built before, of the same good images and settings (protocols try
+                many defect banks with the same normal banks).
 
         Raises DataError where there are too few good images.
         """
@@ -96,8 +106,8 @@ class PatchCoreDual:
         training_set = manifest.part(split="train")
         _check_training_set(training_set)
         size = training_set.size()
-        channels = self.backbone.channels_of(self.backbone.levels)
-        banks = build_normal_banks(self.embed, training_set, self.settings, channels, progress)
+        if banks is None:
+            banks = self.normal_banks(training_set, progress)
         proposed = propose_masks(self.embed, training_set, banks, progress)
         channels = self.backbone.channels_of(self.backbone.defect_levels)
         defects = build_defect_bank(
@@ -124,6 +134,11 @@ class PatchCoreDual:
         )
         self._fingerprint = ""
         return self
+
+    def normal_banks(self, training_set: Manifest, progress: Progress = silent) -> NormalBanks:
+        """The normal bank of some training images, and those without each fold (4.3.3, 4.3.4)."""
+        channels = self.backbone.channels_of(self.backbone.levels)
+        return build_normal_banks(self.embed, training_set, self.settings, channels, progress)
 
     def inspect(self, image: np.ndarray | Path | str, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
@@ -201,6 +216,14 @@ class PatchCoreDual:
             "size": f"{size[0]}x{size[1]}" if size else "native",
             "seed": self.settings.seed,
         }
+
+    def with_settings(self, **changes: Any) -> Self:
+        """A detector of the same backbone with other settings, not fitted."""
+        other = copy(self)
+        other.settings = Settings.of(**{**self.settings.model_dump(), **changes})
+        rule_for(other.settings.scoring, has_defects=True)
+        other._model, other._fingerprint = None, ""
+        return other
 
     def save(self, folder: Path | str) -> None:
         """Write the model folder; a process killed meanwhile leaves the old model or the new."""

@@ -157,32 +157,28 @@ def _hold_out(
     evidence = banks.found[sample.image]
     if defects is None:
         return HeldOutImage(evidence, fold, width, height)
+    group = {s.image for s in manifest if sample.group and s.group == sample.group}
     if probes is None:  # as the model itself will search: exact distances, and w_P
-        group = {s.image for s in manifest if sample.group and s.group == sample.group}
         others = defects.bank.without(group) if group & set(defects.bank.sources) else defects.bank
         defect = search(features, others if len(others) else defects.bank, positive_weight)
         return HeldOutImage(replace(evidence, defect=defect), fold, width, height)
     distances = defects.bank.nearest_by_source(features)
     sources = defects.bank.sources
 
-    def without(excluded: set[str], probe: Probe | None) -> Evidence:
+    def without(excluded: set[str], probe: Probe) -> Evidence:
         allowed = np.array([name not in excluded for name in sources])
         if not allowed.any():  # nothing else is known: better its own than nothing
             allowed[:] = True
         distance = np.where(allowed, distances, np.inf).min(axis=-1)
         unknown = np.full(distance.shape, -1, dtype=np.int64)
-        logit = probe(features) if probe else None
-        return Evidence(evidence.normal, Nearest(distance, unknown), logit)
+        return Evidence(evidence.normal, Nearest(distance, unknown), probe(features))
 
     if not sample.is_defective:
-        own = {s.image for s in manifest if sample.group and s.group == sample.group}
-        seen = without(own, probes.without_own_patches[fold] if probes else None)
+        own = group
+        seen = without(own, probes.without_own_patches[fold])
     else:
         own = {name for name in sources if banks.fold_of[name] == fold}
-        seen = without(own, probes.without_fold[fold] if probes else None)
-    if probes is None:
-        return HeldOutImage(seen, fold, width, height)
-
+        seen = without(own, probes.without_fold[fold])
     unseen = {}
     for cluster, probe in probes.without_cluster.items():
         if not sample.is_defective or probes.cluster_of[sample.image] == cluster:

@@ -28,7 +28,7 @@ class Settings(BaseModel):
     backbone: str = "efficientnet_lite0"
     levels: tuple[int, ...] = (2, 3)
     defect_levels: tuple[int, ...] | None = None
-    scoring: str = "ratio"
+    scoring: str = "calibrated"
     patches: Literal["mask", "box", "crop"] = "mask"
     bank_vectors: Literal["full", "projected"] = "full"
     normal_rate: Rate = 0.01

@@ -121,6 +121,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
     assert PatchCoreDual.load(model).settings.model_dump() == {
         "backbone": "efficientnet_lite0",
         "levels": (1, 2),
+        "defect_levels": None,
         "scoring": "contrast",
         "patches": "crop",
         "bank_vectors": "projected",
@@ -292,7 +293,7 @@ def test_nothing_to_learn_from(fails, prepared, tmp_path, kept, message):
         (("--defects", "4"), "4 defective training images were asked for; there are 3"),
         (("--defects", "-1"), "-1 defective training images were asked for"),
         (("--exclude-kind", "dent"), "no defect kind 'dent'"),
-        (("--levels", "2;3"), "--levels is '2;3'; use numbers, as 2,3"),
+        (("--levels", "2;3"), "levels '2;3': give numbers, as 2,3"),
         (("--levels", "3,2"), "give increasing numbers of 1 to 4"),
         (("--levels", "5"), "give increasing numbers of 1 to 4"),
         (("--device", "tpu"), "device 'tpu': use auto, cpu or cuda"),

@@ -11,7 +11,6 @@ from patchcore_dual.features import BACKBONES, Backbone, load_backbone, patch_fe
 from patchcore_dual.features.resnet import build_resnet
 from patchcore_dual.features.weights import file_sha256, find_weights, read_state_dict
 
-CPU = torch.device("cpu")
 # Parameters without the classifier, from torchvision's documentation.
 RESNETS = {
     "resnet18": 11_689_512 - 513_000,
@@ -51,6 +50,10 @@ def randomised(network, seed=0):
 def resnet_state(name, deepest):
     torch.manual_seed(0)
     return randomised(build_resnet(name, deepest)).state_dict()
+
+
+def backbone_of(name, levels, state):
+    return Backbone(name, levels, levels, state, "", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +125,8 @@ def test_folded_batch_norms_change_nothing(name):
     x = (x - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
     with torch.inference_mode():
         maps = network.double()(x)
-        expected = patch_features([maps[2], maps[3]]).numpy()
-    folded = Backbone(name, (2, 3), network.float().state_dict(), "", CPU)
+        expected = patch_features([maps[2], maps[3]], maps[2].shape[-2:]).numpy()
+    folded = backbone_of(name, (2, 3), network.float().state_dict())
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded._network.modules())
     assert np.abs(folded(images) - expected).max() <= 1e-4 * np.abs(expected).max()
 
@@ -153,6 +156,20 @@ def test_levels_and_sizes_that_do_not_divide(name, levels, resnet18_file):
         assert backbone(photographs(1, height, width)).shape == (1, *grid, channels)
 
 
+def test_levels_of_the_defect_bank_alone(resnet18_file):
+    backbone = load_backbone("resnet18", (2,), resnet18_file, "cpu", (1, 3))
+    assert backbone.channels == 64 + 128 + 256
+    features = backbone(photographs(1, 64, 48))
+    assert features.shape == (1, 8, 6, 448)  # level 2's grid, whatever the defect bank takes
+    for levels in ((2,), (1, 3)):
+        channels = backbone.channels_of(levels)
+        own = load_backbone("resnet18", levels, resnet18_file, "cpu")(photographs(1, 64, 48))
+        if levels == (2,):
+            np.testing.assert_allclose(features[..., channels], own, rtol=1e-5, atol=1e-6)
+        assert len(channels) == own.shape[-1]
+    assert backbone.channels_of((1, 2, 3)) is None
+
+
 def test_the_theses_grid():
     with torch.device("meta"):
         maps = build_resnet("resnet50", 3)(torch.zeros(1, 3, 632, 224))
@@ -162,20 +179,18 @@ def test_the_theses_grid():
 
 def test_keys_beyond_the_used_levels_may_be_absent():
     state = resnet_state("resnet18", 2)
-    assert Backbone("resnet18", (1, 2), state, "", CPU).channels == 64 + 128
+    assert backbone_of("resnet18", (1, 2), state).channels == 64 + 128
     with pytest.raises(WeightsError, match=r"do not fit resnet18.*layer3\.0\.conv1\.weight"):
-        Backbone("resnet18", (2, 3), state, "", CPU)
+        backbone_of("resnet18", (2, 3), state)
 
 
 def test_a_missing_or_misshapen_tensor_is_named():
     state = resnet_state("resnet18", 3)
     del state["layer2.1.bn2.running_var"]
     with pytest.raises(WeightsError, match=r"1 tensors are absent.*layer2\.1\.bn2\.running_var"):
-        Backbone("resnet18", (2, 3), state, "", CPU)
+        backbone_of("resnet18", (2, 3), state)
     with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
-        Backbone(
-            "resnet50", (1,), resnet_state("resnet50", 1) | resnet_state("resnet18", 1), "", CPU
-        )
+        backbone_of("resnet50", (1,), resnet_state("resnet50", 1) | resnet_state("resnet18", 1))
 
 
 def test_the_hash_is_of_the_file(resnet18_file):

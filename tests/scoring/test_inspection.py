@@ -15,6 +15,7 @@ def rejected():
         name="part.png",
         image=np.full((90, 200, 3), 128, np.uint8),
         score=2.0,
+        uncertainty=0.25,
         threshold=1.5,
         anomaly_map=heat,
         map_threshold=1.0,
@@ -27,22 +28,26 @@ def rejected():
     )
 
 
-def test_verdict_is_whether_the_score_is_above_the_threshold(rejected):
-    assert rejected.verdict == "reject"
-    assert replace(rejected, score=1.5).verdict == "pass"
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [(1.51, "reject"), (1.5, "review"), (1.26, "review"), (1.25, "pass"), (0.0, "pass")],
+)
+def test_verdict_by_score_and_uncertainty(rejected, score, verdict):
+    """Above the threshold: reject; within the uncertainty below it: review."""
+    assert replace(rejected, score=score).verdict == verdict
 
 
 def test_prints_itself(rejected):
     text = str(rejected)
     assert text.splitlines() == [
-        "part.png: reject  score 2 > 1.5",
+        "part.png: reject  score 2 ± 0.25 > 1.5",
         "  30×20 px at x 50, y 20, peak 3",
         "  most like the defect in crack.png",
         "  resized from 1x2 to the model's 3x4",
     ]
     assert repr(rejected) == text
     passed = str(replace(rejected, score=1.0, regions=(), note="", name=""))
-    assert passed == "pass  score 1 ≤ 1.5"
+    assert passed == "pass  score 1 ± 0.25 ≤ 1.5"
 
 
 def test_json_has_no_arrays(rejected):

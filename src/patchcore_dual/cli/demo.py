@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 SIZE = 256
+# With some hundred good parts, 1 % would leave the threshold to the single most unusual one.
+FALSE_ALARM_RATE = 0.05
 
 
 def demo(
@@ -44,9 +46,12 @@ def demo(
             progress=progress,
         )
         manifest = Manifest.load(out / "prepared")
-        for name, scoring in (("patchcore", "patchcore"), ("patchcore-dual", "ratio")):
+        for name, scoring in (("patchcore", "patchcore"), ("patchcore-dual", "calibrated")):
             console.print(f"Fitting {name} …")
-            detector = PatchCoreDual(scoring=scoring, device=device).fit(manifest, progress)
+            detector = PatchCoreDual(
+                scoring=scoring, false_alarm_rate=FALSE_ALARM_RATE, device=device
+            )
+            detector.fit(manifest, progress)
             detector.save(out / f"model-{name}")
             evaluations[name] = evaluate(detector, manifest, progress=progress)
             report_on(evaluations[name], detector, manifest, out / name, progress)

@@ -33,7 +33,8 @@ def fit(
     scoring: Annotated[
         str | None,
         typer.Option(
-            help="Fusion rule: ratio (default), contrast, thesis, patchcore, patchcore-weighted."
+            help="Fusion rule: calibrated (default), ratio, contrast, thesis, patchcore, "
+            "patchcore-weighted."
         ),
     ] = None,
     preset: Annotated[

@@ -10,6 +10,7 @@ from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
 from patchcore_dual.cli.inspect import inspect
 from patchcore_dual.cli.prepare import prepare
+from patchcore_dual.cli.reproduce import reproduce
 from patchcore_dual.errors import PatchCoreDualError
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (prepare, audit, fit, evaluate, inspect, demo):
+for command in (prepare, audit, fit, evaluate, inspect, reproduce, demo):
     app.command()(command)
 
 

@@ -4,10 +4,7 @@ Colours are CSS variables of the page (`templates/base.html`), so that a plot fo
 dark theme; text takes the page's own font. Curves with a class missing are left empty.
 """
 
-import io
-import re
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,38 +14,16 @@ from numpy.typing import NDArray
 
 from patchcore_dual.evaluation.evaluation import Evaluation
 from patchcore_dual.evaluation.metrics import precision_recall_curve, roc_curve
-
-# Stand-ins that Matplotlib accepts as colours; `_svg` puts the page's variables in their place.
-_VARIABLES = {
-    "#010101": "var(--ink)",
-    "#020202": "var(--muted)",
-    "#030303": "var(--line)",
-    "#040404": "var(--good)",
-    "#050505": "var(--defect)",
-    **{f"#0606{i:02d}": f"var(--series-{i})" for i in range(1, 7)},
-}
-_INK, _MUTED, _LINE, _GOOD, _DEFECT, *_SERIES = _VARIABLES
-
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "patchcore-dual",
-    "font.size": 9,
-    "text.parse_math": False,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-}
+from patchcore_dual.evaluation.plot_style import (
+    DEFECT,
+    GOOD,
+    INK,
+    LINE,
+    SERIES,
+    STYLE,
+    new_axes,
+    svg_of,
+)
 
 # Above these ratios of largest to usual, a linear axis would hide what matters.
 _LOG_COUNT_RATIO = 20
@@ -57,21 +32,21 @@ _LOG_SCORE_RATIO = 30
 
 def roc_plot(evaluations: Mapping[str, Evaluation]) -> str:
     """Recall against false-alarm rate, each model's own operating point marked."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _unit_square("False-alarm rate", "Recall")
-        axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1, linestyle=(0, (4, 4)))
+        axes.plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle=(0, (4, 4)))
         for (name, e), color in zip(evaluations.items(), _cycled(evaluations), strict=True):
             rates, recalls, _ = roc_curve(e.scores, e.labels)
             axes.plot(rates, recalls, color=color, label=name)
             _mark(axes, e.false_alarm_rate, e.recall, color)
         if len(evaluations) > 1:
             axes.legend(loc="lower right")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def precision_recall_plot(evaluations: Mapping[str, Evaluation]) -> str:
     """Precision against recall, each model's own operating point marked."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _unit_square("Recall", "Precision")
         for (name, e), color in zip(evaluations.items(), _cycled(evaluations), strict=True):
             precisions, recalls, _ = precision_recall_curve(e.scores, e.labels)
@@ -81,23 +56,23 @@ def precision_recall_plot(evaluations: Mapping[str, Evaluation]) -> str:
                 _mark(axes, e.recall, e.count("found") / n_rejected, color)
         if len(evaluations) > 1:
             axes.legend(loc="lower left")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def histogram_plot(evaluation: Evaluation) -> str:
     """Image scores of good and defective parts, with the model's own threshold."""
     scores, labels = evaluation.scores, evaluation.labels
-    with matplotlib.rc_context(_STYLE):
-        figure, axes = _axes("Image score", "Images")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_axes("Image score", "Images")
         log_scores = _spans_decades(scores)
         edges = _edges(np.append(scores, evaluation.threshold), log_scores)
         tallest = 0
-        for name, chosen, color in (("good", ~labels, _GOOD), ("defective", labels, _DEFECT)):
+        for name, chosen, color in (("good", ~labels, GOOD), ("defective", labels, DEFECT)):
             counts, _ = np.histogram(scores[chosen], edges)
             axes.stairs(counts, edges, fill=True, color=color, alpha=0.35, label=name)
             axes.stairs(counts, edges, color=color, linewidth=1.4)
             tallest = max(tallest, int(counts.max()))
-        axes.axvline(evaluation.threshold, color=_INK, linewidth=1.4, linestyle=(0, (4, 2)))
+        axes.axvline(evaluation.threshold, color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
         axes.annotate(
             "threshold",
             (evaluation.threshold, 1),
@@ -113,49 +88,39 @@ def histogram_plot(evaluation: Evaluation) -> str:
             axes.set_ylim(0.7, None)
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.legend(loc="upper right")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def kinds_plot(evaluation: Evaluation) -> str:
     """Recall of each kind of defect at the model's own threshold, the worst first."""
     kinds = sorted(evaluation.kinds.items(), key=lambda item: item[1].recall)
-    with matplotlib.rc_context(_STYLE):
-        figure, axes = _axes("Recall at the model's threshold", "")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_axes("Recall at the model's threshold", "")
         axes.grid(False, axis="y")
         rows = range(len(kinds) - 1, -1, -1)
-        axes.barh(rows, [1] * len(kinds), height=0.5, color=_LINE, alpha=0.5)
-        axes.barh(rows, [k.recall for _, k in kinds], height=0.5, color=_DEFECT)
+        axes.barh(rows, [1] * len(kinds), height=0.5, color=LINE, alpha=0.5)
+        axes.barh(rows, [k.recall for _, k in kinds], height=0.5, color=DEFECT)
         axes.set_yticks(rows, [name for name, _ in kinds])
         for row, (_, kind) in zip(rows, kinds, strict=True):
             axes.text(1.02, row, f"{round(kind.recall * kind.n)} of {kind.n}", va="center")
         axes.set_xlim(0, 1)
         axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0, labelcolor=_INK)
-        return _svg(figure)
-
-
-def _axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes = figure.add_subplot()
-    axes.patch.set_alpha(0)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    axes.grid()
-    return figure, axes
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        return svg_of(figure)
 
 
 def _unit_square(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    figure, axes = _axes(x_label, y_label)
+    figure, axes = new_axes(x_label, y_label)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
     return figure, axes
 
 
 def _mark(axes: Axes, x: float, y: float, color: str) -> None:
-    axes.plot([x], [y], "o", color=color, markersize=8, markeredgecolor=_INK, markeredgewidth=1.4)
+    axes.plot([x], [y], "o", color=color, markersize=8, markeredgecolor=INK, markeredgewidth=1.4)
 
 
 def _cycled(evaluations: Mapping[str, Evaluation]) -> list[str]:
-    return [_SERIES[i % len(_SERIES)] for i in range(len(evaluations))]
+    return [SERIES[i % len(SERIES)] for i in range(len(evaluations))]
 
 
 def _spans_decades(scores: NDArray[np.float64]) -> bool:
@@ -167,17 +132,3 @@ def _edges(values: NDArray[np.float64], log: bool) -> NDArray[np.float64]:
     if low == high:
         low, high = low - 0.5, high + 0.5
     return np.geomspace(low, high, 41) if log and low > 0 else np.linspace(low, high, 41)
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format")))
-    svg = buffer.getvalue()
-    # HTML needs neither prologue nor name spaces, and the report names no address outside itself.
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    return svg

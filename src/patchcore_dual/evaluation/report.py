@@ -79,16 +79,16 @@ def write_report(
     side by side. It is asked for the images of the gallery only, one after the other.
     """
     chosen = gallery(evaluation.images)
-    page = _environment().get_template("report.html")
+    page = environment().get_template("report.html")
     html = page.render(
         title=title,
         evaluation=evaluation,
         headline=headline(evaluation),
         plots=_plots(evaluation),
-        cards=[(result, _jpeg_base64(pictures(result))) for result in chosen],
+        cards=[(result, jpeg_base64(pictures(result))) for result in chosen],
         n_left_out=len(evaluation.images) - len(chosen),
     )
-    _write(path, html)
+    write_page(path, html)
 
 
 def report_on(
@@ -123,7 +123,7 @@ def write_comparison(
 
     `links` gives for a name the address of its own report, relative to the page.
     """
-    page = _environment().get_template("comparison.html")
+    page = environment().get_template("comparison.html")
     html = page.render(
         title="Comparison",
         evaluations=evaluations,
@@ -131,7 +131,7 @@ def write_comparison(
         roc=Markup(plots.roc_plot(evaluations)),
         precision_recall=Markup(plots.precision_recall_plot(evaluations)),
     )
-    _write(path, html)
+    write_page(path, html)
 
 
 def gallery(
@@ -200,7 +200,8 @@ def _plots(evaluation: Evaluation) -> list[tuple[str, str, Markup]]:
     return [(title, caption, Markup(svg)) for title, caption, svg in found]
 
 
-def _jpeg_base64(picture: NDArray[np.uint8]) -> str:
+def jpeg_base64(picture: NDArray[np.uint8]) -> str:
+    """A picture, uint8 [h, w, 3] RGB, small enough for a page."""
     height, width = picture.shape[:2]
     scale = min(1.0, _PICTURE_WIDTH / width, _PICTURE_HEIGHT / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -211,7 +212,8 @@ def _jpeg_base64(picture: NDArray[np.uint8]) -> str:
     return base64.b64encode(data.tobytes()).decode()
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """The pages' templates, with the filters they use."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -264,6 +266,7 @@ def _best(evaluations: Mapping[str, Evaluation], metric: Metric) -> str | None:
     return (max if metric.higher_is_better else min)(values, key=lambda text: values[text])
 
 
-def _write(path: Path, html: str) -> None:
+def write_page(path: Path, html: str) -> None:
+    """Write a page whole or not at all, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, html.encode())

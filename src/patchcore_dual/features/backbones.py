@@ -88,11 +88,12 @@ class Backbone:
         _fold_batch_norm(network)
         self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray, count_padding: bool = True) -> np.ndarray:
         """Patch features of a batch.
 
         Args:
             images: uint8 `[B, H, W, 3]`, RGB.
+            count_padding: see `patch_features`.
 
         Returns:
             float32 `[B, h, w, channels]`, where h and w are H and W over the stride of the first
@@ -103,7 +104,8 @@ class Backbone:
             x = (x.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
             maps = self._network(x.contiguous(memory_format=torch.channels_last))
             rows, columns = maps[self.levels[0]].shape[-2:]
-            features = patch_features([maps[k] for k in self._all_levels], (rows, columns))
+            used = [maps[k] for k in self._all_levels]
+            features = patch_features(used, (rows, columns), count_padding)
             return features.contiguous().cpu().numpy()
 
     def channels_of(self, levels: Sequence[int]) -> np.ndarray | None:

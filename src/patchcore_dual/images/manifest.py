@@ -83,15 +83,29 @@ class Manifest:
 
     def size(self) -> tuple[int, int] | None:
         """Width and height that `prepare` gave every image; None where images kept their own."""
-        path = self.folder / PREPARATION_NAME
-        if not path.is_file():
+        preparation = self.preparation()
+        if not preparation:
             return None
         try:
-            text = json.loads(path.read_text(encoding="utf-8"))["size"]
+            text = preparation["size"]
             width, height = (None, None) if text == "native" else map(int, text.split("x"))
         except (ValueError, KeyError, TypeError, AttributeError):
+            path = self.folder / PREPARATION_NAME
             raise DataError(f"{path} is damaged. Prepare the data set again.") from None
         return (width, height) if width and height else None
+
+    def preparation(self) -> dict[str, Any]:
+        """What `prepare` noted in `preparation.json`; empty where there is no such file."""
+        path = self.folder / PREPARATION_NAME
+        if not path.is_file():
+            return {}
+        try:
+            noted = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            noted = None
+        if not isinstance(noted, dict):
+            raise DataError(f"{path} is damaged. Prepare the data set again.")
+        return noted
 
     def sha256(self) -> str:
         """Hex digest that tells this list of samples from any other."""

@@ -76,7 +76,7 @@ class TrainingEvidence:
 
 def gather_evidence(
     features: np.ndarray,
-    normal_bank: MemoryBank,
+    normal_bank: MemoryBank | Nearest,
     defect_bank: MemoryBank | None,
     probe: Probe | None = None,
     weighted: bool = True,
@@ -85,9 +85,12 @@ def gather_evidence(
 
     Args:
         features: float32 `[h, w, d]`.
+        normal_bank: or its answer, where it has been searched before.
         weighted: compute w_N and w_P too (they cost one search more in each bank).
     """
-    normal = search(features, normal_bank, normal_weight if weighted else None)
+    normal = normal_bank
+    if isinstance(normal, MemoryBank):
+        normal = search(features, normal, normal_weight if weighted else None)
     if defect_bank is None:
         return Evidence(normal)
     defect = search(features, defect_bank, positive_weight if weighted else None)

@@ -112,7 +112,7 @@ def choose_discount(
         error = float(loss.std() / np.sqrt(len(loss)))
         if mean(without) - mean(values) <= max(TOLERANCE, error):
             safe.append(discount)
-    best = max(safe, key=lambda discount: (mean(by_discount[discount]) + seen(discount), -discount))
+    best = max(safe, key=lambda d: (mean(by_discount[d]) + seen(d), -d))
     return GuardReport(
         best,
         mean(by_discount[best]),

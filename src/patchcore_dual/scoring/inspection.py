@@ -96,17 +96,22 @@ class Inspection:
             "note": self.note,
         }
 
+    @property
+    def heat(self) -> np.ndarray:
+        """The anomaly map as pictures show it, `[H, W]`: 0 on good surface, 0.5 at the threshold,
+        1 as far above it again."""
+        scale = 2 * (self.map_threshold - self.map_floor) or 1.0
+        return np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
+
     def draw(self, mask: np.ndarray | None = None) -> np.ndarray:
         """uint8 RGB picture: the image with its regions, the heat map, the mask where known.
 
         Args:
             mask: bool `[H, W]`, the true defect.
         """
-        scale = 2 * (self.map_threshold - self.map_floor) or 1.0
-        heat = (self.anomaly_map - self.map_floor) / scale  # 0.5 at the pixel threshold
         return draw_inspection(
             self.image,
-            np.clip(heat, 0, 1),
+            self.heat,
             self.regions,
             f"{self.verdict.upper()}  {self.score:.3g} / {self.threshold:.3g}",
             self.verdict,

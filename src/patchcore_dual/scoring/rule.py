@@ -20,11 +20,15 @@ class Rule:
     Attributes:
         sigma: smoothing of its map, in prepared-image pixels.
         weighted: whether it reads w_N and w_P, which cost a search each.
+        counts_padding: whether zeros around the feature maps count in the 3×3 mean. With them, as
+            in PatchCore's own code, border patches are easy to tell; without, they scatter more
+            but say more, which a rule that knows what is usual at each place can use.
         uses_probe: whether it reads the probe, and held-out defective images when it is fitted.
     """
 
     sigma: ClassVar[float] = 2.0
     weighted: ClassVar[bool] = False
+    counts_padding: ClassVar[bool] = True
     uses_probe: ClassVar[bool] = False
 
     def fit(self, training: TrainingEvidence) -> Self:

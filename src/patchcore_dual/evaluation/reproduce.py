@@ -1,0 +1,164 @@
+"""Running a protocol over split seeds: resumed where it was interrupted, and summed up.
+
+With a folder to write to, the evaluations of each seed are kept there as one JSON file, named by
+a hash of all that they depend on; a seed whose file is there is not run again.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.evaluation.evaluation import Evaluation, ImageResult, KindResult
+from patchcore_dual.evaluation.protocols import PROTOCOLS, Bench, RememberingBackbone, resplit
+from patchcore_dual.files import write_atomically
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.progress import Progress, silent
+
+Splits = Literal["official", "group"]
+Trials = dict[str, dict[str, Evaluation]]
+"""Evaluations of one seed, by trial and by method."""
+
+SEEDS_FOLDER = "seeds"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A protocol, and on what it is run.
+
+    Attributes:
+        target: its name in `PROTOCOLS`.
+        splits: "official": the prepared split, fit seeds vary; "group": the whole manifest is
+            split again by group for each seed.
+        seeds: how many, from 0.
+        draws: how often each number of defective images is drawn (few-shot).
+    """
+
+    target: str
+    splits: Splits = "official"
+    seeds: int = 5
+    draws: int = 5
+
+    def __post_init__(self) -> None:
+        if self.splits not in ("official", "group"):
+            raise SettingsError(f"--splits is {self.splits!r}; use official or group.")
+        if self.seeds < 1:
+            raise SettingsError(f"--seeds is {self.seeds}; give at least 1.")
+        if self.draws < 1:
+            raise SettingsError(f"--draws is {self.draws}; give at least 1.")
+
+    def split(self, manifest: Manifest, seed: int) -> Manifest:
+        """The data set as this seed splits it. Raises DataError where that cannot be judged."""
+        chosen = resplit(manifest, seed) if self.splits == "group" else manifest
+        for label, name in (("positive", "defective"), ("negative", "good")):
+            if not len(chosen.part("test", label)):  # type: ignore[arg-type]
+                raise DataError(
+                    f"{manifest.folder} has no {name} test images, and so nothing to measure. "
+                    "Prepare it with some, or use --splits group."
+                )
+        return chosen
+
+
+def run(
+    plan: Plan,
+    manifest: Manifest,
+    detector: PatchCoreDual,
+    folder: Path | None = None,
+    progress: Progress = silent,
+    on_seed: Callable[[int, bool], None] | None = None,
+) -> list[Trials]:
+    """The evaluations of every seed.
+
+    Args:
+        detector: gives backbone and settings.
+        folder: where finished seeds are kept and found again.
+        on_seed: told each seed that is done, and whether it was found finished.
+    """
+    detector.backbone = RememberingBackbone(detector.backbone)
+    results = []
+    for seed in range(plan.seeds):
+        split = plan.split(manifest, seed)
+        seeded = detector.with_settings(seed=seed)
+        path = _path(folder, plan, seed, split, seeded) if folder else None
+        trials = _read(path) if path else None
+        if trials is None:
+            trials = _run_seed(plan, split, seeded, seed, progress)
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, _to_json(trials))
+            fresh = True
+        else:
+            fresh = False
+        results.append(trials)
+        if on_seed:
+            on_seed(seed, not fresh)
+    return results
+
+
+def _run_seed(
+    plan: Plan, split: Manifest, detector: PatchCoreDual, seed: int, progress: Progress
+) -> Trials:
+    bench = Bench(split, detector, progress)
+    planned = list(PROTOCOLS[plan.target](split, seed, plan.draws))
+    trials = {}
+    for done, trial in enumerate(planned, start=1):
+        trials[trial.name] = bench.run(trial)
+        progress(f"seed {seed}", done, len(planned))
+    return trials
+
+
+def _path(
+    folder: Path, plan: Plan, seed: int, split: Manifest, detector: PatchCoreDual
+) -> Path:
+    """The file of one seed, named by everything that its figures depend on but the code."""
+    depends_on = {
+        "format": _FORMAT,
+        "target": plan.target,
+        "draws": plan.draws if plan.target == "few-shot" else None,
+        "split": split.sha256(),
+        "size": split.size(),
+        "settings": detector.settings.model_dump(exclude={"scoring", "patches"}),
+        "weights": detector.backbone.weights_sha256,
+    }
+    digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+    return folder / SEEDS_FOLDER / f"{plan.target}-{plan.splits}-{seed}-{digest[:12]}.json"
+
+
+def _to_json(trials: Trials) -> bytes:
+    values = {
+        name: {method: e.to_json() for method, e in by_method.items()}
+        for name, by_method in trials.items()
+    }
+    return json.dumps(values).encode()
+
+
+def _read(path: Path) -> Trials | None:
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: {method: _evaluation(e) for method, e in by_method.items()}
+            for name, by_method in values.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise DataError(f"{path} is damaged. Remove it, and its seed is run again.") from None
+
+
+def _evaluation(values: dict[str, Any]) -> Evaluation:
+    """What `Evaluation.to_json` gave, as it was."""
+    nan = {
+        f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None
+    }
+    kinds = {
+        name: KindResult(**{k: math.nan if v is None else v for k, v in kind.items()})
+        for name, kind in values["kinds"].items()
+    }
+    images = tuple(ImageResult(**image) for image in values["images"])
+    return Evaluation(**{**values, **nan, "kinds": kinds, "images": images})

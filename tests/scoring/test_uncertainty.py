@@ -1,0 +1,37 @@
+"""The spread of a score under resampled banks."""
+
+import numpy as np
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.scoring import gather_evidence, score_uncertainty
+from patchcore_dual.scoring.rules import PatchCore
+
+
+def bank(vectors, sources):
+    vectors = np.asarray(vectors, np.float32)
+    image = np.array([sources.index(s) for s in sources], np.int32)
+    cells = np.zeros((len(vectors), 2), np.int32)
+    return MemoryBank(vectors, image, cells, tuple(sources))
+
+
+def uncertainty(features, normal):
+    evidence = gather_evidence(features, normal, None)
+    peak = divmod(int(evidence.normal.distance.argmax()), features.shape[1])
+    return score_uncertainty(PatchCore(), evidence, features, peak, normal, None)
+
+
+def test_a_score_that_hangs_on_one_image_is_uncertain():
+    names = [f"{i}.png" for i in range(8)]
+    features = np.full((2, 2, 3), 1.0, np.float32)
+    alike = bank(np.zeros((8, 3)), names)
+    lonely = bank(np.concatenate([np.ones((1, 3)), np.full((7, 3), 50.0)]), names)
+    assert uncertainty(features, alike) == 0
+    assert uncertainty(features, lonely) > 10
+
+
+def test_the_same_image_has_the_same_uncertainty():
+    rng = np.random.default_rng(0)
+    names = [f"{i}.png" for i in range(20)]
+    normal = bank(rng.standard_normal((20, 4)), names)
+    features = rng.standard_normal((5, 6, 4)).astype(np.float32)
+    assert uncertainty(features, normal) == uncertainty(features, normal) > 0
