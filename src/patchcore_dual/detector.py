@@ -3,36 +3,40 @@
 from collections.abc import Iterable, Iterator
 from copy import copy
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import numpy as np
 
-from patchcore_dual.banks import MemoryBank, projection_matrix
-from patchcore_dual.errors import DataError, ImageError, ModelError
+from patchcore_dual.banks import projection_matrix
+from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
 from patchcore_dual.holding_out import hold_out
 from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.reading import read_image
-from patchcore_dual.images.resizing import resize_image
-from patchcore_dual.model import Model, decide, keep_held_out
+from patchcore_dual.images.reading import check_image, read_image
+from patchcore_dual.images.resizing import resize_image, resizing_note
+from patchcore_dual.model import Model, decide, describe_training_set, keep_held_out
 from patchcore_dual.model_folder import fingerprint, load_model, save_model
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
     RULES,
     Inspection,
-    Match,
-    Nearest,
     anomaly_map,
     find_regions,
     gather_evidence,
+    match_at,
     peak_region,
     resize_map,
     rule_for,
     score_uncertainty,
 )
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import NormalBanks, build_defect_bank, build_normal_banks
+from patchcore_dual.training import (
+    NormalBanks,
+    build_defect_bank,
+    build_normal_banks,
+    check_training_set,
+)
 
 
 class PatchCoreDual:
@@ -104,7 +108,7 @@ class PatchCoreDual:
         if not isinstance(manifest, Manifest):
             manifest = Manifest.load(manifest)
         training_set = manifest.part(split="train")
-        _check_training_set(training_set)
+        check_training_set(training_set)
         size = training_set.size()
         if banks is None:
             banks = self.normal_banks(training_set, progress)
@@ -130,7 +134,7 @@ class PatchCoreDual:
             rule,
             decide(answers, held_out.training.normals, rule.sigma, rate),
             keep_held_out(answers, held_out.kept),
-            _describe(training_set),
+            describe_training_set(training_set),
         )
         self._fingerprint = ""
         return self
@@ -151,25 +155,16 @@ class PatchCoreDual:
         if not isinstance(image, np.ndarray):
             name = name or str(image)
             image = read_image(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ImageError(
-                f"{name or 'the image'} is {image.dtype} {list(image.shape)}; "
-                "give uint8 [H, W, 3], RGB."
-            )
+        check_image(image, name)
         model = self.model
-        height, width = image.shape[:2]
         prepared = resize_image(image, *model.size) if model.size else image
-        note = ""
-        if prepared.shape != image.shape:
-            note = f"resized from {width}x{height} to the model's {model.size[0]}x{model.size[1]}"  # type: ignore[index]
-
         features = self.embed(prepared)
         evidence = gather_evidence(
             features, model.normal_bank, model.defect_bank, model.probe, model.rule.weighted
         )
         score, grid = model.rule(evidence)
         heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)
-        heat = resize_map(heat, height, width)
+        heat = resize_map(heat, image.shape[0], image.shape[1])
         regions = find_regions(heat, model.decision.pixel)
         peak = divmod(int(grid.argmax()), grid.shape[1])
         threshold = model.decision.image.value
@@ -189,10 +184,10 @@ class PatchCoreDual:
             model.decision.pixel,
             model.decision.floor,
             regions,
-            _match(model.normal_bank, evidence.normal, peak),
-            _match(model.defect_bank, evidence.defect, peak),
+            match_at(model.normal_bank, evidence.normal, peak),
+            match_at(model.defect_bank, evidence.defect, peak),
             self.fingerprint,
-            note,
+            "" if prepared is image else resizing_note(image, prepared),
         )
 
     def inspect_many(self, images: Iterable[np.ndarray | Path | str]) -> Iterator[Inspection]:
@@ -208,14 +203,7 @@ class PatchCoreDual:
 
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
-        size = self.model.size
-        return {
-            "scoring": self.settings.scoring,
-            "backbone": self.backbone.name,
-            "weights_sha256": self.backbone.weights_sha256,
-            "size": f"{size[0]}x{size[1]}" if size else "native",
-            "seed": self.settings.seed,
-        }
+        return self.model.about()
 
     def with_settings(self, **changes: Any) -> Self:
         """A detector of the same backbone with other settings, not fitted."""
@@ -246,39 +234,3 @@ class PatchCoreDual:
         detector._model = model
         detector._fingerprint = ""
         return detector
-
-
-@overload
-def _match(bank: MemoryBank, nearest: Nearest, cell: tuple[int, int]) -> Match: ...
-@overload
-def _match(
-    bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]
-) -> Match | None: ...
-def _match(bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]) -> Match | None:
-    """The bank vector nearest to the patch in one grid cell."""
-    if bank is None or nearest is None:
-        return None
-    return Match(*bank.source(int(nearest.index[cell])), float(nearest.distance[cell]))
-
-
-def _check_training_set(manifest: Manifest) -> None:
-    if not len(manifest):
-        raise DataError(f"{manifest.folder}: no image is in the train split. Prepare it again.")
-    if not len(manifest.part(label="negative")):
-        raise DataError(
-            f"{manifest.folder}: the train split has no good images (label negative). "
-            "PatchCoreDual learns what is normal from good parts: add some."
-        )
-
-
-def _describe(manifest: Manifest) -> dict[str, Any]:
-    """What a model remembers of the images it was fitted on."""
-    defective = manifest.part(label="positive")
-    return {
-        "data": manifest.folder.resolve().name,
-        "manifest_sha256": manifest.sha256(),
-        "normal_images": len(manifest.part(label="negative")),
-        "defective_images": len(defective),
-        "defective_images_without_mask": sum(not s.mask_is_known for s in defective),
-        "kinds": sorted({s.kind for s in defective if s.kind}),
-    }

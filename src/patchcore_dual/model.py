@@ -9,6 +9,7 @@ import numpy as np
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.features import Backbone
 from patchcore_dual.holding_out import KeptPatches
+from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.scoring import (
     Answer,
     HeldOutImage,
@@ -70,6 +71,16 @@ class Model:
     held_out: HeldOutTable
     trained_on: dict[str, Any]
 
+    def about(self) -> dict[str, Any]:
+        """What a report says of the model, as plain values."""
+        return {
+            "scoring": self.settings.scoring,
+            "backbone": self.backbone.name,
+            "weights_sha256": self.backbone.weights_sha256,
+            "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
+            "seed": self.settings.seed,
+        }
+
 
 def decide(
     answers: Sequence[Answer],
@@ -104,3 +115,16 @@ def keep_held_out(answers: Sequence[Answer], kept: Sequence[KeptPatches]) -> Hel
         np.concatenate([one.features for one in kept]),
         np.concatenate([one.distances for one in kept]),
     )
+
+
+def describe_training_set(manifest: Manifest) -> dict[str, Any]:
+    """What a model remembers of the images it was fitted on."""
+    defective = manifest.part(label="positive")
+    return {
+        "data": manifest.folder.resolve().name,
+        "manifest_sha256": manifest.sha256(),
+        "normal_images": len(manifest.part(label="negative")),
+        "defective_images": len(defective),
+        "defective_images_without_mask": sum(not s.mask_is_known for s in defective),
+        "kinds": sorted({s.kind for s in defective if s.kind}),
+    }

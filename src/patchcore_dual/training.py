@@ -63,6 +63,17 @@ class _Rows:
     place: np.ndarray
 
 
+def check_training_set(manifest: Manifest) -> None:
+    """Raise DataError unless there are good images to learn from."""
+    if not len(manifest):
+        raise DataError(f"{manifest.folder}: no image is in the train split. Prepare it again.")
+    if not len(manifest.part(label="negative")):
+        raise DataError(
+            f"{manifest.folder}: the train split has no good images (label negative). "
+            "PatchCoreDual learns what is normal from good parts: add some."
+        )
+
+
 def build_normal_banks(
     embed: Embed,
     manifest: Manifest,

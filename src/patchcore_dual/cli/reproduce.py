@@ -1,7 +1,7 @@
 """`patchcore-dual reproduce`: the thesis's tables and figures, and protocols beyond them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,9 +21,7 @@ _COLUMNS = {
 
 
 def reproduce(
-    target: Annotated[
-        str, typer.Argument(help="table1, figure5, few-shot or unseen-kinds.")
-    ],
+    target: Annotated[str, typer.Argument(help="table1, figure5, few-shot or unseen-kinds.")],
     prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
     splits: Annotated[
         str,
@@ -90,9 +88,7 @@ def _print(rows: "list[Row]") -> None:
             f"{row.condition} {row.method}".strip(), *(_cell(row.figures[n]) for n in names)
         )
         if row.difference:
-            table.add_row(
-                "  less PatchCore", *(_cell(row.difference[n], sign="+") for n in names)
-            )
+            table.add_row("  less PatchCore", *(_cell(row.difference[n], sign="+") for n in names))
     Console(highlight=False).print(table)
 
 

@@ -140,9 +140,7 @@ def weighted_share(marked: NDArray[np.bool_], of: NDArray[np.bool_], weights: Fl
     return _divide(weights @ (marked & of).astype(float), weights @ of.astype(float))
 
 
-def _counts(
-    scores: Floats, labels: NDArray[np.bool_], weights: Floats
-) -> tuple[Floats, Floats]:
+def _counts(scores: Floats, labels: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
     """Weights of rejected defective and good images `[r, k]`, for each distinct score."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]

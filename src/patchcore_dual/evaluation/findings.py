@@ -9,7 +9,13 @@ import numpy as np
 
 from patchcore_dual.evaluation.bootstrap import RESAMPLED, Figure, Floats, Resampling
 from patchcore_dual.evaluation.evaluation import Evaluation
-from patchcore_dual.evaluation.protocols import PATCHCORE, RATIO, RECOMMENDED, THESIS, few_shot_count
+from patchcore_dual.evaluation.protocols import (
+    PATCHCORE,
+    RATIO,
+    RECOMMENDED,
+    THESIS,
+    few_shot_count,
+)
 from patchcore_dual.evaluation.reproduce import Trials
 
 # Columns of each protocol's table: fields of `Evaluation`, the first one the headline.
@@ -127,8 +133,7 @@ def _few_shot(results: Sequence[Trials]) -> dict[str, Cells]:
     found: dict[str, Cells] = {}
     for count in sorted(counts, key=lambda c: math.inf if c == "all" else int(c)):
         at = [
-            [t for name, t in trials.items() if few_shot_count(name) == count]
-            for trials in results
+            [t for name, t in trials.items() if few_shot_count(name) == count] for trials in results
         ]
         cells = {PATCHCORE.name: [[t["0 defects, draw 0"][PATCHCORE.name]] for t in results]}
         for method in (RATIO.name, RECOMMENDED.name):

@@ -113,9 +113,7 @@ def _run_seed(
     return trials
 
 
-def _path(
-    folder: Path, plan: Plan, seed: int, split: Manifest, detector: PatchCoreDual
-) -> Path:
+def _path(folder: Path, plan: Plan, seed: int, split: Manifest, detector: PatchCoreDual) -> Path:
     """The file of one seed, named by everything that its figures depend on but the code."""
     depends_on = {
         "format": _FORMAT,
@@ -153,9 +151,7 @@ def _read(path: Path) -> Trials | None:
 
 def _evaluation(values: dict[str, Any]) -> Evaluation:
     """What `Evaluation.to_json` gave, as it was."""
-    nan = {
-        f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None
-    }
+    nan = {f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None}
     kinds = {
         name: KindResult(**{k: math.nan if v is None else v for k, v in kind.items()})
         for name, kind in values["kinds"].items()

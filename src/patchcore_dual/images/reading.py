@@ -6,6 +6,7 @@ An image in memory is always `uint8 [H, W, 3]` RGB, a mask always `bool [H, W]`.
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,15 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     for which no scale to 8 bits is known.
     """
     return np.asarray(_rgb(_open_upright(Path(path)), Path(path)))
+
+
+def check_image(image: NDArray[Any], name: str = "") -> None:
+    """Raise ImageError unless an array is uint8 [H, W, 3]."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ImageError(
+            f"{name or 'the image'} is {image.dtype} {list(image.shape)}; "
+            "give uint8 [H, W, 3], RGB."
+        )
 
 
 def read_mask(path: Path | str) -> NDArray[np.bool_]:

@@ -14,6 +14,12 @@ def resize_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[n
     return np.asarray(resized)
 
 
+def resizing_note(image: NDArray[np.uint8], resized: NDArray[np.uint8]) -> str:
+    """What to tell a user whose image was resized."""
+    (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
+    return f"resized from {width}x{height} to the model's {new_width}x{new_height}"
+
+
 def resize_mask(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.bool_]:
     """Resize bool [H, W] to [height, width] by nearest neighbour, keeping every defect.
 

@@ -7,7 +7,7 @@ from patchcore_dual.scoring.evidence import (
     TrainingEvidence,
     gather_evidence,
 )
-from patchcore_dual.scoring.inspection import Inspection, Match
+from patchcore_dual.scoring.inspection import Inspection, Match, match_at
 from patchcore_dual.scoring.maps import anomaly_map, resize_map
 from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
@@ -33,6 +33,7 @@ __all__ = [
     "conformal_threshold",
     "find_regions",
     "gather_evidence",
+    "match_at",
     "peak_region",
     "resize_map",
     "rule_for",

@@ -1,11 +1,13 @@
 """`Inspection`: what the detector says of one image. It prints, draws and serialises itself."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
+from patchcore_dual.banks import MemoryBank
 from patchcore_dual.scoring.drawing import draw_inspection
+from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.scoring.regions import Region
 
 Verdict = Literal["pass", "review", "reject"]
@@ -23,6 +25,21 @@ class Match:
     row: int
     column: int
     distance: float
+
+
+@overload
+def match_at(bank: MemoryBank, nearest: Nearest, cell: tuple[int, int]) -> Match: ...
+@overload
+def match_at(
+    bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]
+) -> Match | None: ...
+def match_at(
+    bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]
+) -> Match | None:
+    """The bank vector nearest to the patch in one grid cell."""
+    if bank is None or nearest is None:
+        return None
+    return Match(*bank.source(int(nearest.index[cell])), float(nearest.distance[cell]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,99 @@
+"""The tables of a protocol: cells with mean, spread, interval and difference to PatchCore."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from patchcore_dual.evaluation.bootstrap import Figure
+from patchcore_dual.evaluation.findings import PUBLISHED, Row
+
+NAMES = {
+    "image_auroc": ("Image AUROC", "how often a defective part outscores a good one"),
+    "pixel_auroc": ("Pixel AUROC", "how often a defective pixel outscores a good one"),
+    "image_ap": ("Image AP", "precision averaged over recall"),
+    "aupro": ("AUPRO", "overlap per defect region, up to 30 % false positives"),
+    "recall_at_fpr_01": ("Recall at 1 % false alarms", "read from the ROC curve"),
+    "recall": ("Recall", "at the model's own threshold"),
+    "false_alarm_rate": ("False-alarm rate", "at the model's own threshold"),
+}
+_LOWER_IS_BETTER = ("false_alarm_rate",)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is printed of a figure; empty where there is none.
+
+    Attributes:
+        sense: 1 or -1 where the interval of the difference lies wholly on the better or the worse
+            side of zero, else 0.
+    """
+
+    mean: str = "–"
+    interval: str = ""
+    difference: str = ""
+    sense: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in (self.mean, self.interval, self.difference) if line]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: `rows` are name, meaning and cells, one for each of `columns`."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, str, list[Cell]]]
+
+
+def tables_of(target: str, rows: Sequence[Row], is_ksdd2: bool) -> list[Table]:
+    """The tables of a protocol: one of all figures, or one for each figure by condition.
+
+    With `is_ksdd2` the thesis's own figures stand beside ours in Table 1.
+    """
+    methods = tuple(dict.fromkeys(row.method for row in rows))
+    fields = list(rows[0].figures)
+    if target != "table1":
+        conditions = list(dict.fromkeys(row.condition for row in rows))
+        by_place = {(row.condition, row.method): row for row in rows}
+        return [
+            Table(
+                NAMES[field][0],
+                methods,
+                [(c, "", [cell_of(by_place[c, m], field) for m in methods]) for c in conditions],
+            )
+            for field in fields
+        ]
+    published = PUBLISHED if is_ksdd2 else {}
+    columns = (*methods, *(f"{name}, as the thesis printed it" for name in published))
+    lines = []
+    for field in fields:
+        cells = [cell_of(row, field) for row in rows]
+        for figures in published.values():
+            cells.append(Cell(f"{figures[field]:.3f}") if field in figures else Cell(""))
+        lines.append((*NAMES[field], cells))
+    return [Table("Table 1", columns, lines)]
+
+
+def cell_of(row: Row, field: str) -> Cell:
+    """One figure of a row."""
+    figure, difference = row.figures[field], row.difference.get(field)
+    if math.isnan(figure.mean):
+        return Cell()
+    mean = f"{figure.mean:.3f}"
+    if not math.isnan(figure.deviation):
+        mean += f" ± {figure.deviation:.3f}"
+    if difference is None or math.isnan(difference.mean):
+        return Cell(mean, _interval(figure))
+    sense = 0
+    if difference.low > 0 or difference.high < 0:
+        sense = 1 if (difference.low > 0) != (field in _LOWER_IS_BETTER) else -1
+    text = f"{difference.mean:+.3f} {_interval(difference, '+')}".rstrip()
+    return Cell(mean, _interval(figure), text, sense)
+
+
+def _interval(figure: Figure, sign: str = "") -> str:
+    if math.isnan(figure.low):
+        return ""
+    return f"[{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
