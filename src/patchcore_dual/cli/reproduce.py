@@ -6,18 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from patchcore_dual.evaluation.bootstrap import Figure
-    from patchcore_dual.evaluation.tables import Row
-
-_COLUMNS = {
-    "image_auroc": "image AUROC",
-    "pixel_auroc": "pixel AUROC",
-    "image_ap": "image AP",
-    "aupro": "AUPRO",
-    "recall_at_fpr_01": "recall at 1 % FA",
-    "recall": "recall, own threshold",
-    "false_alarm_rate": "false alarms, own threshold",
-}
+    from patchcore_dual.evaluation.tables import Table
 
 
 def reproduce(
@@ -50,18 +39,40 @@ def reproduce(
     from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
+    from patchcore_dual.evaluation.figures import figure5
+    from patchcore_dual.evaluation.findings import PUBLISHED, rows_of
+    from patchcore_dual.evaluation.protocol_report import facts_of, write_figure, write_protocol
     from patchcore_dual.evaluation.protocols import PROTOCOLS, groups_of
     from patchcore_dual.evaluation.reproduce import Plan, run
-    from patchcore_dual.evaluation.tables import rows_of
+    from patchcore_dual.evaluation.tables import tables_of
     from patchcore_dual.images.manifest import Manifest
 
     if target not in (*PROTOCOLS, "figure5"):
         raise SettingsError(
-            f"nothing is called {target!r}; there are: {', '.join((*PROTOCOLS, 'figure5'))}."
+            f"nothing to reproduce is called {target!r}; there are: "
+            f"{', '.join((*PROTOCOLS, 'figure5'))}."
         )
+    if target == "figure5" and report is None:
+        raise SettingsError("figure5 is a picture: say where it is to go with --report DIR.")
+    if images and target != "figure5":
+        raise SettingsError("--images is for figure5.")
     plan = Plan(target, splits, seeds, draws)  # type: ignore[arg-type]
     manifest = Manifest.load(prepared)
+    plan.check(manifest)
     detector = PatchCoreDual(backbone=backbone, weights=weights, device=device)
+    facts = facts_of(plan, manifest, detector)
+
+    if target == "figure5":
+        assert report is not None
+        with progress_bar() as progress:
+            split = plan.split(manifest, 0)
+            picture, names = figure5(split, detector, images or (), progress)
+        page = write_figure(picture, names, facts, report)
+        if as_json:
+            print_json({"target": target, "images": names, "picture": str(report / "figure5.png")})
+        else:
+            print(f"Figure: {report / 'figure5.png'}\nPage: {page}")
+        return
 
     def tell(seed: int, found: bool) -> None:
         console.print(f"seed {seed}: {'found finished' if found else 'done'}")
@@ -69,37 +80,26 @@ def reproduce(
     with progress_bar() as progress:
         results = run(plan, manifest, detector, report, progress, tell)
     rows = rows_of(target, results, groups_of(manifest))
+    is_ksdd2 = manifest.preparation().get("layout") == "ksdd2"
+    if report is not None:
+        console.print(f"Page: {write_protocol(plan, rows, facts, is_ksdd2, report)}")
     if as_json:
-        print_json({"target": target, "rows": [row.to_json() for row in rows]})
+        answer = {"target": target, "splits": splits, "facts": facts}
+        published = {"published": PUBLISHED} if is_ksdd2 and target == "table1" else {}
+        print_json({**answer, **published, "rows": [row.to_json() for row in rows]})
     else:
-        _print(rows)
+        _print(tables_of(target, rows, is_ksdd2))
 
 
-def _print(rows: "list[Row]") -> None:
+def _print(tables: "list[Table]") -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Printed
 
-    names = list(rows[0].figures)
-    table = Table("")
-    for name in names:
-        table.add_column(_COLUMNS[name], justify="right")
-    for row in rows:
-        table.add_row(
-            f"{row.condition} {row.method}".strip(), *(_cell(row.figures[n]) for n in names)
-        )
-        if row.difference:
-            table.add_row("  less PatchCore", *(_cell(row.difference[n], sign="+") for n in names))
-    Console(highlight=False).print(table)
-
-
-def _cell(figure: "Figure", sign: str = "") -> str:
-    from math import isnan
-
-    if isnan(figure.mean):
-        return "–"
-    text = f"{figure.mean:{sign}.3f}"
-    if not isnan(figure.deviation):
-        text += f" ± {figure.deviation:.3f}"
-    if not isnan(figure.low):
-        text += f"\n[{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
-    return text
+    for table in tables:
+        printed = Printed("", title=table.title, show_lines=True)
+        for name in table.columns:
+            printed.add_column(name, justify="right")
+        for name, _, cells in table.rows:
+            printed.add_row(name, *("\n".join(cell.lines) for cell in cells))
+        Console(highlight=False).print(printed)
+    print("In brackets: 95 % intervals, by group. Signed: paired differences to PatchCore.")

@@ -39,7 +39,7 @@ class Figure:
     high: float = float("nan")
 
     @classmethod
-    def of(cls, values: Sequence[float], draws: Floats | None = None) -> "Figure":
+    def of(cls, values: Sequence[float] | Floats, draws: Floats | None = None) -> "Figure":
         """Of the seeds' values, and bootstrap draws of their mean `[r]`."""
         array = np.array(values, dtype=np.float64)
         deviation = float(array.std(ddof=1)) if len(array) > 1 else float("nan")

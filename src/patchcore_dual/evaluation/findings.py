@@ -13,7 +13,7 @@ from patchcore_dual.evaluation.protocols import (
     PATCHCORE,
     RATIO,
     RECOMMENDED,
-    THESIS,
+    TABLE1_METHODS,
     few_shot_count,
 )
 from patchcore_dual.evaluation.reproduce import Trials
@@ -124,8 +124,7 @@ def _draws(
 
 
 def _table1(results: Sequence[Trials]) -> dict[str, Cells]:
-    methods = (PATCHCORE.name, THESIS.name, RECOMMENDED.name)
-    return {"": {m: [[t["all defects"][m]] for t in results] for m in methods}}
+    return {"": {m.name: [[t["all defects"][m.name]] for t in results] for m in TABLE1_METHODS}}
 
 
 def _few_shot(results: Sequence[Trials]) -> dict[str, Cells]:

@@ -1,17 +1,24 @@
 """The page of a protocol: tables, plots and what it was measured on, in one HTML file."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation import protocol_plots
 from patchcore_dual.evaluation.bootstrap import REPLICATES
 from patchcore_dual.evaluation.findings import MEAN_OVER_KINDS, Row
-from patchcore_dual.evaluation.protocols import PATCHCORE, RECOMMENDED
+from patchcore_dual.evaluation.figures import png
+from patchcore_dual.evaluation.protocols import PATCHCORE, RECOMMENDED, groups_of
 from patchcore_dual.evaluation.report import environment, write_page
 from patchcore_dual.evaluation.reproduce import Plan
 from patchcore_dual.evaluation.tables import NAMES, cell_of, tables_of
+from patchcore_dual.files import write_atomically
+from patchcore_dual.images.manifest import Manifest
 
 TITLES = {
     "table1": "Table 1",
@@ -23,6 +30,12 @@ _INTERVALS = (
     f"{REPLICATES} bootstrap draws of groups (parts, tiles) from the test images. Signed figures "
     "are paired differences to PatchCore on the same images; they are coloured where their "
     "interval lies on one side of zero. The pixel figures have no interval: only their spread."
+)
+
+_HEAT = (
+    "Heat maps are scaled by each model itself: nothing at what good surface typically shows, half "
+    "way at its own pixel threshold. Below each: image score / threshold, verdict; green where it "
+    "is right."
 )
 
 
@@ -86,22 +99,48 @@ def _plots(target: str, rows: Sequence[Row]) -> list[tuple[str, str, Markup]]:
     return found
 
 
-def facts_of(
-    plan: Plan, manifest_name: str, groups: int, about: Mapping[str, object]
-) -> dict[str, object]:
+def write_figure(
+    picture: NDArray[np.uint8], names: Sequence[str], facts: Mapping[str, object], folder: Path
+) -> Path:
+    """Write `figure5.png` and its page into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = png(picture)
+    write_atomically(folder / "figure5.png", data)
+    path = folder / "figure5.html"
+    html = (
+        environment()
+        .get_template("protocol.html")
+        .render(
+            title=f"{facts['Data set']}: Figure 5",
+            headline="What each method sees, beside the truth.",
+            tables=[],
+            picture=base64.b64encode(data).decode(),
+            notes=[_HEAT, "Images: " + ", ".join(names)],
+            plots=[],
+            facts=facts,
+        )
+    )
+    write_page(path, html)
+    return path
+
+
+def facts_of(plan: Plan, manifest: Manifest, detector: PatchCoreDual) -> dict[str, object]:
     """What a page says of where its figures come from."""
     splits = {
         "official": "the prepared one, fit seeds vary",
         "group": "by group, another for each seed",
     }
+    size = manifest.size()
     facts: dict[str, object] = {
-        "Data set": manifest_name,
+        "Data set": manifest.folder.resolve().name,
+        "Images": len(manifest),
+        "Defective": len(manifest.part(label="positive")),
+        "Groups": len(set(groups_of(manifest).values())),
         "Split": splits[plan.splits],
-        "Seeds": plan.seeds,
-        "Groups": groups,
-        "Backbone": about["backbone"],
-        "Weights (sha256)": str(about["weights_sha256"])[:12],
-        "Image size": about["size"],
+        "Seeds": 1 if plan.target == "figure5" else plan.seeds,
+        "Backbone": detector.backbone.name,
+        "Weights (sha256)": detector.backbone.weights_sha256[:12],
+        "Image size": f"{size[0]}x{size[1]}" if size else "native",
     }
     if plan.target == "few-shot":
         facts["Draws of each count"] = plan.draws

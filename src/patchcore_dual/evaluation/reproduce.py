@@ -54,15 +54,21 @@ class Plan:
             raise SettingsError(f"--draws is {self.draws}; give at least 1.")
 
     def split(self, manifest: Manifest, seed: int) -> Manifest:
-        """The data set as this seed splits it. Raises DataError where that cannot be judged."""
-        chosen = resplit(manifest, seed) if self.splits == "group" else manifest
-        for label, name in (("positive", "defective"), ("negative", "good")):
-            if not len(chosen.part("test", label)):  # type: ignore[arg-type]
-                raise DataError(
-                    f"{manifest.folder} has no {name} test images, and so nothing to measure. "
-                    "Prepare it with some, or use --splits group."
-                )
-        return chosen
+        """The data set as this seed splits it."""
+        return resplit(manifest, seed) if self.splits == "group" else manifest
+
+    def check(self, manifest: Manifest) -> None:
+        """Raise DataError where one of the splits cannot be judged, before any work is done."""
+        for seed in range(self.seeds if self.splits == "group" else 1):
+            split = self.split(manifest, seed)
+            for is_defective, name in ((True, "defective"), (False, "good")):
+                if not any(s.is_defective == is_defective for s in split.part("test")):
+                    raise DataError(
+                        f"{manifest.folder} has no {name} test images, so nothing can be measured. "
+                        "Prepare it with some."
+                    )
+            if self.target in PROTOCOLS:
+                list(PROTOCOLS[self.target](split, seed, self.draws))
 
 
 def run(
@@ -153,8 +159,12 @@ def _evaluation(values: dict[str, Any]) -> Evaluation:
     """What `Evaluation.to_json` gave, as it was."""
     nan = {f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None}
     kinds = {
-        name: KindResult(**{k: math.nan if v is None else v for k, v in kind.items()})
+        name: KindResult(kind["n"], _number(kind["recall"]), _number(kind["auroc"]))
         for name, kind in values["kinds"].items()
     }
     images = tuple(ImageResult(**image) for image in values["images"])
     return Evaluation(**{**values, **nan, "kinds": kinds, "images": images})
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,51 @@
+"""What the recommended rule costs: time of fitting and inspecting, as ratios to `ratio`.
+
+    python benchmarks/cost.py PREPARED --backbone resnet18 --weights FILE
+
+Both rules run in one process; inspections alternate image by image, since machines are noisy.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.reading import read_image
+
+RULES = ("ratio", "calibrated")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--images", type=int, default=40)
+    args = parser.parse_args()
+    manifest = Manifest.load(args.prepared)
+    detectors, fitting = {}, {}
+    for rule in RULES:
+        detector = PatchCoreDual(backbone=args.backbone, weights=args.weights, scoring=rule)
+        started = time.perf_counter()
+        detectors[rule] = detector.fit(manifest)
+        fitting[rule] = time.perf_counter() - started
+    inspecting: dict[str, list[float]] = {rule: [] for rule in RULES}
+    for sample in manifest.part("test").samples[: args.images]:
+        image = read_image(manifest.image_path(sample))
+        for rule, detector in detectors.items():
+            detector.inspect(image)
+            started = time.perf_counter()
+            detector.inspect(image)
+            inspecting[rule].append(time.perf_counter() - started)
+    per_image = {rule: float(np.median(times)) for rule, times in inspecting.items()}
+    for rule in RULES:
+        print(f"{rule:12s} fit {fitting[rule]:7.1f} s   inspect {1000 * per_image[rule]:6.1f} ms")
+    print(f"fit ratio {fitting['calibrated'] / fitting['ratio']:.2f}")
+    print(f"inspect ratio {per_image['calibrated'] / per_image['ratio']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The thesis's Fig. 5: image, ground truth and the heat maps of each method, side by side."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import DataError
+from patchcore_dual.evaluation.evaluation import Evaluation, known_mask
+from patchcore_dual.evaluation.protocols import TABLE1_METHODS, Bench
+from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.images.reading import read_image
+from patchcore_dual.progress import Progress, silent
+from patchcore_dual.scoring.drawing import heat_overlay
+
+ROWS = 6
+_PANEL = (240, 320)  # the most a panel takes, width and height in pixels
+_GAP, _LINE = 10, 18
+_INK, _MUTED, _RED, _GREEN = (23, 27, 33), (91, 101, 114), (179, 38, 30), (31, 122, 77)
+
+Picture = NDArray[np.uint8]
+
+
+def figure5(
+    manifest: Manifest,
+    detector: PatchCoreDual,
+    names: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[Picture, list[str]]:
+    """The figure, uint8 `[h, w, 3]` RGB, and the test images that are its rows.
+
+    Args:
+        manifest: with its split. The methods of Table 1 are fitted on its training images.
+        names: test images to show; the most telling ones where none is named.
+
+    Raises DataError for a name that is not a test image.
+    """
+    test = {s.image: s for s in manifest.part("test")}
+    if unknown := [name for name in names if name not in test]:
+        raise DataError(
+            f"{unknown[0]} is not a test image of {manifest.folder}. Name one as its "
+            f"manifest.csv does, for example {next(iter(test), 'none')}."
+        )
+    bench = Bench(manifest, detector, progress)
+    fitted = {method.name: bench.fit(method, manifest) for method in TABLE1_METHODS}
+    if not names:
+        judged = {name: bench.judge(d, manifest, pixels=False) for name, d in fitted.items()}
+        names = most_telling(judged)
+    return _draw(manifest, [test[name] for name in names], fitted), list(names)
+
+
+def most_telling(evaluations: Mapping[str, Evaluation], rows: int = ROWS) -> list[str]:
+    """The images that tell the methods apart, by their names, in the order to show them.
+
+    Those defects on which the methods disagree most about how many good parts look worse; and last
+    the good part that most methods reject, by the widest margin.
+    """
+    first = next(iter(evaluations.values()))
+    rank = np.stack([_share_below(e) for e in evaluations.values()])
+    apart = rank.max(axis=0) - rank.min(axis=0)
+    defects = [i for i in np.argsort(-apart, kind="stable") if first.labels[i]]
+    rejected = np.sum([[r.is_rejected for r in e.images] for e in evaluations.values()], axis=0)
+    alarms = list(np.flatnonzero(~first.labels & (rejected > 0)))
+    alarms.sort(key=lambda i: (-rejected[i], -rank[:, i].mean()))
+    chosen = defects[: rows - 1] if alarms else defects[:rows]
+    return [first.images[i].path for i in (*chosen, *alarms[:1])]
+
+
+def _share_below(evaluation: Evaluation) -> NDArray[np.float64]:
+    """For each image the share of good parts with a lower score, `[n]`."""
+    good = np.sort(evaluation.scores[~evaluation.labels])
+    return np.searchsorted(good, evaluation.scores, side="left") / max(len(good), 1)
+
+
+def png(picture: Picture) -> bytes:
+    """The picture as a PNG file's bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _draw(
+    manifest: Manifest, samples: Sequence[Sample], fitted: Mapping[str, PatchCoreDual]
+) -> Picture:
+    """A row an image: the image, its mask, and each method's heat map with score and verdict."""
+    titles = ("Image", "Ground truth", *fitted)
+    rows = []
+    for sample in samples:
+        image = read_image(manifest.image_path(sample))
+        mask = known_mask(manifest, sample, image.shape[:2])
+        truth = np.full_like(image, 128) if mask is None else _white(mask)
+        what = sample.kind or ("defect" if sample.is_defective else "good")
+        cells = [
+            (image, Path(sample.image).stem, _MUTED),
+            (truth, what if mask is not None else f"{what}, no mask", _MUTED),
+        ]
+        for detector in fitted.values():
+            seen = detector.inspect(image)
+            is_right = (seen.score > seen.threshold) == sample.is_defective
+            caption = f"{seen.score:.3g} / {seen.threshold:.3g}  {seen.verdict}"
+            cells.append((heat_overlay(image, seen.heat), caption, _GREEN if is_right else _RED))
+        rows.append(cells)
+    return _grid(titles, rows)
+
+
+def _grid(
+    titles: Sequence[str], rows: Sequence[Sequence[tuple[Picture, str, tuple[int, int, int]]]]
+) -> Picture:
+    width = _PANEL[0]
+    scaled = [[(_fit(picture), text, ink) for picture, text, ink in row] for row in rows]
+    heights = [max(panel.height for panel, _, _ in row) for row in scaled]
+    size = (
+        len(titles) * (width + _GAP) + _GAP,
+        _GAP + _LINE + sum(h + _LINE + _GAP for h in heights) + _GAP,
+    )
+    canvas = Image.new("RGB", size, (255, 255, 255))
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    lefts = [_GAP + i * (width + _GAP) for i in range(len(titles))]
+    for left, title in zip(lefts, titles, strict=True):
+        pen.text((left, _GAP - 2), title, fill=_INK, font=font)
+    top = _GAP + _LINE
+    for row, height in zip(scaled, heights, strict=True):
+        for left, (panel, text, ink) in zip(lefts, row, strict=True):
+            canvas.paste(panel, (left, top))
+            pen.text((left, top + height + 1), text, fill=ink, font=font)
+        top += height + _LINE + _GAP
+    return np.asarray(canvas)
+
+
+def _fit(picture: Picture) -> Image.Image:
+    height, width = picture.shape[:2]
+    scale = min(_PANEL[0] / width, _PANEL[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+
+
+def _white(mask: NDArray[np.bool_]) -> Picture:
+    return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
