@@ -19,6 +19,7 @@ from patchcore_dual.scoring.drawing import heat_overlay
 
 ROWS = 6
 _PANEL = (240, 320)  # the most a panel takes, width and height in pixels
+_LEAST_WIDTH = 170  # of a column, for its texts
 _GAP, _LINE = 10, 18
 _INK, _MUTED, _RED, _GREEN = (23, 27, 33), (91, 101, 114), (179, 38, 30), (31, 122, 77)
 
@@ -110,8 +111,8 @@ def _draw(
 def _grid(
     titles: Sequence[str], rows: Sequence[Sequence[tuple[Picture, str, tuple[int, int, int]]]]
 ) -> Picture:
-    width = _PANEL[0]
     scaled = [[(_fit(picture), text, ink) for picture, text, ink in row] for row in rows]
+    width = max(_LEAST_WIDTH, *(panel.width for row in scaled for panel, _, _ in row))
     heights = [max(panel.height for panel, _, _ in row) for row in scaled]
     size = (
         len(titles) * (width + _GAP) + _GAP,

@@ -47,6 +47,7 @@ def difference_plot(rows: Sequence[Row], field: str) -> str:
             for place, row in zip(y, own, strict=True):
                 apart = row.difference[field]
                 axes.plot([apart.low, apart.high], [place, place], color=color)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_yticks([-i for i in range(len(labels))], labels)
         axes.set_ylim(-len(labels) + 0.4, 0.6)
         axes.tick_params(axis="y", length=0, labelcolor=INK)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from patchcore_dual.evaluation.bootstrap import Figure
 from patchcore_dual.evaluation.findings import PUBLISHED, Row
@@ -26,16 +26,19 @@ class Cell:
     Attributes:
         sense: 1 or -1 where the interval of the difference lies wholly on the better or the worse
             side of zero, else 0.
+        printed: the thesis's own figure.
     """
 
     mean: str = "–"
     interval: str = ""
     difference: str = ""
     sense: int = 0
+    printed: str = ""
 
     @property
     def lines(self) -> list[str]:
-        return [line for line in (self.mean, self.interval, self.difference) if line]
+        found = (self.mean, self.interval, self.difference, self.printed)
+        return [line for line in found if line]
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Table:
 def tables_of(target: str, rows: Sequence[Row], is_ksdd2: bool) -> list[Table]:
     """The tables of a protocol: one of all figures, or one for each figure by condition.
 
-    With `is_ksdd2` the thesis's own figures stand beside ours in Table 1.
+    With `is_ksdd2` the thesis's own figures stand below ours in Table 1.
     """
     methods = tuple(dict.fromkeys(row.method for row in rows))
     fields = list(rows[0].figures)
@@ -65,15 +68,20 @@ def tables_of(target: str, rows: Sequence[Row], is_ksdd2: bool) -> list[Table]:
             )
             for field in fields
         ]
-    published = PUBLISHED if is_ksdd2 else {}
-    columns = (*methods, *(f"{name}, as the thesis printed it" for name in published))
     lines = []
     for field in fields:
         cells = [cell_of(row, field) for row in rows]
-        for figures in published.values():
-            cells.append(Cell(f"{figures[field]:.3f}") if field in figures else Cell(""))
+        if is_ksdd2:
+            cells = [
+                _beside(cell, row.method, field) for cell, row in zip(cells, rows, strict=True)
+            ]
         lines.append((*NAMES[field], cells))
-    return [Table("Table 1", columns, lines)]
+    return [Table("Table 1", methods, lines)]
+
+
+def _beside(cell: Cell, method: str, field: str) -> Cell:
+    published = PUBLISHED.get(method, {}).get(field)
+    return cell if published is None else replace(cell, printed=f"thesis {published:.3f}")
 
 
 def cell_of(row: Row, field: str) -> Cell:
