@@ -9,7 +9,6 @@ from PIL import Image
 from patchcore_dual import Manifest, PatchCoreDual
 from patchcore_dual.evaluation.evaluation import known_mask
 
-
 demo = Path(sys.argv[1])
 manifest = Manifest.load(demo / "prepared")
 detector = PatchCoreDual.load(demo / "model-patchcore-dual")
@@ -23,4 +22,5 @@ for sample in manifest.part("test", "positive"):
         pictures[sample.kind] = inspection.draw(mask)
 gap = np.full((8, next(iter(pictures.values())).shape[1], 3), 255, np.uint8)
 rows = [row for kind in sorted(pictures) for row in (pictures[kind], gap)][:-1]
-write_png(Path(__file__).parent / "inspection.jpg", np.concatenate(rows))
+picture = Image.fromarray(np.concatenate(rows))
+picture.save(Path(__file__).parent / "inspection.jpg", quality=90)

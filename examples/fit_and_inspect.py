@@ -1,4 +1,4 @@
-"""Fit on a prepared folder and inspect one image: python examples/fit_and_inspect.py PREPARED IMAGE."""
+"""Fit on a prepared folder, then inspect: python examples/fit_and_inspect.py PREPARED IMAGE."""
 
 import sys
 
