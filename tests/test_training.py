@@ -55,7 +55,7 @@ def defects_of(manifest, settings=SETTINGS, size=None):
 
 
 def held_out_of(manifest, banks, defects, uses_probe=False):
-    return hold_out(embed, manifest, banks, defects, {}, uses_probe, silent)
+    return hold_out(embed, manifest, banks, defects, {}, uses_probe, 0.01, silent)
 
 
 def one_pass(vectors, rate, seed):

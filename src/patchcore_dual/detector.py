@@ -118,12 +118,12 @@ class PatchCoreDual:
             self.embed, training_set, self.settings, size, channels, proposed, progress
         )
         kind = rule_for(self.settings.scoring, defects is not None)
+        rate = self.settings.false_alarm_rate
         held_out = hold_out(
-            self.embed, training_set, banks, defects, proposed, kind.uses_probe, progress
+            self.embed, training_set, banks, defects, proposed, kind.uses_probe, rate, progress
         )
         rule = kind().fit(held_out.training)
         answers = rule.held_out(held_out.training)
-        rate = self.settings.false_alarm_rate
         self._model = Model(
             self.settings,
             self.backbone,

@@ -58,6 +58,7 @@ def hold_out(
     defects: DefectPatches | None,
     proposed: dict[str, np.ndarray],
     uses_probe: bool,
+    false_alarm_rate: float,
     progress: Progress,
 ) -> HeldOut:
     """Score every training image by banks and probes built without it.
@@ -65,9 +66,10 @@ def hold_out(
     Args:
         proposed: masks of defective images that have none of their own.
         uses_probe: whether the rule reads probes and defective images; else neither is touched.
+        false_alarm_rate: the one asked for, at which the guard reports.
     """
     probes = _Probes(manifest, banks, defects) if defects and uses_probe else None
-    known = set(defects.bank.sources) if defects else set()
+    known = set(defects.patches.sources) if defects else set()
     samples = [s for s in manifest if not s.is_defective or (probes and s.image in known)]
     normals, defectives, kept = [], [], []
     for i, sample in enumerate(samples):
@@ -82,7 +84,7 @@ def hold_out(
             normals.append(held_out)
             kept.append(_keep(sample.image, features, held_out.evidence))
         progress("scoring held-out images", i + 1, len(samples))
-    training = TrainingEvidence(tuple(normals), tuple(defectives))
+    training = TrainingEvidence(tuple(normals), tuple(defectives), false_alarm_rate)
     return HeldOut(training, tuple(kept), probes.final if probes else None)
 
 

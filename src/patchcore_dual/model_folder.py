@@ -7,6 +7,7 @@ one. The backbone's weights lie in the folder too, so that it works on any PC.
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ class _BackboneEntry(BaseModel):
 class _ModelFile(BaseModel):
     """What `model.json` holds. `files` gives each data file's name by its role."""
 
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(extra="forbid")
     schema_version: int
     settings: Settings
     size: tuple[int, int] | None
@@ -63,6 +64,7 @@ class _Serialised(NamedTuple):
 def save_model(model: Model, folder: Path) -> None:
     """Write the model; see the module for what a kill leaves. Raises ModelError."""
     check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     text, data = _serialise(model)
     for name, content in data.items():
         if not _holds(folder / name, content):
@@ -75,13 +77,12 @@ def save_model(model: Model, folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder, so that hours of fitting do not end in an error. Raises ModelError."""
+    """Raise ModelError where a model could not be saved, before hours of fitting."""
     if folder.exists() and not (folder / MODEL_FILE).is_file() and _is_foreign(folder):
         raise ModelError(f"{folder} exists and is not a model folder. Give another --model.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(f"cannot make the model folder {folder}: {error.strerror}.") from None
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ModelError(f"cannot make the model folder {folder}: {existing} is not writable.")
 
 
 def fingerprint(model: Model) -> str:

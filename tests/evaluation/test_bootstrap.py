@@ -84,9 +84,7 @@ def test_a_group_in_several_test_sets_is_drawn_for_all_at_once():
     first = evaluation(np.arange(6), labels, names)
     second = evaluation(np.arange(4), labels[2:], names[2:])
     resampling = Resampling([first, second], {n: n[:1] + str(int(n[1]) // 2) for n in names}, 50)
-    np.testing.assert_array_equal(
-        resampling.weights(first)[:, 2:], resampling.weights(second)
-    )
+    np.testing.assert_array_equal(resampling.weights(first)[:, 2:], resampling.weights(second))
 
 
 def test_draws_are_a_slow_loops():

@@ -80,8 +80,8 @@ def fit(
         raise SettingsError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}.")
     asked: dict[str, Any] = {
         "backbone": backbone,
-        "levels": parse_levels(levels) if levels else None,
-        "defect_levels": parse_levels(defect_levels) if defect_levels else None,
+        "levels": parse_levels(levels) if levels is not None else None,
+        "defect_levels": parse_levels(defect_levels) if defect_levels is not None else None,
         "scoring": scoring,
         "patches": patches,
         "bank_vectors": bank_vectors,
@@ -126,6 +126,7 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
         "false_alarm_rate_asked": model.settings.false_alarm_rate,
         "false_alarm_rate_promised": threshold.false_alarm_rate,
         "held_out_images": threshold.images,
+        "rule": model.rule.state()[0],
         "trained_on": model.trained_on,
     }
 

@@ -32,6 +32,3 @@ def main() -> None:
     except PatchCoreDualError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: nothing was left half-written.", file=sys.stderr)
-        sys.exit(130)

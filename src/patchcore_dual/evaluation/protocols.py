@@ -41,9 +41,7 @@ class Method:
 
 
 PATCHCORE = Method("PatchCore", "patchcore")
-THESIS = Method(
-    "PatchCoreDual as in the thesis", PRESETS["thesis"]["scoring"], PRESETS["thesis"]["patches"]
-)
+THESIS = Method("PatchCoreDual, thesis", PRESETS["thesis"]["scoring"], PRESETS["thesis"]["patches"])
 RATIO = Method("Ratio", "ratio")
 RECOMMENDED = Method("PatchCoreDual", "calibrated")
 TABLE1_METHODS = (PATCHCORE, THESIS, RECOMMENDED)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,7 +124,10 @@ def _path(folder: Path, plan: Plan, seed: int, split: Manifest, detector: PatchC
     depends_on = {
         "format": _FORMAT,
         "target": plan.target,
-        "draws": plan.draws if plan.target == "few-shot" else None,
+        "trials": [
+            [trial.name, [astuple(method) for method in trial.methods]]
+            for trial in PROTOCOLS[plan.target](split, seed, plan.draws)
+        ],
         "split": split.sha256(),
         "size": split.size(),
         "settings": detector.settings.model_dump(exclude={"scoring", "patches"}),

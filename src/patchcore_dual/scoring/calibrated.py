@@ -113,8 +113,10 @@ class Calibrated(Rule):
             "weights": self.weights,
             "unfamiliar": asdict(self.unfamiliar),
             "known": asdict(self.known),
-            "discount": self.discount,
-            "guard": asdict(self.guard) if self.guard else None,
+            "discount": _json_number(self.discount),
+            "guard": {k: _json_number(v) for k, v in asdict(self.guard).items()}
+            if self.guard
+            else None,
         }
         arrays = {
             f"{name}_{i}": getattr(place, name)
@@ -135,7 +137,7 @@ class Calibrated(Rule):
             tuple(constants["weights"]),
             Scale(**constants["unfamiliar"]),
             Scale(**constants["known"]),
-            float(constants["discount"]),  # infinity is a string in JSON
+            float(constants["discount"]),
             GuardReport(**{k: float(v) for k, v in guard.items()}) if guard else None,
         )
 
@@ -186,6 +188,7 @@ class Calibrated(Rule):
             self._maxima(z_normal, self.known),
             self._maxima(z_known, self.known),
             [self._without_cluster(training, z_normal, cluster) for cluster in clusters],
+            training.false_alarm_rate,
         )
 
     def _without_cluster(
@@ -251,6 +254,11 @@ def _fit_weights(
     if weights.sum() <= 0:  # nothing helps: what is unfamiliar is all there is
         return (1.0, 0.0, 0.0)
     return tuple((weights / weights.sum()).tolist())
+
+
+def _json_number(value: float) -> float | str:
+    """JSON knows no infinity; `float` reads this one."""
+    return "Infinity" if np.isinf(value) else value
 
 
 def _log_normal(evidence: Evidence) -> np.ndarray:

@@ -68,10 +68,14 @@ class HeldOutImage:
 
 @dataclass(frozen=True)
 class TrainingEvidence:
-    """What a rule learns from: held-out good images, and held-out defective ones."""
+    """What a rule learns from: held-out good images, and held-out defective ones.
+
+    `false_alarm_rate` is the one that was asked for.
+    """
 
     normals: tuple[HeldOutImage, ...]
     defectives: tuple[HeldOutImage, ...] = ()
+    false_alarm_rate: float = 0.01
 
 
 def gather_evidence(
