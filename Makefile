@@ -28,9 +28,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The tables of docs/results.md; needs the data sets and weights (see benchmarks/README.md).
-bench: setup
-	$(BIN)/python benchmarks/rules.py --help
+# What the recommended rule costs, on the demo's parts; benchmarks/README.md has the others.
+bench: demo
+	$(BIN)/python benchmarks/cost.py $(DEMO)/prepared
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.evaluation.evaluation import Evaluation
+from patchcore_dual.evaluation.pixel_pairs import Judged
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -154,12 +155,17 @@ def _divide(a: Floats, b: Floats) -> Floats:
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
 
 
+def _pixel_auroc(e: Evaluation, weights: Floats) -> Floats:
+    return e.pixel_auroc_with(weights) if isinstance(e, Judged) else np.full(len(weights), np.nan)
+
+
 def _rejected(e: Evaluation) -> NDArray[np.bool_]:
     return np.array([r.is_rejected for r in e.images], dtype=bool)
 
 
 # The figures that have intervals, by their name in `Evaluation`.
 RESAMPLED: dict[str, Weighted] = {
+    "pixel_auroc": _pixel_auroc,
     "image_auroc": lambda e, w: weighted_auroc(e.scores, e.labels, w),
     "image_ap": lambda e, w: weighted_average_precision(e.scores, e.labels, w),
     "recall_at_fpr_01": lambda e, w: weighted_recall_at_fpr(e.scores, e.labels, w, 0.01),

@@ -108,7 +108,7 @@ def _values(seeds: list[list[Evaluation]], names: Sequence[str]) -> dict[str, Fl
 
 def _value(evaluation: Evaluation, name: str) -> float:
     # Evaluations may be of part of the test images: what can be, is read from the images.
-    if name in RESAMPLED:
+    if name in RESAMPLED and name != "pixel_auroc":
         return float(RESAMPLED[name](evaluation, np.ones((1, len(evaluation.images))))[0])
     return float(getattr(evaluation, name))
 

@@ -18,7 +18,7 @@ from patchcore_dual.evaluation.metrics import auroc_of_counts, average_precision
 AUPRO_FPR_LIMIT = 0.3
 
 # A float32 is a sign, 8 bits of exponent and 23 of fraction: 21 leading bits keep 12 of these.
-_LEADING_BITS = 21
+LEADING_BITS = 21
 _SIGN = np.uint32(1 << 31)
 
 
@@ -44,7 +44,7 @@ class PixelMetrics:
     """
 
     def __init__(self) -> None:
-        n_bins = 1 << _LEADING_BITS
+        n_bins = 1 << LEADING_BITS
         self._good = np.zeros(n_bins, dtype=np.int64)
         self._defective = np.zeros(n_bins, dtype=np.int64)
         self._overlap = np.zeros(n_bins)
@@ -56,7 +56,7 @@ class PixelMetrics:
         Raises ValueError for other types or shapes and for maps with values that are not finite.
         """
         _check(anomaly_map, mask)
-        bins = _bins(anomaly_map)
+        bins = leading_bits(anomaly_map)
         first, last = int(bins.min()), int(bins.max())
         # Counting within the image's own range keeps an update as cheap as its pixels.
         bins -= first
@@ -113,7 +113,7 @@ def _check(anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
         raise ValueError("the anomaly map has values that are not finite")
 
 
-def _bins(values: NDArray[np.float32]) -> NDArray[np.int64]:
+def leading_bits(values: NDArray[np.float32]) -> NDArray[np.int64]:
     """Bin of each value: the leading bits of an integer that orders as the float does.
 
     IEEE 754 floats order as their bit patterns do, once all bits of negative ones are flipped and
@@ -121,7 +121,7 @@ def _bins(values: NDArray[np.float32]) -> NDArray[np.int64]:
     """
     bits = (values + np.float32(0)).view(np.uint32)  # adding zero makes -0.0 equal 0.0
     bits ^= np.where(bits & _SIGN, np.uint32(0xFFFFFFFF), _SIGN)
-    bits >>= np.uint32(32 - _LEADING_BITS)
+    bits >>= np.uint32(32 - LEADING_BITS)
     return bits.astype(np.int64)
 
 

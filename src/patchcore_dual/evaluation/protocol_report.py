@@ -29,13 +29,13 @@ _INTERVALS = (
     "Mean ± standard deviation over seeds. In brackets the interval that holds 95 % of "
     f"{REPLICATES} bootstrap draws of groups (parts, tiles) from the test images. Signed figures "
     "are paired differences to PatchCore on the same images; they are coloured where their "
-    "interval lies on one side of zero. The pixel figures have no interval: only their spread."
+    "interval lies on one side of zero."
 )
 
-_DIAG = "With synthetic defects (DIAG) the thesis printed " + ", ".join(
-    f"{NAMES[field][0].lower().replace('auroc', 'AUROC')} {value:.3f}"
-    for field, value in PUBLISHED["PatchCoreDual with DIAG"].items()
-)
+_DIAG = (
+    "With synthetic defects (DIAG) the thesis printed image AUROC {image_auroc:.3f}, "
+    "pixel AUROC {pixel_auroc:.3f}."
+).format(**PUBLISHED["PatchCoreDual with DIAG"])
 _HEAT = (
     "Heat maps are scaled by each model itself: nothing at what good surface typically shows, half "
     "way at its own pixel threshold. Below each: image score / threshold, verdict; green where it "
@@ -65,13 +65,20 @@ def write_protocol(
             headline=headline(plan.target, rows),
             tables=tables_of(plan.target, rows, is_ksdd2),
             picture="",
-            notes=[_INTERVALS, _DIAG] if is_ksdd2 and plan.target == "table1" else [_INTERVALS],
+            notes=_notes(plan.target, is_ksdd2),
             plots=_plots(plan.target, rows),
             facts=facts,
         )
     )
     write_page(path, html)
     return path
+
+
+def _notes(target: str, is_ksdd2: bool) -> list[str]:
+    if target != "table1":
+        return [_INTERVALS]
+    printed = [_DIAG] if is_ksdd2 else []
+    return [_INTERVALS + " AUPRO has no interval, only its spread.", *printed]
 
 
 def headline(target: str, rows: Sequence[Row]) -> str:

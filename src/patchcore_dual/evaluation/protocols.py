@@ -14,8 +14,9 @@ import numpy as np
 
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
-from patchcore_dual.evaluation.evaluation import Evaluation, ImageResult, known_mask, summarise
+from patchcore_dual.evaluation.evaluation import ImageResult, known_mask, summarise
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
+from patchcore_dual.evaluation.pixel_pairs import Judged, PixelPairs
 from patchcore_dual.features import Backbone
 from patchcore_dual.features.defect_patches import PatchChoice
 from patchcore_dual.images.manifest import Manifest
@@ -89,14 +90,14 @@ class Bench:
             self._banks[key] = detector.normal_banks(self.manifest.part("train"), self.progress)
         return detector.fit(manifest, self.progress, self._banks[key])
 
-    def run(self, trial: Trial) -> dict[str, Evaluation]:
+    def run(self, trial: Trial) -> dict[str, Judged]:
         """What came out, by method: figures on the trial's test images."""
         return {
             method.name: self.judge(self.fit(method, trial.manifest), trial.manifest, trial.pixels)
             for method in trial.methods
         }
 
-    def judge(self, detector: PatchCoreDual, manifest: Manifest, pixels: bool) -> Evaluation:
+    def judge(self, detector: PatchCoreDual, manifest: Manifest, pixels: bool) -> Judged:
         """The figures of a detector that `fit` gave, on the test images of a manifest.
 
         Verdicts are by the model's threshold alone: what it would send to review counts as what
@@ -106,7 +107,7 @@ class Bench:
         threshold, sigma = model.decision.image.value, model.rule.sigma
         scoring = detector.settings.scoring
         key = RULES[scoring].counts_padding
-        metrics, results = PixelMetrics(), []
+        metrics, pairs, results = PixelMetrics(), PixelPairs(), []
         samples = manifest.part("test").samples
         for sample in samples:
             image = read_image(manifest.image_path(sample))
@@ -120,13 +121,18 @@ class Bench:
             score, grid = model.rule(evidence)
             verdict = "reject" if score > threshold else "pass"
             results.append(ImageResult(sample.image, sample.label, sample.kind, score, verdict))
-            mask = known_mask(manifest, sample, image.shape[:2]) if pixels else None
-            if mask is not None:
-                metrics.update(anomaly_map(grid, image.shape[0], image.shape[1], sigma), mask)
+            if pixels:
+                heat = anomaly_map(grid, image.shape[0], image.shape[1], sigma)
+                mask = known_mask(manifest, sample, image.shape[:2])
+                pairs.update(heat, mask)
+                if mask is not None:
+                    metrics.update(heat, mask)
             self.progress(f"testing {scoring}", len(results), len(samples))
-        measured = metrics.compute() if pixels else None
         about = {"dataset": manifest.folder.resolve().name, "split": "test", **detector.about()}
-        return summarise(results, threshold, measured, **about)
+        if not pixels:
+            return Judged.of(summarise(results, threshold, None, **about), None)
+        evaluation = summarise(results, threshold, metrics.compute(), **about)
+        return Judged.of(evaluation, pairs.compute())
 
 
 class RememberingBackbone(Backbone):

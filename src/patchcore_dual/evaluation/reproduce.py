@@ -1,7 +1,8 @@
 """Running a protocol over split seeds: resumed where it was interrupted, and summed up.
 
 With a folder to write to, the evaluations of each seed are kept there as one JSON file, named by
-a hash of all that they depend on; a seed whose file is there is not run again.
+a hash of all that they depend on (images, settings, weights, code); a seed whose file is there is
+not run again.
 """
 
 import hashlib
@@ -9,23 +10,25 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import patchcore_dual
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.evaluation.evaluation import Evaluation, ImageResult, KindResult
+from patchcore_dual.evaluation.pixel_pairs import Judged, PairTable
 from patchcore_dual.evaluation.protocols import PROTOCOLS, Bench, RememberingBackbone, resplit
 from patchcore_dual.files import write_atomically
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.progress import Progress, silent
 
 Splits = Literal["official", "group"]
-Trials = dict[str, dict[str, Evaluation]]
+Trials = dict[str, dict[str, Judged]]
 """Evaluations of one seed, by trial and by method."""
 
 SEEDS_FOLDER = "seeds"
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def run(
         folder: where finished seeds are kept and found again.
         on_seed: told each seed that is done, and whether it was found finished.
     """
+    _code_sha256()  # as it was when this run began
     detector.backbone = RememberingBackbone(detector.backbone)
     results = []
     for seed in range(plan.seeds):
@@ -120,9 +124,9 @@ def _run_seed(
 
 
 def _path(folder: Path, plan: Plan, seed: int, split: Manifest, detector: PatchCoreDual) -> Path:
-    """The file of one seed, named by everything that its figures depend on but the code."""
+    """The file of one seed, named by everything that its figures depend on."""
     depends_on = {
-        "format": _FORMAT,
+        "code": _code_sha256(),
         "target": plan.target,
         "trials": [
             [trial.name, [astuple(method) for method in trial.methods]]
@@ -135,6 +139,17 @@ def _path(folder: Path, plan: Plan, seed: int, split: Manifest, detector: PatchC
     }
     digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
     return folder / SEEDS_FOLDER / f"{plan.target}-{plan.splits}-{seed}-{digest[:12]}.json"
+
+
+@cache
+def _code_sha256() -> str:
+    """Of this package's sources, the command line aside: other code may give other figures."""
+    root = Path(patchcore_dual.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        if root / "cli" not in path.parents:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _to_json(trials: Trials) -> bytes:
@@ -158,7 +173,7 @@ def _read(path: Path) -> Trials | None:
         raise DataError(f"{path} is damaged. Remove it, and its seed is run again.") from None
 
 
-def _evaluation(values: dict[str, Any]) -> Evaluation:
+def _evaluation(values: dict[str, Any]) -> Judged:
     """What `Evaluation.to_json` gave, as it was."""
     nan = {f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None}
     kinds = {
@@ -166,7 +181,8 @@ def _evaluation(values: dict[str, Any]) -> Evaluation:
         for name, kind in values["kinds"].items()
     }
     images = tuple(ImageResult(**image) for image in values["images"])
-    return Evaluation(**{**values, **nan, "kinds": kinds, "images": images})
+    pairs = PairTable(**values["pairs"]) if values["pairs"] else None
+    return Judged(**{**values, **nan, "kinds": kinds, "images": images, "pairs": pairs})
 
 
 def _number(value: float | None) -> float:
