@@ -15,7 +15,7 @@ from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.reading import check_image, read_image
 from patchcore_dual.images.resizing import resize_image, resizing_note
 from patchcore_dual.model import Model, decide, describe_training_set, keep_held_out
-from patchcore_dual.model_folder import fingerprint, load_model, save_model
+from patchcore_dual.model_folder import fingerprint, load_model, read_fingerprint, save_model
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
@@ -112,6 +112,8 @@ class PatchCoreDual:
         size = training_set.size()
         if banks is None:
             banks = self.normal_banks(training_set, progress)
+        if not RULES[self.settings.scoring].uses_defects:
+            training_set = training_set.part(label="negative")
         proposed = propose_masks(self.embed, training_set, banks, progress)
         channels = self.backbone.channels_of(self.backbone.defect_levels)
         defects = build_defect_bank(
@@ -232,5 +234,5 @@ class PatchCoreDual:
         detector.settings = model.settings
         detector.backbone = model.backbone
         detector._model = model
-        detector._fingerprint = ""
+        detector._fingerprint = read_fingerprint(Path(folder))
         return detector

@@ -9,7 +9,10 @@ from patchcore_dual.errors import DataError
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` beside `path`, flush it to disk, then replace `path` in one step."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise DataError(f"cannot write into {path.parent}: {error.strerror}.") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

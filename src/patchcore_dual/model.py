@@ -11,6 +11,7 @@ from patchcore_dual.features import Backbone
 from patchcore_dual.holding_out import KeptPatches
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.scoring import (
+    RULES,
     Answer,
     HeldOutImage,
     Probe,
@@ -74,7 +75,7 @@ class Model:
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
         return {
-            "scoring": self.settings.scoring,
+            "scoring": next(name for name, rule in RULES.items() if type(self.rule) is rule),
             "backbone": self.backbone.name,
             "weights_sha256": self.backbone.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",

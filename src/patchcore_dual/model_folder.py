@@ -72,7 +72,7 @@ def save_model(model: Model, folder: Path) -> None:
     write_atomically(folder / MODEL_FILE, text)
     for leftover in folder.iterdir():
         stale = leftover.suffix == ".safetensors" and leftover.name not in data
-        if stale or leftover.name.startswith("."):
+        if stale or _is_unfinished(leftover):
             leftover.unlink()
 
 
@@ -88,6 +88,11 @@ def check_writable(folder: Path) -> None:
 def fingerprint(model: Model) -> str:
     """16 hex digits of the sha256 of the model's `model.json`."""
     return hashlib.sha256(_serialise(model).text).hexdigest()[:16]
+
+
+def read_fingerprint(folder: Path) -> str:
+    """The same of a model on disk."""
+    return file_sha256(folder / MODEL_FILE)[:16]
 
 
 def load_model(folder: Path, weights: Path | None, device: str) -> Model:
@@ -157,7 +162,7 @@ def _serialise(model: Model) -> _Serialised:
             defect_levels=model.backbone.defect_levels,
             weights_sha256=model.backbone.weights_sha256,
         ),
-        rule=next(name for name, rule in RULES.items() if type(model.rule) is rule),
+        rule=model.about()["scoring"],
         rule_constants=constants,
         decision=asdict(model.decision),
         trained_on=model.trained_on,
@@ -250,6 +255,13 @@ def _load_backbone(
 def _holds(path: Path, content: bytes) -> bool:
     """Whether a file is there and undamaged, so that it need not be written again."""
     return path.is_file() and path.read_bytes() == content
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Whether a killed `write_atomically` left this file."""
+    return path.name.startswith(f".{MODEL_FILE}.") or (
+        path.name.startswith(".") and ".safetensors." in path.name
+    )
 
 
 def _is_foreign(folder: Path) -> bool:

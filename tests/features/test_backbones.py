@@ -150,9 +150,8 @@ def test_levels_and_sizes_that_do_not_divide(name, levels, resnet18_file):
     channels = sum(CHANNELS[name][level - 1] for level in levels)
     assert backbone.channels == channels
     for height, width in ((64, 32), (71, 45), (33, 97)):
-        grid = backbone.grid_shape(height, width)
         stride = 2 ** (levels[0] + 1)
-        assert grid == (-(-height // stride), -(-width // stride))
+        grid = (-(-height // stride), -(-width // stride))
         assert backbone(photographs(1, height, width)).shape == (1, *grid, channels)
 
 

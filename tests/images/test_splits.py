@@ -59,7 +59,11 @@ def test_seed_decides() -> None:
     assert split_by_group(groups, kinds, 0.5, 1) != split_by_group(groups, kinds, 0.5, 2)
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -1, float("nan")])
+def test_a_fraction_of_one_keeps_nothing_for_testing() -> None:
+    assert set(split_by_group(["a", "b", "c"], ["", "x", ""], 1).values()) == {"train"}
+
+
+@pytest.mark.parametrize("fraction", [0, 1.1, -1, float("nan")])
 def test_impossible_fraction_is_refused(fraction: float) -> None:
     with pytest.raises(SettingsError, match="between 0 and 1"):
         split_by_group(["a"], [""], fraction)

@@ -67,9 +67,11 @@ class MemoryBank:
         h, w, d = features.shape
         order = np.argsort(self.image, kind="stable")
         starts = np.searchsorted(self.image[order], np.arange(len(self.sources)))
-        squared = self._search.squared_distances(features.reshape(h * w, d))
-        by_source = np.minimum.reduceat(squared[:, order], starts, axis=1)
-        return np.sqrt(by_source).reshape(h, w, len(self.sources))
+        by_source = [
+            np.minimum.reduceat(squared[:, order], starts, axis=1)
+            for squared in self._search.squared_distances(features.reshape(h * w, d))
+        ]
+        return np.sqrt(np.concatenate(by_source)).reshape(h, w, len(self.sources))
 
     def of(self, source: str) -> np.ndarray:
         """The vectors `[m, d]` that came from one image."""

@@ -1,5 +1,7 @@
 """Exact nearest neighbours in Euclidean distance, by blocked matrix products."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 _BLOCK_BYTES = 64 * 2**20
@@ -22,19 +24,25 @@ class ExactSearch:
 
     def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances float32 `[q]` and indices int64 `[q]` for queries float32 `[q, d]`."""
-        rows_per_block = max(1, _BLOCK_BYTES // (4 * len(self._vectors)))
         indices = np.empty(len(queries), dtype=np.int64)
-        for start in range(0, len(queries), rows_per_block):
-            rows = slice(start, start + rows_per_block)
+        for rows in self._blocks(len(queries)):
             indices[rows] = self._relative(queries[rows] - self._centre).argmin(axis=1)
         return np.linalg.norm(queries - self._vectors[indices], axis=1), indices
 
-    def squared_distances(self, queries: np.ndarray) -> np.ndarray:
-        """All squared distances, float32 `[q, n]`; small ones may be off by cancellation."""
-        centred = queries - self._centre
-        squared = self._relative(centred)
-        squared += np.einsum("qd,qd->q", centred, centred)[:, None]
-        return np.maximum(squared, 0, out=squared)
+    def squared_distances(self, queries: np.ndarray) -> Iterator[np.ndarray]:
+        """All squared distances, in blocks float32 `[b, n]` of queries, in order.
+
+        Small ones may be off by cancellation.
+        """
+        for rows in self._blocks(len(queries)):
+            centred = queries[rows] - self._centre
+            squared = self._relative(centred)
+            squared += np.einsum("qd,qd->q", centred, centred)[:, None]
+            yield np.maximum(squared, 0, out=squared)
+
+    def _blocks(self, count: int) -> Iterator[slice]:
+        size = max(1, _BLOCK_BYTES // (4 * len(self._vectors)))
+        return (slice(start, start + size) for start in range(0, count, size))
 
     def _relative(self, centred: np.ndarray) -> np.ndarray:
         """Squared distances less the queries' own squared norms, which do not matter to order."""

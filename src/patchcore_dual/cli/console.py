@@ -1,4 +1,4 @@
-"""What every command prints with: people's text to standard error, JSON to standard output."""
+"""What every command prints with: progress and messages to standard error, JSON to output."""
 
 import json
 from collections.abc import Iterator

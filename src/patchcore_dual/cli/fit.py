@@ -8,8 +8,6 @@ import typer
 if TYPE_CHECKING:
     from patchcore_dual.model import Model
 
-_DEFAULT = "[default of the preset, or of the settings]"
-
 
 def fit(
     prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
@@ -121,7 +119,7 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
         "model": str(folder),
         "normal_vectors": len(model.normal_bank),
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
-        "scoring": model.settings.scoring,
+        "scoring": model.about()["scoring"],
         "threshold": threshold.value,
         "false_alarm_rate_asked": model.settings.false_alarm_rate,
         "false_alarm_rate_promised": threshold.false_alarm_rate,
@@ -142,7 +140,7 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
         f"{facts['defective_images']} defective ones."
     )
     if model.defect_bank is None:
-        print("No defect bank: this model is plain PatchCore.")
+        print("No defect bank: this model knows good parts only, as PatchCore does.")
     if facts["defective_images_without_mask"]:
         print(
             f"{facts['defective_images_without_mask']} defective images have no mask: the likely "
@@ -152,8 +150,10 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
         f"Threshold {threshold.value:.4g} from {threshold.images} held-out good images: at most "
         f"{threshold.false_alarm_rate:.2%} false alarms."
     )
-    if isinstance(model.rule, Calibrated) and model.rule.guard:
-        print(model.rule.guard)
+    if isinstance(model.rule, Calibrated) and model.defect_bank is not None:
+        print(
+            model.rule.guard or "Guard: too few defects (or one kind) to leave some out and look."
+        )
     if threshold.false_alarm_rate > asked:
         print(
             f"  {asked:.2%} was asked for; that takes {round(1 / asked) - 1} good images. "

@@ -67,7 +67,11 @@ def list_paths(images: list[Path]) -> list[Path]:
     paths: list[Path] = []
     for path in images:
         if path.is_dir():
-            inside = [p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES]
+            inside = [
+                p
+                for p in path.rglob("*")
+                if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() and p.name[0] != "."
+            ]
             if not inside:
                 raise DataError(f"{path} holds no images.")
             paths += sorted(inside, key=natural_key)

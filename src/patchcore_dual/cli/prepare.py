@@ -20,7 +20,10 @@ def prepare(
         str, typer.Option(help="WxH in pixels, or native to leave sizes alone.")
     ] = "224x632",
     train_fraction: Annotated[
-        float, typer.Option(help="Share of groups to train on, where a set has no split.")
+        float,
+        typer.Option(
+            help="Share of groups to train on, where a set has no split; 1 keeps none for testing."
+        ),
     ] = 0.5,
     split_seed: Annotated[int, typer.Option(help="Which groups, where a set has no split.")] = 0,
     split_file: Annotated[

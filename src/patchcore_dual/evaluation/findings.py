@@ -42,7 +42,7 @@ PUBLISHED = {
     "PatchCoreDual with DIAG": {"image_auroc": 0.942, "pixel_auroc": 0.977},
 }
 
-Cells = dict[str, list[list[Evaluation]]]
+Cells = dict[str, Sequence[Sequence[Evaluation]]]
 """By method, for each seed, the evaluations whose mean counts."""
 
 
@@ -98,7 +98,7 @@ def rows_of(target: str, results: Sequence[Trials], groups: Mapping[str, str]) -
     return rows
 
 
-def _values(seeds: list[list[Evaluation]], names: Sequence[str]) -> dict[str, Floats]:
+def _values(seeds: Sequence[Sequence[Evaluation]], names: Sequence[str]) -> dict[str, Floats]:
     """For each field, every seed's mean, `[seeds]`."""
     return {
         name: np.array([np.mean([_value(e, name) for e in seed]) for seed in seeds])
@@ -114,7 +114,7 @@ def _value(evaluation: Evaluation, name: str) -> float:
 
 
 def _draws(
-    seeds: list[list[Evaluation]], names: Sequence[str], resampling: Resampling
+    seeds: Sequence[Sequence[Evaluation]], names: Sequence[str], resampling: Resampling
 ) -> dict[str, Floats]:
     """For each field that can be resampled, the mean over seeds in every draw, `[r]`."""
     return {

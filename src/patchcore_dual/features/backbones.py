@@ -1,6 +1,5 @@
 """`Backbone`: a pre-trained network, frozen, that turns images into grids of patch features."""
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,11 +113,6 @@ class Backbone:
             return None
         level_of = np.repeat(self._all_levels, list(self._level_channels.values()))
         return np.flatnonzero(np.isin(level_of, levels))
-
-    def grid_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the feature grid of an image of that size in pixels."""
-        stride = 2 ** (self.levels[0] + 1)
-        return math.ceil(height / stride), math.ceil(width / stride)
 
 
 def load_backbone(

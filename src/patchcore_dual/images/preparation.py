@@ -16,7 +16,7 @@ from patchcore_dual.images.audit import report
 from patchcore_dual.images.crops import crop_boxes
 from patchcore_dual.images.duplicates import find_copies, find_near_duplicates
 from patchcore_dual.images.layouts import LAYOUTS, RawSample
-from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.images.manifest import PREPARATION_NAME, Manifest, Sample
 from patchcore_dual.images.placement import Placed, SplitSettings, place
 from patchcore_dual.images.reading import read_image, read_mask, write_png
 from patchcore_dual.images.resizing import resize_image, resize_mask
@@ -24,8 +24,6 @@ from patchcore_dual.images.scanning import Scan, UnreadableError, scan
 from patchcore_dual.images.staging import check_replaceable, staged_folder
 from patchcore_dual.images.summary import PreparationSummary, count, spread
 from patchcore_dual.progress import Progress, silent
-
-PREPARATION_NAME = "preparation.json"
 
 
 def prepare(

@@ -24,12 +24,15 @@ def split_by_group(
     stratum gives its share of groups to the training side, what rounding takes from one being
     given to the next; a stratum of two or more groups is found on both sides.
 
-    Returns the side of each group. Raises SettingsError for a fraction outside (0, 1).
+    A fraction of 1 puts all on the training side. Returns the side of each group. Raises
+    SettingsError for a fraction that is not above 0 and at most 1.
     """
-    if not 0 < train_fraction < 1:
+    if not 0 < train_fraction <= 1:
         raise SettingsError(
-            f"The train fraction is {train_fraction}; it has to lie between 0 and 1."
+            f"The train fraction is {train_fraction}; it has to be above 0 and at most 1."
         )
+    if train_fraction == 1:
+        return dict.fromkeys(groups, "train")
     generator = np.random.default_rng(seed)
     sides: dict[str, Split] = {}
     carried = 0.0

@@ -74,6 +74,7 @@ class Calibrated(Rule):
     discount: float = 0.0
     guard: GuardReport | None = field(default=None, compare=False)
     counts_padding: ClassVar[bool] = False
+    needs_defects: ClassVar[bool] = False
     uses_probe: ClassVar[bool] = True
 
     def fit(self, training: TrainingEvidence) -> Self:

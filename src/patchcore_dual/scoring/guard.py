@@ -69,7 +69,7 @@ class GuardReport:
             "Guard, by leaving out kinds of defect: the defect bank "
             f"{verdict}. Mean recall at up to 10 % false alarms on a kind that was left out: "
             f"{self.unseen_without:.2f} without the defect bank, {self.unseen_undiscounted:.2f} "
-            f"with it, {self.unseen:.2f} as fitted (at {self.false_alarm_rate:.2g} false alarms "
+            f"with it, {self.unseen:.2f} as fitted (at {self.false_alarm_rate:.1%} false alarms "
             f"{self.unseen_without_at_rate:.2f} and {self.unseen_at_rate:.2f}). On known kinds: "
             f"{self.seen_without:.2f} without, {self.seen:.2f} as fitted."
         )

@@ -23,12 +23,18 @@ class Rule:
         counts_padding: whether zeros around the feature maps count in the 3×3 mean. With them, as
             in PatchCore's own code, border patches are easy to tell; without, they scatter more
             but say more, which a rule that knows what is usual at each place can use.
+        uses_defects: whether it reads the defect bank where there is one.
+        needs_defects: whether it makes no sense without one.
+        has_decisive_patch: whether the patch with the highest grid value decides the score.
         uses_probe: whether it reads the probe, and held-out defective images when it is fitted.
     """
 
     sigma: ClassVar[float] = 2.0
     weighted: ClassVar[bool] = False
     counts_padding: ClassVar[bool] = True
+    uses_defects: ClassVar[bool] = True
+    needs_defects: ClassVar[bool] = True
+    has_decisive_patch: ClassVar[bool] = True
     uses_probe: ClassVar[bool] = False
 
     def fit(self, training: TrainingEvidence) -> Self:

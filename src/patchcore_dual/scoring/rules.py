@@ -10,11 +10,10 @@ from typing import ClassVar, Self
 import numpy as np
 
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.scoring.calibrated import Calibrated
+from patchcore_dual.scoring.calibrated import EPSILON_QUANTILE, Calibrated
 from patchcore_dual.scoring.evidence import Evidence, Nearest, TrainingEvidence
 from patchcore_dual.scoring.rule import Answer, Rule
 
-EPSILON_QUANTILE = 0.01
 THESIS_EPSILON = 1e-6
 
 
@@ -23,6 +22,8 @@ class PatchCore(Rule):
     """max_q d_N(q): the baseline of the thesis's Table 1 (Roth et al. 2022, without w)."""
 
     sigma: ClassVar[float] = 4.0
+    uses_defects: ClassVar[bool] = False
+    needs_defects: ClassVar[bool] = False
 
     def __call__(self, evidence: Evidence) -> Answer:
         return float(evidence.normal.distance.max()), evidence.normal.distance
@@ -47,6 +48,7 @@ class Thesis(Rule):
     """
 
     weighted: ClassVar[bool] = True
+    has_decisive_patch: ClassVar[bool] = False
 
     def __call__(self, evidence: Evidence) -> Answer:
         normal, defect = evidence.normal, _defect(evidence)
@@ -100,8 +102,7 @@ def rule_for(name: str, has_defects: bool) -> type[Rule]:
     """The rule of that name; PatchCore where there is no defect bank for it to use."""
     if name not in RULES:
         raise SettingsError(f"no scoring rule {name!r}; there are: {', '.join(RULES)}.")
-    works_without = issubclass(RULES[name], PatchCore | Calibrated)
-    return RULES[name] if has_defects or works_without else PatchCore
+    return RULES[name] if has_defects or not RULES[name].needs_defects else PatchCore
 
 
 def _defect(evidence: Evidence) -> Nearest:

@@ -27,8 +27,13 @@ def score_uncertainty(
 
     Args:
         features: float32 `[h, w, d]`, the image's patches.
-        peak: row and column of the patch that decided the score.
+        peak: row and column of the patch with the highest grid value.
+
+    Returns:
+        0 for a rule whose score is not decided by that patch (`thesis`): nothing is known then.
     """
+    if not rule.has_decisive_patch:
+        return 0.0
     rng = np.random.default_rng(0)  # the same resamples for every image
     rows, columns = (slice(max(0, i - 1), i + 2) for i in peak)
     window = (rows, columns)
