@@ -65,7 +65,7 @@ def test_a_fraction_of_one_keeps_nothing_for_testing() -> None:
 
 @pytest.mark.parametrize("fraction", [0, 1.1, -1, float("nan")])
 def test_impossible_fraction_is_refused(fraction: float) -> None:
-    with pytest.raises(SettingsError, match="between 0 and 1"):
+    with pytest.raises(SettingsError, match="above 0 and at most 1"):
         split_by_group(["a"], [""], fraction)
 
 
