@@ -5,7 +5,12 @@
 >>> print(detector.inspect("part.png"))
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Threads that wait for each other by spinning halve the speed, or worse, on a PC that does anything
+# else beside. Read when PyTorch is loaded; a user's own setting stands.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from patchcore_dual.detector import PatchCoreDual
