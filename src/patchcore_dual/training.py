@@ -1,8 +1,9 @@
 """Building the banks from training images (thesis 4.3.3, 4.3.4).
 
 Only projected features of all images are ever held in memory; the full vectors that the coresets
-chose, and those drawn for the probe, are computed again in a second pass. Beside the bank of all good images, one is built without
-each fold of them, so that every training image can be scored as if it were new (`holding_out.py`).
+chose, and those drawn for the probe, are computed again in a second pass. Beside the bank of all
+good images, one is built without each fold of them, so that every training image can be scored as
+if it were new (`holding_out.py`).
 """
 
 from collections.abc import Callable, Sequence
