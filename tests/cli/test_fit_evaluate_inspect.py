@@ -196,6 +196,8 @@ def test_evaluate_writes_what_it_is_asked_for(run, model_folder, detector, prepa
         assert heat.dtype == np.float32
         np.testing.assert_array_equal(heat, inspection.anomaly_map)
     assert (tmp_path / "out/report/report.html").stat().st_size > 10_000
+    on_disk = json.loads((tmp_path / "out/report/evaluation.json").read_text())
+    assert on_disk == figures
 
 
 def test_evaluate_the_training_side(run, model_folder, prepared):

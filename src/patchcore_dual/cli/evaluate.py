@@ -1,5 +1,6 @@
 """`patchcore-dual evaluate`: figures, report, scores and maps on a prepared data set."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,8 @@ def evaluate(
     prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
     report: Annotated[
-        Path | None, typer.Option(help="Write an HTML report into this folder.")
+        Path | None,
+        typer.Option(help="Write an HTML report and all figures as JSON into this folder."),
     ] = None,
     scores: Annotated[
         Path | None, typer.Option(help="Write a CSV file with each image's score.")
@@ -52,6 +54,7 @@ def evaluate(
     from patchcore_dual.evaluation.evaluation import ImageResult, write_scores
     from patchcore_dual.evaluation.evaluation import evaluate as run
     from patchcore_dual.evaluation.report import report_on
+    from patchcore_dual.files import write_atomically
     from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.scoring import Inspection
 
@@ -69,6 +72,9 @@ def evaluate(
     with progress_bar() as progress:
         evaluation = run(detector, manifest, split, write_map, progress)  # type: ignore[arg-type]
         page = report_on(evaluation, detector, manifest, report, progress) if report else None
+    if report is not None:
+        text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
+        write_atomically(report / "evaluation.json", text.encode())
     if scores is not None:
         write_scores(evaluation, scores)
     if as_json:
