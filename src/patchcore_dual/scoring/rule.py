@@ -1,5 +1,6 @@
 """`Rule`: what every fusion rule is (thesis 4.3.5)."""
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ Answer = tuple[float, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """From the evidence on an image's patches to an image score and a patch grid.
 
     A rule is a frozen dataclass whose fields are the constants it learned.
@@ -41,8 +42,9 @@ class Rule:
         """The rule with its constants learned from held-out training images."""
         return self
 
+    @abstractmethod
     def __call__(self, evidence: Evidence) -> Answer:
-        raise NotImplementedError
+        """What the rule says of one image."""
 
     def held_out(self, training: TrainingEvidence) -> list[Answer]:
         """What the rule would say of each good training image, had it not been fitted on it."""
