@@ -75,16 +75,6 @@ def test_is_close_to_exact_on_smooth_scores():
     assert result.ap == pytest.approx(exact_ap, abs=1e-4)
 
 
-def test_merging_equals_one_pass_in_any_order():
-    maps, masks = random_images(3, 6)
-    whole = streamed(maps, masks).compute()
-    first, second = streamed(maps[4:], masks[4:]), streamed(maps[:4], masks[:4])
-    first.merge(second)
-    merged = first.compute()
-    assert (merged.auroc, merged.ap) == (whole.auroc, whole.ap)
-    assert merged.aupro == pytest.approx(whole.aupro, abs=1e-12)
-
-
 def test_order_holds_across_signs_and_zeros():
     values = np.array([[-1e30, -2.0, -1e-38, -0.0, 0.0, 1e-38, 2.0, 1e30]], dtype=np.float32)
     mask = np.array([[False, False, False, True, False, True, True, True]])

@@ -72,13 +72,6 @@ class PixelMetrics:
         self._overlap[seen] += np.bincount(bins[mask], weights=weights, minlength=n_seen)
         self._n_regions += n_regions
 
-    def merge(self, other: "PixelMetrics") -> None:
-        """Add all that `other` has seen."""
-        self._good += other._good
-        self._defective += other._defective
-        self._overlap += other._overlap
-        self._n_regions += other._n_regions
-
     def compute(self) -> PixelResult:
         """The metrics of all images so far."""
         filled = np.flatnonzero(self._good + self._defective)[::-1]
