@@ -3,10 +3,10 @@
 A good image is scored by the normal bank without its fold, the defect bank without its group and
 a probe that never saw its fold's good patches. A defective image is scored by all three without
 its fold. For the guard, images are scored once more as if a cluster of defects had never been
-seen. Each image is embedded once for all of this.
+seen. A synthetic image goes wherever one of its parents goes, and is never scored itself. Each
+image is embedded once for all of this.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from patchcore_dual.scoring.weights import positive_weight
 from patchcore_dual.training import DefectPatches, NormalBanks, defect_mask
 
 PROBE_PATCHES = 20_000  # good patches that the probe is trained on
+SYNTHETIC_IMAGES = 3.0  # synthetic defects together teach the probe as much as so many real ones
 MAX_CLUSTERS = 5  # of defects whose kinds have no names
 KEPT_PATCHES = 4  # of each good image, by distance from normal and by the ratio
 
@@ -70,7 +71,7 @@ def hold_out(
     """
     probes = _Probes(manifest, banks, defects) if defects and uses_probe else None
     known = set(defects.patches.sources) if defects else set()
-    samples = [s for s in manifest if not s.is_defective or (probes and s.image in known)]
+    samples = [s for s in manifest.real() if not s.is_defective or (probes and s.image in known)]
     normals, defectives, kept = [], [], []
     for i, sample in enumerate(samples):
         image = read_image(manifest.image_path(sample))
@@ -101,26 +102,40 @@ class _Probes:
         white = self.whitening(negatives.vectors)
         fold_of = banks.fold_of
         fold = np.array([fold_of[name] for name in negatives.sources])[negatives.image]
-        names = tuple(self._white)
-        self.cluster_of = _cluster(manifest, self._white)
+        synthetic = {s.image for s in manifest.synthetic()}
+        real = {name: v for name, v in self._white.items() if name not in synthetic}
+        self.cluster_of = _cluster(manifest, real)
         clusters = sorted(set(self.cluster_of.values()))
 
-        def fit(sources: Iterable[str], negatives: np.ndarray) -> Probe:
-            return fit_probe(self.whitening, negatives, [self._white[name] for name in sources])
+        def fit(excluded: set[str], negatives: np.ndarray) -> Probe | None:
+            names = [name for name in self._white if name not in excluded]
+            if not names:
+                return None
+            made = sum(name in synthetic for name in names)
+            share = min(1.0, SYNTHETIC_IMAGES / made) if made < len(names) and made else 1.0
+            counts = [share if name in synthetic else 1.0 for name in names]
+            return fit_probe(self.whitening, negatives, [self._white[n] for n in names], counts)
 
-        self.final = fit(names, white)
+        whole = fit(set(), white)
+        assert whole is not None, "the defect bank comes from some image"
+        self.final = whole
         self.without_own_patches: dict[int, Probe] = {}
         self.without_fold: dict[int, Probe] = {}
         for k in sorted(set(fold_of.values())):
             others = white[fold != k]
-            self.without_own_patches[k] = fit(names, others)
-            rest = [name for name in names if fold_of[name] != k]
-            self.without_fold[k] = fit(rest, others) if rest else self.without_own_patches[k]
+            gone = manifest.with_offspring({name for name, f in fold_of.items() if f == k})
+            self.without_own_patches[k] = fit(gone & synthetic, others) or self.final
+            self.without_fold[k] = fit(gone, others) or self.without_own_patches[k]
         self.without_cluster: dict[int, Probe] = {}
         if len(clusters) > 1:
             for cluster in clusters:
-                rest = [name for name in names if self.cluster_of[name] != cluster]
-                self.without_cluster[cluster] = fit(rest, white)
+                self.without_cluster[cluster] = fit(self.of_cluster(manifest, cluster), white) or (
+                    self.final
+                )
+
+    def of_cluster(self, manifest: Manifest, cluster: int) -> set[str]:
+        """The defective images of a cluster, and the synthetic ones made from them."""
+        return manifest.with_offspring({n for n, c in self.cluster_of.items() if c == cluster})
 
 
 def _cluster(manifest: Manifest, white: dict[str, np.ndarray]) -> dict[str, int]:
@@ -159,7 +174,8 @@ def _hold_out(
     evidence = banks.found[sample.image]
     if defects is None:
         return HeldOutImage(evidence, fold, width, height)
-    group = {s.image for s in manifest if sample.group and s.group == sample.group}
+    group = {s.image for s in manifest.real() if sample.group and s.group == sample.group}
+    group = manifest.with_offspring(group | {sample.image})
     if probes is None:  # as the model itself will search: exact distances, and w_P
         others = defects.bank.without(group) if group & set(defects.bank.sources) else defects.bank
         defect = search(features, others if len(others) else defects.bank, positive_weight)
@@ -179,14 +195,13 @@ def _hold_out(
         own = group
         seen = without(own, probes.without_own_patches[fold])
     else:
-        own = {name for name in sources if banks.fold_of[name] == fold}
+        own = manifest.with_offspring({n for n, f in banks.fold_of.items() if f == fold})
         seen = without(own, probes.without_fold[fold])
     unseen = {}
     for cluster, probe in probes.without_cluster.items():
         if not sample.is_defective or probes.cluster_of[sample.image] == cluster:
-            members = {name for name, c in probes.cluster_of.items() if c == cluster}
-            unseen[cluster] = without(members, probe)
-    is_known = not sample.is_defective or len(own) < len(sources)
+            unseen[cluster] = without(probes.of_cluster(manifest, cluster), probe)
+    is_known = not sample.is_defective or bool(set(sources) - own)
     return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
 
 

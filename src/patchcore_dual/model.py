@@ -1,5 +1,6 @@
 """`Model`: everything that fitting leaves behind and inspecting needs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,8 @@ class Model:
             "weights_sha256": self.backbone.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
             "seed": self.settings.seed,
+            "synthetic_images": self.trained_on.get("synthetic_images", {}),
+            "test_masks_used": self.trained_on.get("test_masks_used", False),
         }
 
 
@@ -120,7 +123,8 @@ def keep_held_out(answers: Sequence[Answer], kept: Sequence[KeptPatches]) -> Hel
 
 def describe_training_set(manifest: Manifest) -> dict[str, Any]:
     """What a model remembers of the images it was fitted on."""
-    defective = manifest.part(label="positive")
+    defective = manifest.real().part(label="positive")
+    synthetic = manifest.synthetic()
     return {
         "data": manifest.folder.resolve().name,
         "manifest_sha256": manifest.sha256(),
@@ -128,4 +132,6 @@ def describe_training_set(manifest: Manifest) -> dict[str, Any]:
         "defective_images": len(defective),
         "defective_images_without_mask": sum(not s.mask_is_known for s in defective),
         "kinds": sorted({s.kind for s in defective if s.kind}),
+        "synthetic_images": dict(sorted(Counter(s.origin for s in synthetic).items())),
+        "test_masks_used": any(s.used_test_mask for s in synthetic),
     }

@@ -28,10 +28,11 @@ def propose_masks(
     embed: Embed, manifest: Manifest, banks: NormalBanks, progress: Progress
 ) -> dict[str, np.ndarray]:
     """A likely mask, bool `[H, W]`, for every defective training image that has none, by name."""
-    unknown = [s for s in manifest.part(label="positive") if not s.mask_is_known]
+    defective = manifest.real().part(label="positive")
+    unknown = [s for s in defective if not s.mask_is_known]
     if not unknown:
         return {}
-    masked = [s for s in manifest.part(label="positive") if s.mask_is_known]
+    masked = [s for s in defective if s.mask_is_known]
     normals = manifest.part(label="negative").samples
     for done, sample in enumerate(normals, start=1):
         _standing_out(sample, embed, manifest, banks)

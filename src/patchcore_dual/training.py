@@ -22,7 +22,7 @@ from patchcore_dual.settings import Settings
 
 FOLDS = 5
 SAMPLED_PATCHES = 50_000  # good patches for the probe's whitening, of all images together
-SAMPLED_DEFECT_PATCHES = 20_000
+SAMPLED_DEFECT_PATCHES = 20_000  # of real defects, and as many of synthetic ones
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def build_normal_banks(
         channels: those of a patch feature that the banks take, None for all.
     """
     samples = manifest.part(label="negative").samples
-    fold_of = assign_folds(manifest.samples, settings.seed)
+    fold_of = assign_folds(manifest.real().samples, settings.seed)
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = embed(read_image(manifest.image_path(sample)))
@@ -129,13 +129,17 @@ def build_defect_bank(
 ) -> DefectPatches | None:
     """The defect bank of a training manifest; None where nothing shows where a defect lies.
 
+    Synthetic defects have a coreset of their own: what is kept of the real ones does not depend
+    on them.
+
     Args:
         size: width and height of the model's images, None where they vary.
         channels: those of a patch feature that the bank takes, None for all.
         proposed: masks of defective images that have none of their own (`proposals.py`).
     """
-    samples = [s for s in manifest.part(label="positive") if s.mask_is_known or s.image in proposed]
-    if not samples:
+    known = [s for s in manifest.part(label="positive") if s.mask_is_known or s.image in proposed]
+    origins = [[s for s in known if s.is_synthetic == is_synthetic] for is_synthetic in (0, 1)]
+    if not known:
         return None
 
     def patches_of_defects(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -143,15 +147,18 @@ def build_defect_bank(
         mask = defect_mask(manifest, sample, proposed)
         return defect_patches(embed, image, mask, settings.patches, size)
 
-    stage = "features of defects"
-    rows = _project(samples, patches_of_defects, channels, settings.seed, progress, stage)
-    everything = np.arange(len(rows.image))
-    stage = "coreset of the defect bank"
-    chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress, stage)
-    drawn = _draw(len(rows.image), SAMPLED_DEFECT_PATCHES, settings.seed)
-    stage = "vectors of the defect bank"
-    choices = [chosen, drawn]
-    bank, patches = _collect(samples, patches_of_defects, rows, choices, progress, stage)
+    found = []
+    for samples, name in zip(origins, ("defects", "synthetic defects"), strict=True):
+        if samples:
+            stage = f"features of {name}"
+            rows = _project(samples, patches_of_defects, channels, settings.seed, progress, stage)
+            everything = np.arange(len(rows.image))
+            stage = f"coreset of {name}"
+            chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress, stage)
+            choices = [chosen, _draw(len(rows.image), SAMPLED_DEFECT_PATCHES, settings.seed)]
+            stage = f"vectors of {name}"
+            found.append(_collect(samples, patches_of_defects, rows, choices, progress, stage))
+    bank, patches = (MemoryBank.join(banks) for banks in zip(*found, strict=True))
     return DefectPatches(bank.restricted(channels), patches)
 
 

@@ -1,7 +1,7 @@
 """`patchcore-dual fit`: build both memory banks and the thresholds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -55,6 +55,12 @@ def fit(
     defects: Annotated[
         int | None, typer.Option(help="Use only so many defective training images.")
     ] = None,
+    synthetic: Annotated[
+        str,
+        typer.Option(
+            help="Synthetic images that `augment` made: all (default), none, or how many."
+        ),
+    ] = "all",
     exclude_kind: Annotated[
         list[str] | None, typer.Option(help="Leave a kind of defect out; may be repeated.")
     ] = None,
@@ -70,7 +76,7 @@ def fit(
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.images.manifest import Manifest
-    from patchcore_dual.images.subsets import choose_defects
+    from patchcore_dual.images.subsets import choose_defects, choose_synthetic
     from patchcore_dual.model_folder import check_writable
     from patchcore_dual.settings import PRESETS
 
@@ -91,6 +97,7 @@ def fit(
     chosen = {k: v for k, v in asked.items() if v is not None}
     settings = {**(PRESETS[preset] if preset else {}), **chosen}
     manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
+    manifest = choose_synthetic(manifest, parse_synthetic(synthetic))
     detector = PatchCoreDual(weights=weights, device=device, **settings)
     check_writable(model)
     with progress_bar() as progress:
@@ -110,6 +117,18 @@ def parse_levels(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None
+
+
+def parse_synthetic(text: str) -> Literal["all", "none"] | int:
+    """`all`, `none`, or a number."""
+    from patchcore_dual.errors import SettingsError
+
+    if text == "all":
+        return "all"
+    try:
+        return "none" if text == "none" else int(text)
+    except ValueError:
+        raise SettingsError(f"--synthetic is {text!r}; use all, none or a number.") from None
 
 
 def describe(model: "Model", folder: Path) -> dict[str, Any]:
@@ -137,8 +156,12 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
     print(
         f"{folder}: {len(model.normal_bank)} normal vectors of {facts['normal_images']} good "
         f"images, {len(model.defect_bank or ())} defect vectors of "
-        f"{facts['defective_images']} defective ones."
+        f"{facts['defective_images']} defective ones"
+        + "".join(f" and {n} made by {name}" for name, n in facts["synthetic_images"].items())
+        + "."
     )
+    if facts["test_masks_used"]:
+        print("Some of those have masks of test defects: figures on the test images are flattered.")
     if model.defect_bank is None:
         print("No defect bank: this model knows good parts only, as PatchCore does.")
     if facts["defective_images_without_mask"]:

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -65,7 +65,9 @@ class Evaluation:
     `recall_with_review` counts defective images sent to review as found; `review_rate` is the
     share of good images sent there.
     `recall_at_fpr_01` and `_05` are read from the test images' ROC curve, at false-alarm rates of
-    1 % and 5 %. `kinds` is empty where defects have no named kind.
+    1 % and 5 %. `kinds` is empty where defects have no named kind. `synthetic_images` counts those
+    that the model was trained on by generator; `test_masks_used` says that some of them borrowed
+    masks of test defects, so that figures on those are flattered.
     """
 
     threshold: float
@@ -93,10 +95,18 @@ class Evaluation:
     seed: int
     kinds: dict[str, KindResult]
     images: tuple[ImageResult, ...]
+    synthetic_images: dict[str, int] = field(default_factory=dict)
+    test_masks_used: bool = False
 
     def count(self, outcome: Outcome) -> int:
         """How many images came out as "miss", "false alarm", "found" or "passed"."""
         return sum(r.outcome == outcome for r in self.images)
+
+    @property
+    def synthetic_note(self) -> str:
+        """Which synthetic images the model was trained on, in words."""
+        made = ", ".join(f"{n} {origin}" for origin, n in self.synthetic_images.items())
+        return f"{made}, with masks of test defects" if self.test_masks_used else made or "none"
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -122,7 +132,7 @@ class Detector(Protocol):
         ...
 
     def about(self) -> dict[str, Any]:
-        """`scoring`, `backbone`, `weights_sha256`, `size` ("WxH") and `seed` of the model."""
+        """What a report says of the model: the fields of `Evaluation` from `scoring` on."""
         ...
 
 
@@ -138,7 +148,7 @@ def evaluate(
     `on_result` gets each image's result and inspection as they come. Raises DataError where the
     split has no images and ImageError where a mask does not have its image's size.
     """
-    samples = manifest.part(split).samples
+    samples = manifest.real().part(split).samples
     if not samples:
         raise DataError(f"{manifest.folder} has no {split} images to evaluate on.")
     pixel_metrics = PixelMetrics()
@@ -172,7 +182,7 @@ def summarise(
 ) -> Evaluation:
     """All figures of the given results at the model's own threshold.
 
-    `about` holds `dataset`, `split`, `scoring`, `backbone`, `weights_sha256`, `size` and `seed`.
+    `about` holds `dataset`, `split` and what the detector's `about` gives.
     """
     images = tuple(results)
     scores = np.array([r.score for r in images], dtype=np.float64)

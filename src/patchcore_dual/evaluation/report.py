@@ -64,6 +64,7 @@ FACTS = (
     ("Weights (sha256)", "weights_sha256"),
     ("Image size", "size"),
     ("Seed", "seed"),
+    ("Synthetic training images", "synthetic_note"),
 )
 
 
@@ -154,6 +155,11 @@ def gallery(
 
 def headline(evaluation: Evaluation) -> str:
     """What the model did at its own threshold, in a sentence."""
+    warning = " It was trained with masks of test defects." if evaluation.test_masks_used else ""
+    return _outcome(evaluation) + warning
+
+
+def _outcome(evaluation: Evaluation) -> str:
     n_defective, n_good = evaluation.n_test_defective, evaluation.n_test_normal
     found = f"Found {evaluation.count('found')} of {_parts(n_defective, 'defective')}"
     n_alarms = evaluation.count("false alarm")

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,9 @@ class Sample:
     where its defect lies is unknown. Samples of one `group` (a commutator, a tile) never lie on
     both sides of a split. `origin` is "real" or the name of the generator that made the image;
     `source` is the file it came from; `provenance` describes how a synthetic image was made.
+    A synthetic image belongs to the groups of both its parents, "kos01+kos17".
+
+    Raises DataError for a synthetic image in the test split: what is tested is real.
     """
 
     image: str
@@ -40,9 +43,30 @@ class Sample:
     source: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.is_synthetic and self.split == "test":
+            raise DataError(
+                f"{self.image} was made by {self.origin} and is in the test split. Synthetic "
+                "images are for training only: set its split to train, or remove its row."
+            )
+
     @property
     def is_defective(self) -> bool:
         return self.label == "positive"
+
+    @property
+    def is_synthetic(self) -> bool:
+        return self.origin != "real"
+
+    @property
+    def parents(self) -> frozenset[str]:
+        """The images that a synthetic one was made from: a good one, and a defective one if any."""
+        return frozenset(self.provenance.get("parents", ()))
+
+    @property
+    def used_test_mask(self) -> bool:
+        """Whether it borrowed the mask of a test defect (`augment --allow-test-masks`)."""
+        return bool(self.provenance.get("test_masks", False))
 
     @property
     def mask_is_known(self) -> bool:
@@ -70,6 +94,19 @@ class Manifest:
         return self.where(
             s for s in self.samples if split in (None, s.split) and label in (None, s.label)
         )
+
+    def real(self) -> "Manifest":
+        """The samples that are photographs of parts."""
+        return self.where(s for s in self.samples if not s.is_synthetic)
+
+    def synthetic(self) -> "Manifest":
+        """The samples that a generator made."""
+        return self.where(s for s in self.samples if s.is_synthetic)
+
+    def with_offspring(self, images: Collection[str]) -> set[str]:
+        """The images named, and the synthetic ones that were made from any of them."""
+        names = frozenset(images)
+        return {*names, *(s.image for s in self.samples if s.is_synthetic and s.parents & names)}
 
     def where(self, samples: Iterable[Sample]) -> "Manifest":
         """The same folder with other samples."""
@@ -151,6 +188,7 @@ class Manifest:
             raise DataError(f"{path} is damaged ({error}). Prepare the data set again.") from None
         if not samples:
             raise DataError(f"{path} lists no images. Prepare the data set again.")
+        _check_parents(samples, path)
         return cls(folder, samples)
 
 
@@ -173,4 +211,19 @@ def _read_row(row: list[str], path: Path, line: int) -> Sample:
         values["provenance"] = json.loads(values["provenance"] or "{}")
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: provenance is not JSON ({error}).") from None
-    return Sample(**values)
+    try:
+        return Sample(**values)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _check_parents(samples: Sequence[Sample], path: Path) -> None:
+    """A synthetic image shows its parents to training: those must not be test images."""
+    tested = {s.image for s in samples if s.split == "test"}
+    for sample in samples:
+        leaked = sorted(sample.parents & tested)
+        if leaked and not sample.used_test_mask:
+            raise DataError(
+                f"{path}: {sample.image} was made from the test image {leaked[0]}. Prepare the "
+                "data set again with this split, then run augment."
+            )
