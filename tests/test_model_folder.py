@@ -40,7 +40,7 @@ def test_it_is_what_the_architecture_promises(folder, detector):
     values = json.loads((folder / MODEL_FILE).read_text())
     assert names == {MODEL_FILE, *values["files"].values()}
     assert set(values["files"]) == {"backbone", "normal", "defect", "held_out"}
-    assert values["schema_version"] == 1
+    assert values["schema_version"] == 2
     assert values["backbone"]["weights_sha256"] == detector.backbone.weights_sha256
     assert values["trained_on"]["normal_images"] == 6
     assert values["trained_on"]["defective_images"] == 3
@@ -63,10 +63,10 @@ def test_not_a_json_object(folder, text):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1.0"])
+@pytest.mark.parametrize("version", [0, 1, None, "2.0"])
 def test_another_schema_version(folder, version):
     edit(folder, schema_version=version)
-    with pytest.raises(ModelError, match=f"of schema version {version}; this program reads 1"):
+    with pytest.raises(ModelError, match=f"of schema version {version}; this program reads 2"):
         PatchCoreDual.load(folder)
 
 

@@ -124,8 +124,10 @@ class PatchCoreDual:
         held_out = hold_out(
             self.embed, training_set, banks, defects, proposed, kind.uses_probe, rate, progress
         )
-        rule = kind().fit(held_out.training)
-        answers = rule.held_out(held_out.training)
+        training = held_out.training
+        rule = kind().fit(training)
+        answers = rule.held_out(training, training.normals)
+        of_defects = rule.held_out(training, [d for d in training.defectives if d.is_known])
         self._model = Model(
             self.settings,
             self.backbone,
@@ -134,8 +136,8 @@ class PatchCoreDual:
             defects.bank if defects else None,
             held_out.probe,
             rule,
-            decide(answers, held_out.training.normals, rule.sigma, rate),
-            keep_held_out(answers, held_out.kept),
+            decide(answers, training.normals, rule.sigma, rate),
+            keep_held_out(answers, of_defects, held_out.kept),
             describe_training_set(training_set),
         )
         self._fingerprint = ""

@@ -41,11 +41,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class HeldOutTable:
-    """What is kept of the held-out normal images, so that thresholds can be renewed without them.
+    """What is kept of the held-out images, so that thresholds can be renewed without them.
 
     Attributes:
-        names: the images, n of them.
+        names: the good images, n of them.
         scores: float64 `[n]`, their image scores.
+        defect_scores: float64 `[k]`, those of real defective images of which other folds hold
+            defects too; empty for rules that are not fitted on defective images.
         owner: int32 `[m]`, the image of each kept patch.
         patches: float32 `[m, d]`, their few most anomalous patch features.
         distances: float32 `[m]`, d_N of those, by the bank without the image's group.
@@ -53,6 +55,7 @@ class HeldOutTable:
 
     names: tuple[str, ...]
     scores: np.ndarray
+    defect_scores: np.ndarray
     owner: np.ndarray
     patches: np.ndarray
     distances: np.ndarray
@@ -109,12 +112,19 @@ def decide(
     )
 
 
-def keep_held_out(answers: Sequence[Answer], kept: Sequence[KeptPatches]) -> HeldOutTable:
-    """The part of the held-out evidence that the model keeps."""
+def keep_held_out(
+    answers: Sequence[Answer], of_defects: Sequence[Answer], kept: Sequence[KeptPatches]
+) -> HeldOutTable:
+    """The part of the held-out evidence that the model keeps.
+
+    Args:
+        answers, of_defects: the rule's, on held-out good and defective images.
+    """
     counts = [len(one.features) for one in kept]
     return HeldOutTable(
         tuple(one.name for one in kept),
         np.array([score for score, _ in answers]),
+        np.array([score for score, _ in of_defects]),
         np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         np.concatenate([one.features for one in kept]),
         np.concatenate([one.distances for one in kept]),

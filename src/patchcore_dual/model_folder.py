@@ -28,7 +28,7 @@ from patchcore_dual.model import Decision, HeldOutTable, Model
 from patchcore_dual.scoring import RULES, Probe, Threshold
 from patchcore_dual.settings import Settings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MODEL_FILE = "model.json"
 
 
@@ -132,6 +132,7 @@ def _serialise(model: Model) -> _Serialised:
         "normal": _bank_arrays(model.normal_bank),
         "held_out": {
             "scores": model.held_out.scores,
+            "defect_scores": model.held_out.defect_scores,
             "owner": model.held_out.owner,
             "patches": model.held_out.patches,
             "distances": model.held_out.distances,

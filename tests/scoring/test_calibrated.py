@@ -126,7 +126,7 @@ def test_held_out_answers_do_not_see_their_own_fold():
     normals += [HeldOutImage(factory.evidence(), i % 4, 8 * W, 8 * H) for i in range(11)]
     learned_from = TrainingEvidence(tuple(normals))
     rule = Calibrated().fit(learned_from)
-    assert rule.held_out(learned_from)[0][0] > rule(odd)[0] + 1
+    assert rule.held_out(learned_from, learned_from.normals)[0][0] > rule(odd)[0] + 1
 
 
 def test_state_survives_json():

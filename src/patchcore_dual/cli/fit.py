@@ -1,5 +1,6 @@
 """`patchcore-dual fit`: build both memory banks and the thresholds."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -58,7 +59,8 @@ def fit(
     synthetic: Annotated[
         str,
         typer.Option(
-            help="Synthetic images that `augment` made: all (default), none, or how many."
+            help="Synthetic images that `augment` made: all (default), none, how many, or best: "
+            "as many as help to find held-out training defects."
         ),
     ] = "all",
     exclude_kind: Annotated[
@@ -75,6 +77,7 @@ def fit(
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
+    from patchcore_dual.evaluation.synthetic_gain import judge_synthetic
     from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.images.subsets import choose_defects, choose_synthetic
     from patchcore_dual.model_folder import check_writable
@@ -97,15 +100,22 @@ def fit(
     chosen = {k: v for k, v in asked.items() if v is not None}
     settings = {**(PRESETS[preset] if preset else {}), **chosen}
     manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
-    manifest = choose_synthetic(manifest, parse_synthetic(synthetic))
+    which = parse_synthetic(synthetic)
     detector = PatchCoreDual(weights=weights, device=device, **settings)
     check_writable(model)
+    gain = None
     with progress_bar() as progress:
-        detector.fit(manifest, progress)
+        if which == "best":
+            gain = judge_synthetic(detector, manifest, progress)
+            which = gain.kept
+        detector.fit(choose_synthetic(manifest, which), progress)
     detector.save(model)
     if as_json:
-        print_json(describe(detector.model, model))
+        told = {"synthetic_gain": asdict(gain)} if gain else {}
+        print_json({**describe(detector.model, model), **told})
     else:
+        if gain:
+            print(gain)
         _print(detector.model, model, prepared)
 
 
@@ -119,16 +129,16 @@ def parse_levels(text: str) -> tuple[int, ...]:
         raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None
 
 
-def parse_synthetic(text: str) -> Literal["all", "none"] | int:
-    """`all`, `none`, or a number."""
+def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
+    """`all`, `none`, `best`, or a number."""
     from patchcore_dual.errors import SettingsError
 
-    if text == "all":
-        return "all"
+    if text in ("all", "none", "best"):
+        return text  # type: ignore[return-value]
     try:
-        return "none" if text == "none" else int(text)
+        return int(text)
     except ValueError:
-        raise SettingsError(f"--synthetic is {text!r}; use all, none or a number.") from None
+        raise SettingsError(f"--synthetic is {text!r}; use all, none, best or a number.") from None
 
 
 def describe(model: "Model", folder: Path) -> dict[str, Any]:

@@ -104,9 +104,9 @@ class Calibrated(Rule):
         z = [p.standardise(r(evidence)) for p, r in zip(self.places, readings, strict=True)]
         return self._answer(z)
 
-    def held_out(self, training: TrainingEvidence) -> list[Answer]:
+    def held_out(self, training: TrainingEvidence, images: Sequence[HeldOutImage]) -> list[Answer]:
         """As `__call__`, but each image is read against places learned without its fold."""
-        return [self._answer(z) for z in self._standardised(training, training.normals)]
+        return [self._answer(z) for z in self._standardised(training, images)]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         constants = {

@@ -1,12 +1,13 @@
 """`Rule`: what every fusion rule is (thesis 4.3.5)."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from patchcore_dual.scoring.evidence import Evidence, TrainingEvidence
+from patchcore_dual.scoring.evidence import Evidence, HeldOutImage, TrainingEvidence
 
 Answer = tuple[float, np.ndarray]
 """Image score and patch grid float32 `[h, w]`; higher is more anomalous."""
@@ -46,9 +47,9 @@ class Rule(ABC):
     def __call__(self, evidence: Evidence) -> Answer:
         """What the rule says of one image."""
 
-    def held_out(self, training: TrainingEvidence) -> list[Answer]:
-        """What the rule would say of each good training image, had it not been fitted on it."""
-        return [self(one.evidence) for one in training.normals]
+    def held_out(self, training: TrainingEvidence, images: Sequence[HeldOutImage]) -> list[Answer]:
+        """What the rule would say of training images, had it not been fitted on their folds."""
+        return [self(one.evidence) for one in images]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What was learned: plain values, and arrays by name."""
