@@ -29,7 +29,6 @@ from patchcore_dual.scoring.weights import positive_weight
 from patchcore_dual.training import DefectPatches, NormalBanks, defect_mask
 
 PROBE_PATCHES = 20_000  # good patches that the probe is trained on
-SYNTHETIC_IMAGES = 3.0  # synthetic defects together teach the probe as much as so many real ones
 MAX_CLUSTERS = 5  # of defects whose kinds have no names
 KEPT_PATCHES = 4  # of each good image, by distance from normal and by the ratio
 
@@ -108,13 +107,8 @@ class _Probes:
         clusters = sorted(set(self.cluster_of.values()))
 
         def fit(excluded: set[str], negatives: np.ndarray) -> Probe | None:
-            names = [name for name in self._white if name not in excluded]
-            if not names:
-                return None
-            made = sum(name in synthetic for name in names)
-            share = min(1.0, SYNTHETIC_IMAGES / made) if made < len(names) and made else 1.0
-            counts = [share if name in synthetic else 1.0 for name in names]
-            return fit_probe(self.whitening, negatives, [self._white[n] for n in names], counts)
+            known = [vectors for name, vectors in self._white.items() if name not in excluded]
+            return fit_probe(self.whitening, negatives, known) if known else None
 
         whole = fit(set(), white)
         assert whole is not None, "the defect bank comes from some image"

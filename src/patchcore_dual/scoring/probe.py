@@ -50,25 +50,17 @@ def fit_whitening(normal: np.ndarray) -> Whitening:
     return Whitening(mean, (vectors / np.sqrt(values)).astype(np.float32))
 
 
-def fit_probe(
-    whitening: Whitening,
-    normal: np.ndarray,
-    defects: Sequence[np.ndarray],
-    counts: Sequence[float] | None = None,
-) -> Probe:
-    """Ridge logistic regression, the two classes counting alike.
+def fit_probe(whitening: Whitening, normal: np.ndarray, defects: Sequence[np.ndarray]) -> Probe:
+    """Ridge logistic regression, the two classes and every defective image counting alike.
 
     Args:
         normal: float32 `[n, d]`, whitened patches of good images.
         defects: whitened patches `[m_i, d]` of each defective image.
-        counts: how much each defective image counts beside the others; None for all alike.
     """
-    share = np.ones(len(defects)) if counts is None else np.array(counts)
-    share = 0.5 * share / share.sum()
     x = np.concatenate([*defects, normal])
     is_defect = np.arange(len(x)) < len(x) - len(normal)
     weight = np.concatenate(
-        [np.full(len(p), s / len(p)) for p, s in zip(defects, share, strict=True)]
+        [np.full(len(p), 0.5 / len(defects) / len(p)) for p in defects]
         + [np.full(len(normal), 0.5 / len(normal))]
     )
     beta, intercept = fit_logistic(x, is_defect, weight, RIDGE)
