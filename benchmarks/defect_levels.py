@@ -11,7 +11,8 @@ import numpy as np
 
 from patchcore_dual.cli.fit import parse_levels
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.evaluation.protocols import Bench, Method, Trial, resplit
+from patchcore_dual.evaluation.bench import Bench, Method, Trial
+from patchcore_dual.evaluation.protocols import resplit
 from patchcore_dual.images.manifest import Manifest
 
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap")

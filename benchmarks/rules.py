@@ -13,13 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.evaluation.protocols import (
-    Bench,
-    Method,
-    RememberingBackbone,
-    Trial,
-    resplit,
-)
+from patchcore_dual.evaluation.bench import Bench, Method, RememberingBackbone, Trial
+from patchcore_dual.evaluation.protocols import resplit
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.scoring import RULES
 

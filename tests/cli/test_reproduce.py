@@ -1,6 +1,7 @@
 """`reproduce` as a user runs it: every target on small look-alikes, resuming, bad input."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -10,12 +11,13 @@ from PIL import Image
 
 from lookalikes import make_ksdd2, make_magnetic_tile
 from patchcore_dual.cli.main import main
-from patchcore_dual.evaluation import reproduce
+from patchcore_dual.evaluation import protocols
+from patchcore_dual.evaluation.bench import Bench
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.preparation import prepare
 
 LITE = ("--backbone", "efficientnet_lite0")
-METHODS = ["PatchCore", "PatchCoreDual, thesis", "PatchCoreDual"]
+METHODS = ["PatchCore", "PatchCoreDual, thesis", "PatchCoreDual", "PatchCoreDual with poisson"]
 
 
 @pytest.fixture
@@ -32,6 +34,14 @@ def run(monkeypatch, capsys):
         return caught.value.code or 0, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Small numbers of real and synthetic defects, for time's sake."""
+    monkeypatch.setattr(protocols, "TABLE1_SYNTHETIC", 4)
+    monkeypatch.setattr(protocols, "GENERATORS_REAL", (0, 1))
+    monkeypatch.setattr(protocols, "GENERATORS_SYNTHETIC", (2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -85,32 +95,103 @@ def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
 def test_an_interrupted_run_goes_on_where_it_was(run, ksdd2, tmp_path, monkeypatch):
     arguments = ("table1", ksdd2, *LITE, "--splits", "group", "--json")
     _, whole, _ = run(*arguments, "--seeds", 2)
-    real, ran = reproduce._run_seed, []
+    real, ran = Bench.run, []
 
-    def seed_run(plan, split, detector, seed, progress):
-        ran.append(seed)
-        if ran == [0, 1]:
+    def bench_run(bench, trial):
+        ran.append(trial.name)
+        if len(ran) == 2:
             raise KeyboardInterrupt
-        return real(plan, split, detector, seed, progress)
+        return real(bench, trial)
 
-    monkeypatch.setattr(reproduce, "_run_seed", seed_run)
+    monkeypatch.setattr(Bench, "run", bench_run)
     assert run(*arguments, "--seeds", 2, "--report", tmp_path)[0] == 130
-    assert len(list((tmp_path / "seeds").iterdir())) == 1
+    assert len(list((tmp_path / "trials").iterdir())) == 1
     code, out, err = run(*arguments, "--seeds", 2, "--report", tmp_path)
     assert code == 0
-    assert ran == [0, 1, 1]
+    assert len(ran) == 3
     assert "seed 0: found finished" in err
+    assert "seed 1: done" in err
     assert json.loads(out) == json.loads(whole)
     run(*arguments, "--seeds", 2, "--report", tmp_path)
-    assert ran == [0, 1, 1]
-    run(*arguments[:-1], "--seeds", 1, "--report", tmp_path, "--splits", "official")
-    assert ran == [0, 1, 1, 0]  # another split is another result
+    assert len(ran) == 3
 
 
-def test_a_damaged_seed_is_told(run, ksdd2, tmp_path):
+def test_finished_trials_of_an_interrupted_seed_are_found_again(run, tiles, tmp_path, monkeypatch):
+    arguments = ("generators", tiles, *LITE, "--seeds", 1, "--json")
+    kept = {name: protocols.CPU_GENERATORS[name] for name in ("poisson", "strokes")}
+    monkeypatch.setattr(protocols, "CPU_GENERATORS", kept)
+    names = ["0 real", "0 real, strokes"]
+    names += [f"{n} real{g}" for n in (1, "all") for g in ("", ", poisson", ", strokes")]
+    real, ran = Bench.run, []
+
+    def bench_run(bench, trial):
+        ran.append(trial.name)
+        if len(ran) == 4:
+            raise KeyboardInterrupt
+        return real(bench, trial)
+
+    monkeypatch.setattr(Bench, "run", bench_run)
+    assert run(*arguments, "--report", tmp_path)[0] == 130
+    assert len(list((tmp_path / "trials").iterdir())) == 3
+    code, out, err = run(*arguments, "--report", tmp_path)
+    assert code == 0
+    assert "seed 0: done" in err
+    assert ran == [*names[:4], *names[3:]]
+    assert run(*arguments, "--report", tmp_path)[1] == out
+    assert len(ran) == 9
+    rows = json.loads(out)["rows"]
+    poor = {row["method"] for row in rows if row["condition"].startswith("0 real")}
+    assert poor == {"no synthetic", "strokes"}  # poisson borrows from real defects
+    assert {row["baseline"] for row in rows} == {None, "no synthetic"}
+    page = (tmp_path / "generators.html").read_text()
+    for text in ("all real, 3 synthetic", "1 real, 3 synthetic: ", "2 synthetic images", "poisson"):
+        assert text in page
+    assert "http" not in page
+
+
+def test_table2_prints_our_figures_beside_the_thesiss(run, ksdd2, tmp_path, monkeypatch):
+    counts = {0: 0, 50: 2, 100: 4, 150: 5}  # so many are made, under the names of the real ones
+    real = protocols._with_synthetic
+    monkeypatch.setattr(
+        protocols,
+        "_with_synthetic",
+        lambda method, generator, n: replace(real(method, generator, n), synthetic=counts[n]),
+    )
+    arguments = ("table2", ksdd2, *LITE, "--seeds", 2, "--report", tmp_path)
+    code, out, _ = run(*arguments)
+    assert code == 0
+    for figure in (0.931, 0.934, 0.942, 0.935, 0.969, 0.971, 0.977, 0.972):
+        assert out.count(f"thesis {figure:.3f}") == 1  # beside the thesis's reading alone
+    assert "paired differences to no synthetic" in out
+    _, out, _ = run(*arguments, "--json")
+    answer = json.loads(out)
+    assert answer["published"]["100 synthetic"] == {"image_auroc": 0.942, "pixel_auroc": 0.977}
+    places = [(row["condition"], row["method"]) for row in answer["rows"]]
+    columns = ["no synthetic", "50 synthetic", "100 synthetic", "150 synthetic"]
+    assert places == [(m, c) for m in ("PatchCoreDual, thesis", "PatchCoreDual") for c in columns]
+    for row in answer["rows"]:
+        assert (
+            (row["baseline"] is None)
+            == (row["method"] == "no synthetic")
+            == (not row["difference"])
+        )
+        assert row["figures"]["pixel_auroc"]["low"] is not None
+    page = (tmp_path / "table2.html").read_text()
+    for text in ("thesis 0.942", "Pixel AUROC", "defects are DIAG", "poisson, made for each split"):
+        assert text in page
+
+
+def test_table2_without_the_images_it_asks_for(run, ksdd2, tmp_path):
+    code, out, err = run("table2", ksdd2, *LITE, "--generator", "diag", "--report", tmp_path)
+    assert (code, out) == (2, "")
+    assert "augment --generator diag first" in err.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_file_is_told(run, ksdd2, tmp_path):
     arguments = ("table1", ksdd2, *LITE, "--seeds", 1, "--report", tmp_path)
     run(*arguments)
-    (path,) = (tmp_path / "seeds").iterdir()
+    (path,) = (tmp_path / "trials").iterdir()
     path.write_text(path.read_text()[:99])
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
@@ -144,7 +225,7 @@ def test_figure5(run, ksdd2, tmp_path):
     defective = [s.image for s in Manifest.load(ksdd2).part("test", "positive")]
     assert set(defective) <= set(json.loads(out)["images"])
     picture = np.asarray(Image.open(tmp_path / "figure5.png"))
-    assert picture.shape[1] > 5 * 100  # five columns
+    assert picture.shape[1] > 6 * 170  # six columns
     assert "data:image/png" in (tmp_path / "figure5.html").read_text()
 
     chosen = Manifest.load(ksdd2).part("test", "negative").samples[0].image
@@ -155,6 +236,34 @@ def test_figure5(run, ksdd2, tmp_path):
     assert np.asarray(Image.open(tmp_path / "figure5.png")).shape[0] < picture.shape[0]
 
 
+def test_figure1(run, tiles, tmp_path):
+    code, out, _ = run("figure1", tiles, "--report", tmp_path, "--json")
+    assert code == 0
+    assert json.loads(out)["rows"] == ["Good", "Real defects", *protocols.CPU_GENERATORS]
+    assert np.asarray(Image.open(tmp_path / "figure1.png")).ndim == 3
+    page = (tmp_path / "figure1.html").read_text()
+    assert "data:image/png" in page
+    assert "Backbone" not in page  # it takes none
+
+
+def test_a_page_says_that_masks_of_test_defects_were_used(run, ksdd2, tmp_path):
+    manifest = Manifest.load(ksdd2)
+    defect = manifest.part("train", "positive").samples[0]
+    flag = {"test_masks": True, "parents": [defect.image]}
+    made = [replace(defect, origin="diag", provenance={**flag, "index": i}) for i in range(4)]
+    shutil.copytree(ksdd2, tmp_path / "p")
+    Manifest(tmp_path / "p", (*manifest, *made)).save()
+    arguments = ("table1", tmp_path / "p", *LITE, "--seeds", 1, "--report", tmp_path / "r")
+    code, out, _ = run(*arguments, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["rows"][-1]["method"] == "PatchCoreDual with DIAG"
+    assert "masks of test defects were used" in answer["facts"]["Caution"]
+    page = (tmp_path / "r/table1.html").read_text()
+    assert "masks of test defects were used" in page
+    assert "thesis 0.977" in page  # beside our own with DIAG
+
+
 def test_bad_input_is_one_clear_message(run, ksdd2, prepared, tmp_path):
     def told(*arguments):
         code, out, err = run(*arguments)
@@ -163,12 +272,15 @@ def test_bad_input_is_one_clear_message(run, ksdd2, prepared, tmp_path):
         assert err.count("error:") == 1
         return err
 
-    assert "'table9'; there are: table1, few-shot" in told("table9", ksdd2)
+    assert "'table9'; there are: table1, table2, " in told("table9", ksdd2)
     assert "--seeds is 0; give at least 1" in told("table1", ksdd2, "--seeds", 0)
     assert "--draws is 0; give at least 1" in told("few-shot", ksdd2, "--draws", 0)
     assert "use official or group" in told("table1", ksdd2, "--splits", "random")
     assert "names no kinds of defect" in told("unseen-kinds", ksdd2)
     assert "say where it is to go with --report" in told("figure5", ksdd2)
+    assert "say where it is to go with --report" in told("figure1", ksdd2)
+    assert "--generator is for table1" in told("few-shot", ksdd2, "--generator", "poisson")
+    assert "no generator 'x'; there are: poi" in told("table1", ksdd2, "--generator", "x")
     assert "--images is for figure5" in told("table1", ksdd2, "--images", "a.png")
     gone = tmp_path / "gone.pth"
     assert f"no weights file {gone}" in told("table1", ksdd2, "--weights", gone).replace("\n", "")

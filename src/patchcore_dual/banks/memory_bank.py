@@ -65,13 +65,19 @@ class MemoryBank:
         """
         features = self.own(features)
         h, w, d = features.shape
+        search, starts = self._search_by_source
+        by_source = [
+            np.minimum.reduceat(squared, starts, axis=0)
+            for squared in search.squared_distances(features.reshape(h * w, d))
+        ]
+        return np.sqrt(np.concatenate(by_source, axis=1).T).reshape(h, w, len(self.sources))
+
+    @cached_property
+    def _search_by_source(self) -> tuple[ExactSearch, np.ndarray]:
+        """The vectors sorted by source, and where each source's begin."""
         order = np.argsort(self.image, kind="stable")
         starts = np.searchsorted(self.image[order], np.arange(len(self.sources)))
-        by_source = [
-            np.minimum.reduceat(squared[:, order], starts, axis=1)
-            for squared in self._search.squared_distances(features.reshape(h * w, d))
-        ]
-        return np.sqrt(np.concatenate(by_source)).reshape(h, w, len(self.sources))
+        return ExactSearch(self.vectors[order]), starts
 
     def of(self, source: str) -> np.ndarray:
         """The vectors `[m, d]` that came from one image."""

@@ -30,14 +30,15 @@ class ExactSearch:
         return np.linalg.norm(queries - self._vectors[indices], axis=1), indices
 
     def squared_distances(self, queries: np.ndarray) -> Iterator[np.ndarray]:
-        """All squared distances, in blocks float32 `[b, n]` of queries, in order.
+        """All squared distances, in blocks float32 `[n, b]` of queries, in order.
 
         Small ones may be off by cancellation.
         """
         for rows in self._blocks(len(queries)):
             centred = queries[rows] - self._centre
-            squared = self._relative(centred)
-            squared += np.einsum("qd,qd->q", centred, centred)[:, None]
+            squared = self._centred @ (-2 * centred).T
+            squared += self._squared_norms[:, None]
+            squared += np.einsum("qd,qd->q", centred, centred)
             yield np.maximum(squared, 0, out=squared)
 
     def _blocks(self, count: int) -> Iterator[slice]:

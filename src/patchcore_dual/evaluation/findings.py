@@ -1,4 +1,4 @@
-"""What a protocol found, as rows: means over seeds, intervals, paired differences to PatchCore."""
+"""What a protocol found, as rows: means over seeds, intervals, paired differences to a baseline."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from patchcore_dual.evaluation.protocols import (
     PATCHCORE,
     RATIO,
     RECOMMENDED,
-    TABLE1_METHODS,
     THESIS,
+    WITHOUT,
     few_shot_count,
 )
 from patchcore_dual.evaluation.reproduce import Trials
@@ -30,16 +30,40 @@ TABLE1_FIELDS = (
     "false_alarm_rate",
 )
 SHORT_FIELDS = ("image_auroc", "image_ap", "recall_at_fpr_01")
-FIELDS = {"table1": TABLE1_FIELDS, "few-shot": SHORT_FIELDS, "unseen-kinds": SHORT_FIELDS}
+FIELDS = {
+    "table1": TABLE1_FIELDS,
+    "table2": ("image_auroc", "pixel_auroc", "image_ap", "aupro", "recall_at_fpr_01"),
+    "generators": SHORT_FIELDS,
+    "few-shot": SHORT_FIELDS,
+    "unseen-kinds": SHORT_FIELDS,
+}
+
+# The method that the others are compared to, under each condition.
+BASELINES = {
+    "table1": PATCHCORE.name,
+    "table2": WITHOUT,
+    "generators": WITHOUT,
+    "few-shot": PATCHCORE.name,
+    "unseen-kinds": PATCHCORE.name,
+}
 
 MEAN_OVER_KINDS = "mean over kinds"
 ALL_TAUGHT = "all kinds, all taught"
 
-# Thesis, Table 1, KSDD2: image and pixel AUROC, by our name of the method.
+# The thesis's Tables 1 and 2, KSDD2: image and pixel AUROC, by our name of the method. Its
+# synthetic images are DIAG's.
 PUBLISHED = {
-    PATCHCORE.name: {"image_auroc": 0.912, "pixel_auroc": 0.958},
-    THESIS.name: {"image_auroc": 0.931, "pixel_auroc": 0.969},
-    "PatchCoreDual with DIAG": {"image_auroc": 0.942, "pixel_auroc": 0.977},
+    "table1": {
+        PATCHCORE.name: {"image_auroc": 0.912, "pixel_auroc": 0.958},
+        THESIS.name: {"image_auroc": 0.931, "pixel_auroc": 0.969},
+        "PatchCoreDual with DIAG": {"image_auroc": 0.942, "pixel_auroc": 0.977},
+    },
+    "table2": {
+        WITHOUT: {"image_auroc": 0.931, "pixel_auroc": 0.969},
+        "50 synthetic": {"image_auroc": 0.934, "pixel_auroc": 0.971},
+        "100 synthetic": {"image_auroc": 0.942, "pixel_auroc": 0.977},
+        "150 synthetic": {"image_auroc": 0.935, "pixel_auroc": 0.972},
+    },
 }
 
 Cells = dict[str, Sequence[Sequence[Evaluation]]]
@@ -52,12 +76,15 @@ class Row:
 
     Attributes:
         figures: by field of `Evaluation`.
-        difference: to PatchCore on the same images, likewise; empty for PatchCore itself.
+        baseline: the method that it is compared to under the same condition; empty for that
+            itself, and where there is none.
+        difference: to the baseline on the same images, likewise.
     """
 
     condition: str
     method: str
     figures: dict[str, Figure]
+    baseline: str
     difference: dict[str, Figure]
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +92,8 @@ class Row:
             "condition": self.condition,
             "method": self.method,
             "figures": {k: _plain(f) for k, f in self.figures.items()},
-            "difference_to_patchcore": {k: _plain(f) for k, f in self.difference.items()},
+            "baseline": self.baseline or None,
+            "difference": {k: _plain(f) for k, f in self.difference.items()},
         }
 
 
@@ -79,22 +107,23 @@ def rows_of(target: str, results: Sequence[Trials], groups: Mapping[str, str]) -
     conditions = _CONDITIONS[target](results)
     everything = [e for by_method in results for t in by_method.values() for e in t.values()]
     resampling = Resampling(everything, groups)
+    names, baseline = FIELDS[target], BASELINES[target]
     rows = []
     for condition, cells in conditions.items():
-        values = {m: _values(cells[m], FIELDS[target]) for m in cells}
-        draws = {m: _draws(cells[m], FIELDS[target], resampling) for m in cells}
+        values = {m: _values(cells[m], names) for m in cells}
+        draws = {m: _draws(cells[m], names, resampling) for m in cells}
         for method in cells:
             figures, difference = {}, {}
-            for name in FIELDS[target]:
-                own, baseline = values[method][name], values[PATCHCORE.name][name]
-                own_draws, baseline_draws = (draws[m].get(name) for m in (method, PATCHCORE.name))
+            for name in names:
+                own, other = values[method][name], values[baseline][name]
+                own_draws, other_draws = (draws[m].get(name) for m in (method, baseline))
                 figures[name] = Figure.of(own, own_draws)
-                if method != PATCHCORE.name:
+                if method != baseline:
                     apart = None
-                    if own_draws is not None and baseline_draws is not None:
-                        apart = own_draws - baseline_draws
-                    difference[name] = Figure.of(own - baseline, apart)
-            rows.append(Row(condition, method, figures, difference))
+                    if own_draws is not None and other_draws is not None:
+                        apart = own_draws - other_draws
+                    difference[name] = Figure.of(own - other, apart)
+            rows.append(Row(condition, method, figures, baseline if difference else "", difference))
     return rows
 
 
@@ -125,13 +154,42 @@ def _draws(
 
 
 def _table1(results: Sequence[Trials]) -> dict[str, Cells]:
-    return {"": {m.name: [[t["all defects"][m.name]] for t in results] for m in TABLE1_METHODS}}
+    methods = results[0]["all defects"]
+    return {"": {m: [[t["all defects"][m]] for t in results] for m in methods}}
+
+
+def _table2(results: Sequence[Trials]) -> dict[str, Cells]:
+    return {
+        trial: {m: [[t[trial][m]] for t in results] for m in by_method}
+        for trial, by_method in results[0].items()
+    }
+
+
+def _generators(results: Sequence[Trials]) -> dict[str, Cells]:
+    made = dict.fromkeys(tuple(name.split(", ")) for t in results for name in t if ", " in name)
+    found: dict[str, Cells] = {}
+    for real in sorted({real for real, _ in made}, key=_number_first):
+        own = [g for r, g in made if r == real]
+        # A count that some seeds are too poor for is judged on the others.
+        there = [t for t in results if all(f"{real}, {g}" in t for g in own)]
+        for count in there[0][f"{real}, {own[0]}"] if there else ():
+            found[f"{real}, {count}"] = {
+                WITHOUT: [[t[real][WITHOUT]] for t in there],
+                **{g: [[t[f"{real}, {g}"][count]] for t in there] for g in own},
+            }
+    return found
+
+
+def _number_first(name: str) -> float:
+    """A sorting key: "5 real" by its number, "all real" last."""
+    count = name.split(" ", 1)[0]
+    return math.inf if count == "all" else int(count)
 
 
 def _few_shot(results: Sequence[Trials]) -> dict[str, Cells]:
     counts = dict.fromkeys(few_shot_count(name) for trials in results for name in trials)
     found: dict[str, Cells] = {}
-    for count in sorted(counts, key=lambda c: math.inf if c == "all" else int(c)):
+    for count in sorted(counts, key=_number_first):
         at = [
             [t for name, t in trials.items() if few_shot_count(name) == count] for trials in results
         ]
@@ -171,7 +229,13 @@ def _unseen_kinds(results: Sequence[Trials]) -> dict[str, Cells]:
     return found
 
 
-_CONDITIONS = {"table1": _table1, "few-shot": _few_shot, "unseen-kinds": _unseen_kinds}
+_CONDITIONS = {
+    "table1": _table1,
+    "table2": _table2,
+    "generators": _generators,
+    "few-shot": _few_shot,
+    "unseen-kinds": _unseen_kinds,
+}
 
 
 def _on_same_images(evaluation: Evaluation, other: Evaluation) -> Evaluation:

@@ -1,4 +1,4 @@
-"""The plots of protocols: few-shot curves, and paired differences to PatchCore."""
+"""The plots of protocols: few-shot curves, and paired differences to a baseline."""
 
 from collections.abc import Sequence
 
@@ -28,14 +28,15 @@ def few_shot_plot(rows: Sequence[Row], field: str) -> str:
 
 
 def difference_plot(rows: Sequence[Row], field: str) -> str:
-    """Paired differences to PatchCore with their intervals, a line for each condition."""
-    methods = [m for m in _methods(rows) if any(r.difference for r in rows if r.method == m)]
+    """Paired differences to the baseline with their intervals, a line for each condition."""
+    (baseline,) = {row.baseline for row in rows if row.difference}
+    methods = _methods([row for row in rows if row.difference])
     places = list(dict.fromkeys(row.condition for row in rows))
     alone = places == [""]
     labels = methods if alone else places
     with matplotlib.rc_context(STYLE):
         size = (4.6, max(1.4, 0.9 + 0.42 * len(labels)))
-        figure, axes = new_axes(f"{NAMES[field][0]} less PatchCore's", "", size)
+        figure, axes = new_axes(f"{NAMES[field][0]}, difference to {baseline}", "", size)
         axes.grid(False, axis="y")
         axes.axvline(0, color=INK, linewidth=1)
         for i, (color, method) in enumerate(zip(SERIES[1:], methods, strict=False)):
@@ -54,6 +55,31 @@ def difference_plot(rows: Sequence[Row], field: str) -> str:
         axes.spines["left"].set_color(LINE)
         if not alone and len(methods) > 1:
             figure.legend(loc="outside upper left", ncols=len(methods))
+        return svg_of(figure)
+
+
+def gain_plot(rows: Sequence[Row], count: str, field: str) -> str:
+    """What synthetic images bring against the number of real defects, a line for each generator.
+
+    Args:
+        rows: of the protocol "generators".
+        count: which number of synthetic images, as the rows' conditions name it.
+    """
+    own = [row for row in rows if row.difference and row.condition.endswith(f", {count}")]
+    places = list(dict.fromkeys(row.condition.split(" ")[0] for row in own))
+    methods = _methods(own)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_axes("Real defective training images", f"{NAMES[field][0]}, gain")
+        axes.axhline(0, color=INK, linewidth=1)
+        for i, (color, method) in enumerate(zip(SERIES, methods, strict=False)):
+            points = [row for row in own if row.method == method]
+            shift = 0.08 * (i - (len(methods) - 1) / 2)
+            x = [places.index(row.condition.split(" ")[0]) + shift for row in points]
+            gains = [row.difference[field] for row in points]
+            axes.plot(x, [g.mean for g in gains], "o-", color=color, markersize=4, label=method)
+            axes.vlines(x, [g.low for g in gains], [g.high for g in gains], color=color, alpha=0.5)
+        axes.set_xticks(range(len(places)), places)
+        figure.legend(loc="outside upper left", ncols=len(methods))
         return svg_of(figure)
 
 

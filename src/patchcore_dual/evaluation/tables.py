@@ -1,4 +1,4 @@
-"""The tables of a protocol: cells with mean, spread, interval and difference to PatchCore."""
+"""The tables of a protocol: cells with mean, spread, interval and difference to the baseline."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from patchcore_dual.evaluation.bootstrap import Figure
 from patchcore_dual.evaluation.findings import PUBLISHED, Row
+from patchcore_dual.evaluation.protocols import THESIS
 
 NAMES = {
     "image_auroc": ("Image AUROC", "how often a defective part outscores a good one"),
@@ -53,34 +54,34 @@ class Table:
 def tables_of(target: str, rows: Sequence[Row], is_ksdd2: bool) -> list[Table]:
     """The tables of a protocol: one of all figures, or one for each figure by condition.
 
-    With `is_ksdd2` the thesis's own figures stand below ours in Table 1.
+    With `is_ksdd2` the thesis's own figures stand below ours in its tables.
     """
     methods = tuple(dict.fromkeys(row.method for row in rows))
+    conditions = list(dict.fromkeys(row.condition for row in rows))
+    by_place = {(row.condition, row.method): row for row in rows}
+
+    def cells(condition: str, field: str) -> list[Cell]:
+        found = []
+        for method in methods:
+            row = by_place.get((condition, method))
+            cell = cell_of(row, field) if row else Cell()
+            found.append(_beside(cell, target, row, field) if row and is_ksdd2 else cell)
+        return found
+
     fields = list(rows[0].figures)
-    if target != "table1":
-        conditions = list(dict.fromkeys(row.condition for row in rows))
-        by_place = {(row.condition, row.method): row for row in rows}
-        return [
-            Table(
-                NAMES[field][0],
-                methods,
-                [(c, "", [cell_of(by_place[c, m], field) for m in methods]) for c in conditions],
-            )
-            for field in fields
-        ]
-    lines = []
-    for field in fields:
-        cells = [cell_of(row, field) for row in rows]
-        if is_ksdd2:
-            cells = [
-                _beside(cell, row.method, field) for cell, row in zip(cells, rows, strict=True)
-            ]
-        lines.append((*NAMES[field], cells))
-    return [Table("Table 1", methods, lines)]
+    if target == "table1":
+        return [Table("Table 1", methods, [(*NAMES[f], cells("", f)) for f in fields])]
+    return [
+        Table(NAMES[field][0], methods, [(c, "", cells(c, field)) for c in conditions])
+        for field in fields
+    ]
 
 
-def _beside(cell: Cell, method: str, field: str) -> Cell:
-    published = PUBLISHED.get(method, {}).get(field)
+def _beside(cell: Cell, target: str, row: Row, field: str) -> Cell:
+    """The cell with the thesis's own figure; its Table 2 is of its own reading."""
+    if target == "table2" and row.condition != THESIS.name:
+        return cell
+    published = PUBLISHED.get(target, {}).get(row.method, {}).get(field)
     return cell if published is None else replace(cell, printed=f"thesis {published:.3f}")
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,8 +106,17 @@ class Manifest:
 
     def with_offspring(self, images: Collection[str]) -> set[str]:
         """The images named, and the synthetic ones that were made from any of them."""
-        names = frozenset(images)
-        return {*names, *(s.image for s in self.samples if s.is_synthetic and s.parents & names)}
+        children = self._children
+        return {*images, *(child for image in images for child in children.get(image, ()))}
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        """By name of a parent, the synthetic images made from it."""
+        children: dict[str, list[str]] = {}
+        for sample in self.samples:
+            for parent in sample.parents if sample.is_synthetic else ():
+                children.setdefault(parent, []).append(sample.image)
+        return children
 
     def where(self, samples: Iterable[Sample]) -> "Manifest":
         """The same folder with other samples."""

@@ -1,17 +1,28 @@
 """The thesis's Fig. 5: image, ground truth and the heat maps of each method, side by side."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
+from patchcore_dual.evaluation.bench import Bench, RememberingBackbone
 from patchcore_dual.evaluation.evaluation import Evaluation, known_mask
-from patchcore_dual.evaluation.protocols import TABLE1_METHODS, Bench
+from patchcore_dual.evaluation.pictures import (
+    FONT,
+    GAP,
+    GREEN,
+    INK,
+    LINE,
+    MUTED,
+    RED,
+    Picture,
+    fit,
+)
+from patchcore_dual.evaluation.protocols import table1
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.reading import read_image
 from patchcore_dual.progress import Progress, silent
@@ -20,15 +31,12 @@ from patchcore_dual.scoring.drawing import heat_overlay
 ROWS = 6
 _PANEL = (240, 320)  # the most a panel takes, width and height in pixels
 _LEAST_WIDTH = 170  # of a column, for its texts
-_GAP, _LINE = 10, 18
-_INK, _MUTED, _RED, _GREEN = (23, 27, 33), (91, 101, 114), (179, 38, 30), (31, 122, 77)
-
-Picture = NDArray[np.uint8]
 
 
 def figure5(
     manifest: Manifest,
     detector: PatchCoreDual,
+    generator: str,
     names: Sequence[str] = (),
     progress: Progress = silent,
 ) -> tuple[Picture, list[str]]:
@@ -36,6 +44,7 @@ def figure5(
 
     Args:
         manifest: with its split. The methods of Table 1 are fitted on its training images.
+        generator: whose synthetic defects the last of them is taught.
         names: test images to show; the most telling ones where none is named.
 
     Raises DataError for a name that is not a test image.
@@ -46,8 +55,10 @@ def figure5(
             f"{unknown[0]} is not a test image of {manifest.folder}. Name one as its "
             f"manifest.csv does, for example {next(iter(test), 'none')}."
         )
+    detector.backbone = RememberingBackbone(detector.backbone)
     bench = Bench(manifest, detector, progress)
-    fitted = {method.name: bench.fit(method, manifest) for method in TABLE1_METHODS}
+    (trial,) = table1(manifest, 0, 1, generator)
+    fitted = {method.name: bench.fit(method, manifest) for method in trial.methods}
     if not names:
         judged = {name: bench.judge(d, manifest, pixels=False) for name, d in fitted.items()}
         names = most_telling(judged)
@@ -77,13 +88,6 @@ def _share_below(evaluation: Evaluation) -> NDArray[np.float64]:
     return np.searchsorted(good, evaluation.scores, side="left") / max(len(good), 1)
 
 
-def png(picture: Picture) -> bytes:
-    """The picture as a PNG file's bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
 def _draw(
     manifest: Manifest, samples: Sequence[Sample], fitted: Mapping[str, PatchCoreDual]
 ) -> Picture:
@@ -96,14 +100,14 @@ def _draw(
         truth = np.full_like(image, 128) if mask is None else _white(mask)
         what = sample.kind or ("defect" if sample.is_defective else "good")
         cells = [
-            (image, Path(sample.image).stem, _MUTED),
-            (truth, what if mask is not None else f"{what}, no mask", _MUTED),
+            (image, Path(sample.image).stem, MUTED),
+            (truth, what if mask is not None else f"{what}, no mask", MUTED),
         ]
         for detector in fitted.values():
             seen = detector.inspect(image)
             is_right = (seen.score > seen.threshold) == sample.is_defective
             caption = f"{seen.score:.3g} / {seen.threshold:.3g}  {seen.verdict}"
-            cells.append((heat_overlay(image, seen.heat), caption, _GREEN if is_right else _RED))
+            cells.append((heat_overlay(image, seen.heat), caption, GREEN if is_right else RED))
         rows.append(cells)
     return _grid(titles, rows)
 
@@ -111,32 +115,25 @@ def _draw(
 def _grid(
     titles: Sequence[str], rows: Sequence[Sequence[tuple[Picture, str, tuple[int, int, int]]]]
 ) -> Picture:
-    scaled = [[(_fit(picture), text, ink) for picture, text, ink in row] for row in rows]
+    scaled = [[(fit(picture, _PANEL), text, ink) for picture, text, ink in row] for row in rows]
     width = max(_LEAST_WIDTH, *(panel.width for row in scaled for panel, _, _ in row))
     heights = [max(panel.height for panel, _, _ in row) for row in scaled]
     size = (
-        len(titles) * (width + _GAP) + _GAP,
-        _GAP + _LINE + sum(h + _LINE + _GAP for h in heights) + _GAP,
+        len(titles) * (width + GAP) + GAP,
+        GAP + LINE + sum(h + LINE + GAP for h in heights) + GAP,
     )
     canvas = Image.new("RGB", size, (255, 255, 255))
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    lefts = [_GAP + i * (width + _GAP) for i in range(len(titles))]
+    pen = ImageDraw.Draw(canvas)
+    lefts = [GAP + i * (width + GAP) for i in range(len(titles))]
     for left, title in zip(lefts, titles, strict=True):
-        pen.text((left, _GAP - 2), title, fill=_INK, font=font)
-    top = _GAP + _LINE
+        pen.text((left, GAP - 2), title, fill=INK, font=FONT)
+    top = GAP + LINE
     for row, height in zip(scaled, heights, strict=True):
         for left, (panel, text, ink) in zip(lefts, row, strict=True):
             canvas.paste(panel, (left, top))
-            pen.text((left, top + height + 1), text, fill=ink, font=font)
-        top += height + _LINE + _GAP
+            pen.text((left, top + height + 1), text, fill=ink, font=FONT)
+        top += height + LINE + GAP
     return np.asarray(canvas)
-
-
-def _fit(picture: Picture) -> Image.Image:
-    height, width = picture.shape[:2]
-    scale = min(_PANEL[0] / width, _PANEL[1] / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
 
 
 def _white(mask: NDArray[np.bool_]) -> Picture:

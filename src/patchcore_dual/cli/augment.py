@@ -1,0 +1,419 @@
+"""`patchcore-dual augment`: make synthetic defects and add them to a prepared data set."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.images.manifest import Manifest, Sample
+    from patchcore_dual.progress import Progress
+    from patchcore_dual.synthesis.gate_report import GateReport
+    from patchcore_dual.synthesis.generator import Generator
+    from patchcore_dual.synthesis.prompts import Prompt
+
+DEFAULT_COUNT = 100
+IMAGES_PER_PROMPT = 50
+GOOD_IMAGES_FOR_GATES = 40
+
+
+def augment(
+    prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
+    generator: Annotated[
+        str,
+        typer.Option(
+            help="poisson transplants real defects; cutpaste and perlin disturb the surface; "
+            "strokes draws scratches, cracks and spots; diag paints with a diffusion model."
+        ),
+    ],
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help="How many images, default 100. A larger count later adds to the same set."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    masks: Annotated[
+        str,
+        typer.Option(
+            help="real: masks of training defects, moved; drawn: invented ones; auto: real where "
+            "there are any."
+        ),
+    ] = "auto",
+    allow_test_masks: Annotated[
+        bool,
+        typer.Option(
+            "--allow-test-masks",
+            help="Take masks of test defects too, as the thesis did. Test information then leaks "
+            "into training, and every model and report made from it says so.",
+        ),
+    ] = False,
+    defects: Annotated[
+        int | None,
+        typer.Option(
+            help="Borrow from only so many training defects: those that `fit --defects` keeps at "
+            "the same seed."
+        ),
+    ] = None,
+    samples_per_triplet: Annotated[
+        int, typer.Option(help="Images made on the same good image with the same mask.")
+    ] = 1,
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate",
+            help="Keep only images whose defect is visible, like the real ones, without a seam, "
+            "and no near duplicate.",
+        ),
+    ] = False,
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone the gates see with, default efficientnet_lite0.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights of that backbone.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the set: PREPARED/synthetic/NAME. Default: the generator and the seed."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a set of the same name.")
+    ] = False,
+    preset: Annotated[
+        str | None, typer.Option(help="diag: prompts that come with the program: ksdd2.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="diag: a YAML file with prompts of your own.")
+    ] = None,
+    propose_prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="diag: write a first proposal of prompts, from the real defects, to this file, "
+            "and end. Improve it, then give it with --prompts."
+        ),
+    ] = None,
+    images_per_prompt: Annotated[
+        int | None, typer.Option(help="diag: instead of --count, default 50.")
+    ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            help="diag: an SDXL inpainting pipeline of diffusers: a folder, or owner/name on the "
+            "Hugging Face hub, which is downloaded."
+        ),
+    ] = None,
+    geometry: Annotated[
+        str | None,
+        typer.Option(
+            help="diag: crop shows the model a crop around the mask (default); thesis the whole "
+            "image, squeezed into a square."
+        ),
+    ] = None,
+    no_paste: Annotated[
+        bool,
+        typer.Option(
+            "--no-paste", help="diag: keep the model's whole output, changed outside the mask too."
+        ),
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option(help="diag: pixels a side that the model works on, default 1024.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="diag: denoising steps, default 30.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="diag: how strictly prompts are followed, default 20.")
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="diag: 1 forgets the surface under the mask; default 0.99."),
+    ] = None,
+    offload: Annotated[
+        str | None,
+        typer.Option(help="diag: none (default), model or sequential; saves GPU memory."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Of diag and the gates: auto (default), cpu or cuda.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make synthetic defects on good training images, for `fit` to learn from (4.2).
+
+    Writes images, masks and a contact sheet to PREPARED/synthetic/NAME and, once all are made,
+    adds them to the manifest. An interrupted run goes on where it was with the same command. Look
+    at the contact sheet: images that its reject.txt lists are not used.
+    """
+    from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.images.manifest import Manifest
+    from patchcore_dual.images.subsets import choose_defects
+    from patchcore_dual.synthesis.enrolment import enrol
+    from patchcore_dual.synthesis.synthesise import synthesise
+
+    for_diag = {
+        "--preset": preset,
+        "--prompts": prompts,
+        "--propose-prompts": propose_prompts,
+        "--images-per-prompt": images_per_prompt,
+        "--pipeline": pipeline,
+        "--geometry": geometry,
+        "--no-paste": no_paste or None,
+        "--size": size,
+        "--steps": steps,
+        "--guidance": guidance,
+        "--strength": strength,
+        "--offload": offload,
+    }
+    check_options(generator, gate, for_diag, {"--backbone": backbone, "--weights": weights}, device)
+    run_name = check_name(name) if name else generator + (f"-seed{seed}" if seed else "")
+    manifest = Manifest.load(prepared)
+    chosen = choose_defects(manifest, defects, (), seed)
+    if propose_prompts is not None:
+        told = propose(chosen, propose_prompts, overwrite)
+        print_json(told) if as_json else _print_proposal(told, prepared)
+        return
+    detector = _detector(backbone, weights, device) if gate else None
+    folder = prepared / "synthetic" / run_name
+    with progress_bar() as progress:
+        if generator == "diag":
+            asked = _prompts(preset, prompts)
+            count = _count_for_prompts(count, images_per_prompt, len(asked))
+            parameters = {
+                "steps": steps,
+                "guidance": guidance,
+                "strength": strength,
+                "size": size,
+                "geometry": geometry,
+                "paste": False if no_paste else None,
+            }
+            generators = _diag(
+                asked, pipeline, device or "auto", offload or "none", parameters, progress
+            )
+        else:
+            generators = _on_cpu(generator)
+        try:
+            rows = synthesise(
+                chosen,
+                generators,
+                DEFAULT_COUNT if count is None else count,
+                seed,
+                folder,
+                masks=_masks(masks),
+                allow_test_masks=allow_test_masks,
+                samples_per_triplet=samples_per_triplet,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            console.print("Interrupted. The same command goes on where this one was.")
+            raise
+        report = _judge(detector, chosen, rows, progress) if detector else None
+    title = f"{len(rows)} synthetic defects: {run_name}, seed {seed}"
+    notes = _notes(rows, report)
+    _show(chosen, rows, report, folder, title, notes)
+    kept = [row for row in rows if report is None or Path(row.image).name in report.passed]
+    enrol(prepared, folder, kept)
+    told = {
+        "set": run_name,
+        "folder": str(folder),
+        "images": len(rows),
+        "kept": len(kept),
+        "generator": generator,
+        "seed": seed,
+        "test_masks": allow_test_masks,
+        "contact_sheet": str(folder / "sheet.html"),
+        "gates": report.to_json() if report else None,
+    }
+    if as_json:
+        print_json(told)
+    else:
+        print(f"{folder}: {title}, {len(kept)} of them in the manifest.")
+        for note in notes:
+            print(note)
+        print(f"Look at them, and reject what is no good: {folder / 'sheet.html'}")
+        print(f"Next: patchcore-dual fit {prepared} --model MODEL")
+
+
+def check_options(
+    generator: str,
+    gate: bool,
+    for_diag: Mapping[str, Any],
+    for_gates: Mapping[str, Any],
+    device: str | None,
+) -> None:
+    """Raise SettingsError for a generator that does not exist and options that are not its own."""
+    from patchcore_dual.errors import SettingsError
+    from patchcore_dual.synthesis import CPU_GENERATORS
+
+    names = [*CPU_GENERATORS, "diag"]
+    if generator not in names:
+        raise SettingsError(f"no generator {generator!r}; there are: {', '.join(names)}.")
+    for option, value in for_diag.items():
+        if value is not None and generator != "diag":
+            raise SettingsError(f"{option} is for --generator diag; {generator} has no use for it.")
+    for option, value in for_gates.items():
+        if value is not None and not gate:
+            raise SettingsError(f"{option} is for the gates. Add --gate, or leave it out.")
+    if device is not None and generator != "diag" and not gate:
+        raise SettingsError(
+            f"--device is for diag and the gates; {generator} always runs on the CPU."
+        )
+
+
+def check_name(name: str) -> str:
+    """A name that is one folder; SettingsError for any other."""
+    from patchcore_dual.errors import SettingsError
+
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise SettingsError(
+            f"--name is {name!r}; use letters, digits, and . + - _ after the first."
+        )
+    return name
+
+
+def propose(manifest: "Manifest", path: Path, overwrite: bool) -> dict[str, Any]:
+    """Write a first proposal of prompts from the real training defects; what was written."""
+    from patchcore_dual.errors import DataError
+    from patchcore_dual.files import write_atomically
+    from patchcore_dual.synthesis.materials import known_defects, read_defect
+    from patchcore_dual.synthesis.prompt_proposals import propose_prompts, to_yaml
+
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists. Name another file, or replace it with --overwrite.")
+    proposed = propose_prompts([read_defect(manifest, s) for s in known_defects(manifest)])
+    write_atomically(path, to_yaml(proposed).encode())
+    return {"prompts": str(path), "proposed": [p.positive for p in proposed]}
+
+
+def _print_proposal(told: Mapping[str, Any], prepared: Path) -> None:
+    print(f"{told['prompts']}: a first proposal, for you to improve:")
+    for text in told["proposed"]:
+        print(f"  {text}")
+    print(
+        f"Next: patchcore-dual augment {prepared} --generator diag --prompts {told['prompts']} "
+        "--pipeline FOLDER"
+    )
+
+
+def _masks(masks: str) -> Literal["auto", "real", "drawn"]:
+    from patchcore_dual.errors import SettingsError
+
+    if masks not in ("auto", "real", "drawn"):
+        raise SettingsError(f"--masks is {masks!r}; use auto, real or drawn.")
+    return masks  # type: ignore[return-value]
+
+
+def _on_cpu(generator: str) -> "list[Generator]":
+    from patchcore_dual.synthesis import CPU_GENERATORS
+
+    return [CPU_GENERATORS[generator]()]
+
+
+def _prompts(preset: str | None, prompts: Path | None) -> "tuple[Prompt, ...]":
+    from patchcore_dual.errors import SettingsError
+    from patchcore_dual.synthesis.prompts import preset_prompts, read_prompts
+
+    if preset is not None and prompts is not None:
+        raise SettingsError("give --preset or --prompts, not both.")
+    if preset is not None:
+        return preset_prompts(preset)
+    if prompts is not None:
+        return read_prompts(prompts)
+    raise SettingsError(
+        "diag has to be told what to paint: --preset ksdd2, or --prompts FILE. A first proposal "
+        "from your own defects is written by --propose-prompts FILE."
+    )
+
+
+def _count_for_prompts(count: int | None, images_per_prompt: int | None, prompts: int) -> int:
+    from patchcore_dual.errors import SettingsError
+
+    if count is not None and images_per_prompt is not None:
+        raise SettingsError("give --count or --images-per-prompt, not both.")
+    if count is not None:
+        return count
+    return prompts * (IMAGES_PER_PROMPT if images_per_prompt is None else images_per_prompt)
+
+
+def _diag(
+    prompts: "Sequence[Prompt]",
+    pipeline: str | None,
+    device: str,
+    offload: str,
+    parameters: Mapping[str, Any],
+    progress: "Progress",
+) -> "list[Generator]":
+    """A generator for each prompt; parameters that are None keep their defaults."""
+    from patchcore_dual.errors import SettingsError
+    from patchcore_dual.synthesis.diag import Diag, DiagParameters
+    from patchcore_dual.synthesis.diag_pipeline import HOW_TO_DOWNLOAD, load_pipeline
+
+    if pipeline is None:
+        raise SettingsError(f"diag needs --pipeline FOLDER. {HOW_TO_DOWNLOAD}")
+    chosen = DiagParameters(**{k: v for k, v in parameters.items() if v is not None})
+    loaded = load_pipeline(pipeline, device, offload=offload)  # type: ignore[arg-type]
+    return [Diag(loaded, prompt, chosen, progress) for prompt in prompts]
+
+
+def _detector(backbone: str | None, weights: Path | None, device: str | None) -> "PatchCoreDual":
+    from patchcore_dual.detector import PatchCoreDual
+
+    settings = {"backbone": backbone} if backbone else {}
+    return PatchCoreDual(weights=weights, device=device or "auto", **settings)
+
+
+def _judge(
+    detector: "PatchCoreDual", manifest: "Manifest", rows: "Sequence[Sample]", progress: "Progress"
+) -> "GateReport":
+    from patchcore_dual.synthesis.gates import judge
+    from patchcore_dual.synthesis.materials import (
+        known_defects,
+        read_candidates,
+        read_defect,
+        read_good,
+    )
+
+    training_set = manifest.real().part("train")
+    known = known_defects(training_set)
+    return judge(
+        read_candidates(manifest, rows),
+        [read_defect(manifest, s) for s in known],
+        [s.group or s.image for s in known],
+        list(read_good(manifest, GOOD_IMAGES_FOR_GATES)),
+        detector.embed,
+        detector.normal_banks(training_set, progress).whole,
+        progress,
+    )
+
+
+def _notes(rows: "Sequence[Sample]", report: "GateReport | None") -> list[str]:
+    """What a person should know of a set, in sentences."""
+    notes = []
+    if any(row.used_test_mask for row in rows):
+        notes.append(
+            "Masks of test defects were allowed: figures on the test images will be flattered."
+        )
+    if report:
+        notes += report.lines()
+    return notes
+
+
+def _show(
+    manifest: "Manifest",
+    rows: "Sequence[Sample]",
+    report: "GateReport | None",
+    folder: Path,
+    title: str,
+    notes: Sequence[str],
+) -> None:
+    """Write the contact sheet, and what the gates said."""
+    from patchcore_dual.files import write_atomically
+    from patchcore_dual.synthesis.materials import write_contact_sheet
+
+    write_contact_sheet(manifest, rows, report, folder, title, notes)
+    gates = folder / "gates.json"
+    if report:
+        write_atomically(gates, json.dumps(report.to_json(), indent=1).encode())
+    else:
+        gates.unlink(missing_ok=True)  # what an earlier run with --gate said

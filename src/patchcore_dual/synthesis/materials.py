@@ -1,0 +1,108 @@
+"""What gates and contact sheets look at, read from a prepared data set."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.images.reading import read_image, read_mask, write_png
+from patchcore_dual.synthesis.contact_sheet import Card, draw_sheet, write_page
+from patchcore_dual.synthesis.gate_report import GateReport
+from patchcore_dual.synthesis.gates import Candidate
+from patchcore_dual.synthesis.generator import RealDefect
+from patchcore_dual.synthesis.review import ACCEPT_NAME, REJECT_NAME, read_list
+
+REAL_SHOWN = 5
+
+
+def known_defects(manifest: Manifest) -> tuple[Sample, ...]:
+    """The real defective training images whose mask is known and not empty."""
+    known = (s for s in manifest.real().part("train", "positive") if s.mask_is_known)
+    return tuple(s for s in known if _mask(manifest, s).any())
+
+
+def read_defect(manifest: Manifest, sample: Sample) -> RealDefect:
+    """A defective image with its mask."""
+    image = read_image(manifest.image_path(sample))
+    return RealDefect(sample.image, image, _mask(manifest, sample), sample.kind)
+
+
+def read_good(manifest: Manifest, count: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and images of good training images, at most `count`, spread evenly over the list."""
+    samples = manifest.real().part("train", "negative").samples
+    for place in np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int):
+        yield samples[place].image, read_image(manifest.image_path(samples[place]))
+
+
+def read_candidates(manifest: Manifest, rows: Sequence[Sample]) -> list[Candidate]:
+    """Synthetic images with the good ones they were made on; named by their files."""
+    return [
+        Candidate(
+            Path(row.image).name,
+            read_image(manifest.image_path(row)),
+            _mask(manifest, row),
+            read_image(manifest.folder / row.provenance["normal"]),
+            row.provenance["normal"],
+        )
+        for row in rows
+    ]
+
+
+def cards_of(manifest: Manifest, rows: Sequence[Sample], report: GateReport | None) -> list[Card]:
+    """Synthetic images as the contact sheet shows them."""
+    judged = {j.name: j for j in report.judgements} if report else {}
+    cards = []
+    for row in rows:
+        name = Path(row.image).name
+        judgement = judged.get(name)
+        cards.append(
+            Card(
+                name,
+                read_image(manifest.image_path(row)),
+                _mask(manifest, row),
+                row.kind,
+                _facts(row),
+                judgement.gates if judgement else {},
+                judgement.reasons if judgement else (),
+            )
+        )
+    return cards
+
+
+def write_contact_sheet(
+    manifest: Manifest,
+    rows: Sequence[Sample],
+    report: GateReport | None,
+    run_folder: Path,
+    title: str,
+    notes: Sequence[str],
+) -> None:
+    """Write `sheet.png` and `sheet.html` into a run's folder, some real defects beside."""
+    known = known_defects(manifest)
+    places = np.linspace(0, len(known) - 1, min(REAL_SHOWN, len(known))).round().astype(int)
+    defects = [read_defect(manifest, known[place]) for place in places]
+    real = [Card(d.name, d.image, d.mask, d.kind) for d in defects]
+    cards = cards_of(manifest, rows, report)
+    write_png(run_folder / "sheet.png", draw_sheet(cards, real, title))
+    listed = {
+        path.stem: read_list(path) if path.is_file() else ()
+        for path in (run_folder / ACCEPT_NAME, run_folder / REJECT_NAME)
+    }
+    page = run_folder / "sheet.html"
+    write_page(page, cards, real, title, notes, listed["accept"], listed["reject"])
+
+
+def _facts(row: Sample) -> dict[str, str]:
+    """What a synthetic image was made of, in words."""
+    about = row.provenance
+    facts = {"on": Path(about["normal"]).name}
+    if about["defect"]:
+        facts["defect"] = Path(about["defect"]).name
+    if "prompt" in about:
+        facts["prompt"] = about["prompt"]
+    return {**facts, "seed": str(about["seed"])}
+
+
+def _mask(manifest: Manifest, sample: Sample) -> np.ndarray:
+    return read_mask(manifest.folder / sample.mask)

@@ -1,0 +1,54 @@
+"""What a person said of a run's images: `accept.txt` and `reject.txt` in its folder.
+
+Each line names an image (`0007.png` or `0007`); `#` begins a comment. Where there is an
+`accept.txt`, only the images it lists are used; those in `reject.txt` never are.
+"""
+
+import re
+from pathlib import Path
+
+from patchcore_dual.errors import DataError
+
+ACCEPT_NAME = "accept.txt"
+REJECT_NAME = "reject.txt"
+
+_IMAGE_NAME = re.compile(r"\d{4,}\.png")
+
+
+def rejected(run_folder: Path) -> frozenset[str]:
+    """File names of a run's images that are not to be used.
+
+    Raises DataError with file and line where a list names an image that the folder does not have.
+    """
+    accept, reject = run_folder / ACCEPT_NAME, run_folder / REJECT_NAME
+    gone = read_list(reject) if reject.is_file() else frozenset()
+    if accept.is_file():
+        gone |= run_images(run_folder) - read_list(accept)
+    return gone
+
+
+def read_list(path: Path) -> frozenset[str]:
+    """The image names that an accept or reject list gives; DataError as in `rejected`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text ({error}).") from None
+    known = run_images(path.parent)
+    names = set()
+    for number, line in enumerate(lines, start=1):
+        text = line.split("#", 1)[0].strip()
+        if not text:
+            continue
+        name = text if text.endswith(".png") else f"{text}.png"
+        if name not in known:
+            raise DataError(
+                f"{path}, line {number}: {path.parent} has no image {text!r}. "
+                "Name one image on each line, as 0007.png."
+            )
+        names.add(name)
+    return frozenset(names)
+
+
+def run_images(run_folder: Path) -> frozenset[str]:
+    """File names of the images in a run's folder, masks aside."""
+    return frozenset(p.name for p in run_folder.iterdir() if _IMAGE_NAME.fullmatch(p.name))
