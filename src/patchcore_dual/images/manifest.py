@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from patchcore_dual.errors import DataError
 from patchcore_dual.files import write_atomically
+from patchcore_dual.images.review import rejected
 
 Label = Literal["positive", "negative"]
 Split = Literal["train", "test"]
@@ -172,8 +173,10 @@ class Manifest:
         return text.getvalue().encode()
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Manifest":
+    def load(cls, folder: Path | str, with_rejected: bool = False) -> "Manifest":
         """Read `manifest.csv` of a prepared folder.
+
+        Synthetic images that a person rejected (`review.py`) are left out, unless `with_rejected`.
 
         Raises DataError with file and line where a row is not what the columns promise.
         """
@@ -199,6 +202,8 @@ class Manifest:
         if not samples:
             raise DataError(f"{path} lists no images. Prepare the data set again.")
         _check_parents(samples, path)
+        if not with_rejected:
+            samples = _accepted(folder, samples)
         return cls(folder, samples)
 
 
@@ -225,6 +230,15 @@ def _read_row(row: list[str], path: Path, line: int) -> Sample:
         return Sample(**values)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
+
+
+def _accepted(folder: Path, samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples without the synthetic ones that the lists beside them reject."""
+    gone: set[str] = set()
+    for run in {Path(s.image).parent for s in samples if s.is_synthetic}:
+        if (folder / run).is_dir():
+            gone |= {(run / name).as_posix() for name in rejected(folder / run)}
+    return tuple(s for s in samples if s.image not in gone)
 
 
 def _check_parents(samples: Sequence[Sample], path: Path) -> None:

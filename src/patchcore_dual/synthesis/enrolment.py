@@ -9,7 +9,7 @@ from patchcore_dual.images.manifest import Manifest, Sample
 def enrol(prepared: Path, run_folder: Path, rows: Sequence[Sample]) -> None:
     """Put `rows` in the place of all that `manifest.csv` has of a run, in one step."""
     # Read again: another run may have been added since this one began.
-    manifest = Manifest.load(prepared)
+    manifest = Manifest.load(prepared, with_rejected=True)
     prefix = run_folder.resolve().relative_to(prepared.resolve()).as_posix() + "/"
     others = [s for s in manifest if not s.image.startswith(prefix)]
     before = [s for s in manifest if s.image.startswith(prefix)]

@@ -7,11 +7,11 @@ import numpy as np
 
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.reading import read_image, read_mask, write_png
+from patchcore_dual.images.review import ACCEPT_NAME, REJECT_NAME, read_list
 from patchcore_dual.synthesis.contact_sheet import Card, draw_sheet, write_page
 from patchcore_dual.synthesis.gate_report import GateReport
 from patchcore_dual.synthesis.gates import Candidate
 from patchcore_dual.synthesis.generator import RealDefect
-from patchcore_dual.synthesis.review import ACCEPT_NAME, REJECT_NAME, read_list
 
 REAL_SHOWN = 5
 
