@@ -86,6 +86,13 @@ def test_banks_without_a_fold_are_those_of_one_pass(train):
         assert set(bank.sources) == {s.image for s in others}
 
 
+def test_the_banks_without_a_fold_can_be_done_without(train):
+    alone = build_normal_banks(embed, train, SETTINGS, None, silent, hold_out=False)
+    assert alone.without_fold == ()
+    whole = build_normal_banks(embed, train, SETTINGS, None, silent).whole
+    np.testing.assert_array_equal(alone.whole.vectors, whole.vectors)
+
+
 @pytest.mark.parametrize("choice", ["mask", "box", "crop"])
 def test_the_defect_bank_is_that_of_one_pass(train, choice):
     settings = Settings(patches=choice, defect_rate=0.5, seed=3)

@@ -143,10 +143,17 @@ class PatchCoreDual:
         self._fingerprint = ""
         return self
 
-    def normal_banks(self, training_set: Manifest, progress: Progress = silent) -> NormalBanks:
-        """The normal bank of some training images, and those without each fold (4.3.3, 4.3.4)."""
+    def normal_banks(
+        self, training_set: Manifest, progress: Progress = silent, hold_out: bool = True
+    ) -> NormalBanks:
+        """The normal bank of some training images, and those without each fold (4.3.3, 4.3.4).
+
+        Without `hold_out` the first alone, in a fraction of the time.
+        """
         channels = self.backbone.channels_of(self.backbone.levels)
-        return build_normal_banks(self.embed, training_set, self.settings, channels, progress)
+        return build_normal_banks(
+            self.embed, training_set, self.settings, channels, progress, hold_out
+        )
 
     def inspect(self, image: np.ndarray | Path | str, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).

@@ -81,12 +81,14 @@ def build_normal_banks(
     settings: Settings,
     channels: np.ndarray | None,
     progress: Progress,
+    hold_out: bool = True,
 ) -> NormalBanks:
     """The normal banks of a training manifest (4.3.3, 4.3.4).
 
     Args:
         embed: uint8 `[H, W, 3]` to patch features `[h, w, d]`.
         channels: those of a patch feature that the banks take, None for all.
+        hold_out: whether the banks without each fold are wanted; they are most of the work.
     """
     samples = manifest.part(label="negative").samples
     fold_of = assign_folds(manifest.real().samples, settings.seed)
@@ -100,7 +102,9 @@ def build_normal_banks(
     rows = _project(samples, all_patches, channels, settings.seed, progress, stage)
     fold_of_row = np.array([fold_of[s.image] for s in samples])[rows.image]
     members = [np.arange(len(fold_of_row))]
-    members += [np.flatnonzero(fold_of_row != fold) for fold in range(max(fold_of.values()) + 1)]
+    if hold_out:
+        folds = range(max(fold_of.values()) + 1)
+        members += [np.flatnonzero(fold_of_row != fold) for fold in folds]
     choices = [
         _choose(
             rows, m, settings.normal_rate, settings.seed, progress, f"coreset {i} of {len(members)}"

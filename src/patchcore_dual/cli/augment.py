@@ -382,7 +382,7 @@ def _judge(
         [s.group or s.image for s in known],
         list(read_good(manifest, GOOD_IMAGES_FOR_GATES)),
         detector.embed,
-        detector.normal_banks(training_set, progress).whole,
+        detector.normal_banks(training_set, progress, hold_out=False).whole,
         progress,
     )
 
