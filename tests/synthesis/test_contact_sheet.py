@@ -15,7 +15,7 @@ from patchcore_dual.synthesis.contact_sheet import Card, draw_sheet, focus_box, 
 from patchcore_dual.synthesis.gate_report import Gate
 from synthesis.generators_common import grey_surface
 
-ODD = '<b>&"\'</b></script>'
+ODD = "<b>&\"'</b></script>"
 
 
 def card(number: int, **more) -> Card:

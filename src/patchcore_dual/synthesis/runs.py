@@ -24,6 +24,8 @@ PLAN_NAME = "plan.json"
 JOURNAL_NAME = "journal.jsonl"
 
 _PICTURE = re.compile(r"(\d{4,})(_mask)?\.png")
+# As `_write` and `write_atomically` call a file before it is in place.
+_HALF_WRITTEN = re.compile(r"\.(\d{4,}(_mask)?\.png|\w+\.(json|jsonl|html)\.\w+)")
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,9 @@ class Run:
     def _clear(self) -> None:
         """Remove pictures that the journal does not name, and what a kill left half written."""
         for path in self.folder.iterdir():
-            picture = _PICTURE.fullmatch(path.name.lstrip("."))
-            if picture and (path.name[0] == "." or int(picture[1]) - 1 not in self.finished):
+            picture = _PICTURE.fullmatch(path.name)
+            unnamed = picture and int(picture[1]) - 1 not in self.finished
+            if unnamed or _HALF_WRITTEN.fullmatch(path.name):
                 path.unlink()
 
 
