@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from patchcore_dual.errors import SettingsError
+from patchcore_dual.features.convolution import fuse
 from patchcore_dual.features.patches import patch_features
 from patchcore_dual.features.resnet import ResNet, build_resnet
 from patchcore_dual.features.weights import file_sha256, find_weights, fit_state, read_state_dict
@@ -80,12 +80,11 @@ class Backbone:
         self.state = fit_state(network, state, name)
         self._level_channels = {level: network.channels[level] for level in self._all_levels}
         self.channels = sum(self._level_channels.values())
-        self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
+        self._scale = 1 / (255 * torch.tensor(std, device=device))
+        self._shift = -torch.tensor(mean, device=device) / torch.tensor(std, device=device)
         network.load_state_dict(self.state, strict=False)  # all but the batch counters
         network.eval().requires_grad_(False)
-        _fold_batch_norm(network)
-        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = fuse(network, device)
 
     def __call__(self, images: np.ndarray, count_padding: bool = True) -> np.ndarray:
         """Patch features of a batch.
@@ -99,13 +98,20 @@ class Backbone:
             level, rounded up.
         """
         with torch.inference_mode():
-            x = torch.tensor(images, device=self.device)
-            x = (x.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
-            maps = self._network(x.contiguous(memory_format=torch.channels_last))
+            maps = self._network(self._normalise(images))
             rows, columns = maps[self.levels[0]].shape[-2:]
             used = [maps[k] for k in self._all_levels]
             features = patch_features(used, (rows, columns), count_padding)
             return features.contiguous().cpu().numpy()
+
+    def _normalise(self, images: np.ndarray) -> Tensor:
+        """float32 `[B, 3, H, W]` in channels_last, as the network was trained."""
+        count, height, width, _ = images.shape
+        pixels = torch.tensor(images, device=self.device).view(count, height, 3 * width).float()
+        # Whole rows at a time: broadcasting over three channels is eight times slower.
+        scale, shift = self._scale.repeat(width), self._shift.repeat(width)
+        x = torch.addcmul(shift, pixels, scale)
+        return x.view(count, height, width, 3).permute(0, 3, 1, 2)
 
     def channels_of(self, levels: Sequence[int]) -> np.ndarray | None:
         """Which channels of a patch feature come from these levels, int64; None where all do."""
@@ -153,15 +159,3 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
-
-
-def _fold_batch_norm(network: nn.Module) -> None:
-    """Fold every batch norm into the convolution that stands right before it."""
-    for module in network.modules():
-        previous: tuple[str, nn.Conv2d] | None = None
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and previous is not None:
-                conv_name, conv = previous
-                setattr(module, conv_name, fuse_conv_bn_eval(conv, child))
-                setattr(module, name, nn.Identity())
-            previous = (name, child) if isinstance(child, nn.Conv2d) else None

@@ -4,8 +4,9 @@ He et al., "Deep residual learning for image recognition", 2016; the wide varian
 Komodakis, 2016. As in torchvision, a bottleneck carries its stride in the 3×3 convolution.
 """
 
-import torch
 from torch import Tensor, nn
+
+from patchcore_dual.features.convolution import convolve
 
 
 class BasicBlock(nn.Module):
@@ -20,9 +21,8 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(inputs, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return torch.relu(y + self.downsample(x))
+        y = convolve(self.conv1, self.bn1, x, "relu")
+        return convolve(self.conv2, self.bn2, y, "relu", plus=self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -41,10 +41,9 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.bn1(self.conv1(x)))
-        y = torch.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return torch.relu(y + self.downsample(x))
+        y = convolve(self.conv1, self.bn1, x, "relu")
+        y = convolve(self.conv2, self.bn2, y, "relu")
+        return convolve(self.conv3, self.bn3, y, "relu", plus=self.downsample(x))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -80,7 +79,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """`[B, 3, H, W]`, normalised, to one map `[B, channels, H/stride, W/stride]` a level."""
-        x = torch.relu(self.bn1(self.conv1(x)))
+        x = convolve(self.conv1, self.bn1, x, "relu")
         x = nn.functional.max_pool2d(x, 3, stride=2, padding=1)
         maps = {}
         for level in self.channels:
