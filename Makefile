@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_INSTALLED := $(PEERS)/.installed
 DEMO ?= demo
 
 .PHONY: setup demo test lint bench clean
@@ -28,9 +30,18 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# What the recommended rule costs, on the demo's parts; benchmarks/README.md has the others.
-bench: demo
-	$(BIN)/python benchmarks/cost.py $(DEMO)/prepared
+# Speed and memory beside anomalib and faiss: make bench DATA=KOLEKTORSDD WEIGHTS=RESNET18 BENCH=...
+bench: setup $(PEERS_INSTALLED)
+	PYTHONPATH=benchmarks $(BIN)/python -m performance --peers $(PEERS)/bin/python \
+	    $(if $(DATA),--data '$(DATA)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(BENCH)
+
+# An environment of its own; torch first, so that no CUDA packages come with anomalib.
+$(PEERS_INSTALLED): benchmarks/peers.txt constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt \
+	    -r benchmarks/peers.txt
+	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(PEERS) $(DEMO)

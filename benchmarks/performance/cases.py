@@ -1,0 +1,299 @@
+"""What is measured, case by case. Each function runs its measurements and returns what they found.
+
+A, B: fitting and inspecting KolektorSDD at 256x640 with a ResNet-18, coreset rates 1 % and 10 %.
+C: a ResNet-50 at 224x632 against 46,000 + 5,000 vectors of 1,536 dimensions (`ours_large.py`).
+search, fit: how time grows with the bank and with the images. thesis: fitting at the thesis's
+scale. memory: whether it stays flat.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from performance.images import listed
+from performance.running import Measurement, Runner
+
+Found = dict[str, dict[str, Any]]
+
+# Ways of searching that `MemoryBank.nearest` offers, by name: the options that choose them.
+OUR_SEARCHES: dict[str, dict[str, Any]] = {"exact": {}}
+# The same for a whole detector, by name: its settings.
+OUR_SETTINGS: dict[str, dict[str, Any]] = {"exact": {}}
+RATES = {"A": 0.01, "B": 0.1}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured; the defaults are those of `make bench`."""
+
+    width: int = 256  # of cases A and B
+    height: int = 640
+    split_seeds: int = 3
+    coreset_limit_s: float | None = 60
+    normal: int = 46_000
+    defect: int = 5_000
+    queries: int = 24
+    bank_sizes: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)
+    image_counts: tuple[int, ...] = (50, 200, 500, 2_000)
+    thesis_images: int = 2_085
+    fit_limit_s: float = 900
+    inspections: int = 10_000
+    every_image: bool = False  # of the peers' slowest cases too, so that all have an AUROC
+
+
+FULL = Scale(
+    split_seeds=5,
+    coreset_limit_s=None,
+    image_counts=(50, 100, 200, 500, 1_000, 2_000),
+    fit_limit_s=7_200,
+    every_image=True,
+)
+TINY = Scale(
+    width=64,
+    height=160,
+    split_seeds=2,
+    coreset_limit_s=2,
+    normal=3_000,
+    defect=300,
+    queries=4,
+    bank_sizes=(1_000, 3_000),
+    image_counts=(20, 40),
+    thesis_images=20,
+    fit_limit_s=300,
+    inspections=200,
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where everything lies. `data` is None for the demo's parts; `weights` are a ResNet-18's."""
+
+    run: Runner
+    work: Path
+    data: Path | None
+    weights: Path
+    large_weights: Path
+    scale: Scale
+
+    def prepared(self, width: int, height: int, seed: int = 0) -> str:
+        out = self.work / f"{width}x{height}-{seed}"
+        source = str(self.data) if self.data else None
+        arguments = {"source": source, "width": width, "height": height, "split_seed": seed}
+        name = f"data-{out.name}"
+        self.run.need(Measurement(name, "data", "prepared", {**arguments, "out": str(out)}))
+        return str(out)
+
+
+def fitting_and_inspecting(bench: Bench, wanted: set[str]) -> Found:
+    """Cases A and B. The peers' banks are filled with the patches that our coreset chose: their
+    own selection takes hours, and any other bank would not be of equal size."""
+    run, work, scale = bench.run, bench.work, bench.scale
+    weights, found = str(bench.weights), {}
+    cases = sorted(wanted & RATES.keys())
+    if not cases:
+        return {}
+    prepared = bench.prepared(scale.width, scale.height)
+    for case in cases:
+        found |= _ours(bench, case, prepared, RATES[case])
+    rates, network = [RATES[case] for case in cases], {"backbone": "resnet18", "weights": weights}
+    limit = scale.coreset_limit_s
+    common = {"prepared": prepared, "rates": rates, "limit_s": limit, **network}
+    choices = {case: str(work / f"model-{case}.npz") for case in cases}
+    names = "".join(cases)
+    found[f"{names}-anomalib-fit"] = run(
+        Measurement(f"{names}-anomalib-fit", "anomalib_peer", "fit", common, True, 20_000)
+    )
+    banks = {case: str(work / f"inspection-{case}.npy") for case in cases}
+    common["our_choices"] = {banks[case]: choices[case] for case in cases}
+    found[f"{names}-inspection-fit"] = run(
+        Measurement(f"{names}-inspection-fit", "inspection_peer", "fit", common, True, 20_000)
+    )
+    tested = str(work / "inspection-test.npy")
+    network_only = {"prepared": prepared, "features": tested, **network}
+    found["inspection-network"] = run(
+        Measurement("inspection-network", "inspection_peer", "network", network_only, True)
+    )
+    labels = [row["label"] == "positive" for row in listed(prepared, "test")]
+    for case in cases:
+        name = f"{case}-anomalib-inspect"
+        arguments = {"prepared": prepared, "our_choice": choices[case], **network}
+        found[name] = run(Measurement(name, "anomalib_peer", "inspect", arguments, True))
+        name = f"{case}-inspection-search"
+        arguments = {"tool": "faiss", "banks": [banks[case]], "queries": tested}
+        if case == "A" or scale.every_image:
+            arguments["is_defective"] = labels
+        else:
+            arguments |= {"at_least": 5, "limit_s": 60}
+        found[name] = run(Measurement(name, "search", "search", arguments, True))
+    return found
+
+
+def _ours(bench: Bench, case: str, prepared: str, rate: float) -> Found:
+    model = str(bench.work / f"model-{case}")
+    fit = {
+        "prepared": prepared,
+        "model": model,
+        "weights": str(bench.weights),
+        "scoring": "patchcore",
+        "normal_rate": rate,
+    }
+    inspect = {"prepared": prepared, "model": model}
+    return {
+        f"{case}-ours-fit": bench.run(Measurement(f"{case}-ours-fit", "ours", "fit", fit)),
+        f"{case}-ours-inspect": bench.run(
+            Measurement(f"{case}-ours-inspect", "ours", "inspect", inspect)
+        ),
+    }
+
+
+def other_splits(bench: Bench, wanted: set[str]) -> Found:
+    """Image AUROC of case A on further splits, each tool on the same ones."""
+    found: Found = {}
+    seeds = range(1, bench.scale.split_seeds) if "A" in wanted and bench.data else ()
+    for seed in seeds:
+        prepared = bench.prepared(bench.scale.width, bench.scale.height, seed)
+        case = f"A{seed}"
+        found |= _ours(bench, case, prepared, RATES["A"])
+        arguments = {
+            "prepared": prepared,
+            "our_choice": str(bench.work / f"model-{case}.npz"),
+            "backbone": "resnet18",
+            "weights": str(bench.weights),
+        }
+        name = f"{case}-anomalib-inspect"
+        found[name] = bench.run(Measurement(name, "anomalib_peer", "inspect", arguments, True))
+    return found
+
+
+def _vectors(bench: Bench) -> Path:
+    folder, scale = bench.work / "vectors", bench.scale
+    arguments = {
+        "prepared": bench.prepared(224, 632),
+        "weights": str(bench.weights),
+        "folder": str(folder),
+        "normal": scale.normal,
+        "defect": scale.defect,
+        "queries": scale.queries,
+        "curve": max(scale.bank_sizes),
+    }
+    bench.run.need(Measurement("data-vectors", "vectors", "make", arguments))
+    return folder
+
+
+def large(bench: Bench, wanted: set[str]) -> Found:
+    """Case C."""
+    if "C" not in wanted:
+        return {}
+    folder, found, prepared = _vectors(bench), {}, bench.prepared(224, 632)
+    banks = [str(folder / "normal.npy"), str(folder / "defect.npy")]
+    searches = [(f"ours-{name}", "ours", options) for name, options in OUR_SEARCHES.items()]
+    for name, tool, options in [*searches, ("faiss", "faiss", {}), ("products", "products", {})]:
+        arguments = {
+            "tool": tool,
+            "banks": banks,
+            "queries": str(folder / "queries.npy"),
+            "distances": str(bench.work / f"distances-{name}.npy"),
+            "options": options,
+        }
+        key = f"C-search-{name}"
+        found[key] = bench.run(Measurement(key, "search", "search", arguments, tool == "faiss"))
+    for name, settings in OUR_SETTINGS.items():
+        arguments = {
+            "prepared": prepared,
+            "weights": str(bench.large_weights),
+            "eyes": str(bench.weights),
+            "folder": str(folder),
+            "images": bench.scale.queries,
+            **settings,
+        }
+        key = f"C-ours-inspect-{name}"
+        found[key] = bench.run(Measurement(key, "ours_large", "inspect", arguments))
+    arguments = {
+        "prepared": prepared,
+        "backbone": "resnet50",
+        "weights": str(bench.large_weights),
+        "vectors": banks[0],
+        "images": 8,
+    }
+    key = "C-anomalib-inspect"
+    found[key] = bench.run(Measurement(key, "anomalib_peer", "inspect", arguments, True))
+    return found
+
+
+def search_curve(bench: Bench, wanted: set[str]) -> Found:
+    """Search time against bank size, 384 dimensions."""
+    if "search" not in wanted:
+        return {}
+    folder, found = _vectors(bench), {}
+    for tool in ("ours", "faiss"):
+        arguments = {
+            "tool": tool,
+            "bank": str(folder / "curve.npy"),
+            "queries": str(folder / "queries.npy"),
+            "sizes": list(bench.scale.bank_sizes),
+            "limit_s": 10,
+        }
+        name = f"search-curve-{tool}"
+        found[name] = bench.run(Measurement(name, "search", "curve", arguments, tool == "faiss"))
+    return found
+
+
+def fit_curve(bench: Bench, wanted: set[str]) -> Found:
+    """Fit time against images, 224x632, ResNet-18, rate 1 %; ends where one takes too long."""
+    found: Found = {}
+    counts = bench.scale.image_counts if "fit" in wanted else ()
+    for count in counts:
+        fit = _fit_grown(bench, max(counts), count, "resnet18", bench.weights)
+        found[f"fit-curve-{count}"] = bench.run(
+            Measurement(f"fit-curve-{count}", "ours", "fit", fit, limit_s=bench.scale.fit_limit_s)
+        )
+        if "over_limit_s" in found[f"fit-curve-{count}"]:
+            break
+    return found
+
+
+def thesis_scale(bench: Bench, wanted: set[str]) -> Found:
+    """Fitting 2,085 images with a ResNet-50 of random weights."""
+    if "thesis" not in wanted:
+        return {}
+    count = bench.scale.thesis_images
+    fit = _fit_grown(bench, count, count, "resnet50", bench.large_weights)
+    return {"thesis-fit": bench.run(Measurement("thesis-fit", "ours", "fit", fit, limit_s=14_400))}
+
+
+def _fit_grown(
+    bench: Bench, grown: int, images: int, backbone: str, weights: Path
+) -> dict[str, Any]:
+    out = str(bench.work / f"grown-{grown}")
+    arguments = {"prepared": bench.prepared(224, 632), "out": out, "images": grown}
+    bench.run.need(Measurement(f"data-grown-{grown}", "data", "grown", arguments))
+    return {
+        "prepared": out,
+        "model": str(bench.work / f"model-{backbone}-{images}"),
+        "weights": str(weights),
+        "backbone": backbone,
+        "images": images,
+        "scoring": "patchcore",
+    }
+
+
+def flat_memory(bench: Bench, wanted: set[str]) -> Found:
+    """Memory over very many inspections."""
+    if "memory" not in wanted:
+        return {}
+    arguments = {"count": bench.scale.inspections}
+    return {"memory": bench.run(Measurement("memory", "flat_memory", "inspections", arguments))}
+
+
+CASES: tuple[Callable[[Bench, set[str]], Found], ...] = (
+    fitting_and_inspecting,
+    other_splits,
+    large,
+    search_curve,
+    fit_curve,
+    thesis_scale,
+    flat_memory,
+)
+NAMES = ("A", "B", "C", "search", "fit", "thesis", "memory")
+BY_DEFAULT = ("A", "B", "C", "search", "fit", "memory")

@@ -1,0 +1,87 @@
+"""PatchCoreDual: fitting, and inspecting one image at a time."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.features import Backbone
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.reading import read_image
+from performance import chosen
+from performance.measuring import Stopwatch, auroc, peak_mib, size_mib, time_each
+
+
+class Stages:
+    """`Progress` that notes how long each stage of fitting took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0) + now - self._last
+        self._last = now
+
+
+def fit(
+    prepared: str,
+    model: str,
+    weights: str,
+    backbone: str = "resnet18",
+    images: int | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """The whole of `fit`, thresholds by cross-fitting included (five coresets more than peers).
+
+    Args:
+        images: take only so many of the good training images.
+    """
+    detector = PatchCoreDual(backbone=backbone, weights=weights, **settings)
+    manifest = Manifest.load(prepared).part("train")
+    if images is not None:
+        manifest = manifest.where(manifest.part(label="negative").samples[:images])
+    stages = Stages()
+    started = time.perf_counter()
+    detector.fit(manifest, stages)
+    seconds, peak = time.perf_counter() - started, peak_mib()
+    detector.save(model)
+    bank = detector.model.normal_bank
+    chosen.save(Path(model).with_suffix(".npz"), bank.sources, bank.image, bank.cell)
+    return {
+        "fit_s": seconds,
+        "coreset_s": sum(s for name, s in stages.seconds.items() if name.startswith("coreset")),
+        "stages_s": stages.seconds,
+        "peak_mib": peak,
+        "images": len(manifest.part(label="negative")),
+        "bank": len(bank),
+        "dimensions": bank.vectors.shape[1],
+        "model_mib": size_mib(Path(model)),
+    }
+
+
+def watch_parts(watch: Stopwatch) -> None:
+    """Time the network and every search of a bank, wherever `inspect` calls them."""
+    Backbone.__call__ = watch.wrap("network", Backbone.__call__)  # type: ignore[method-assign]
+    for name, member in list(vars(MemoryBank).items()):
+        if name.startswith("nearest"):
+            setattr(MemoryBank, name, watch.wrap("search", member))
+
+
+def inspect(prepared: str, model: str, **limits: Any) -> dict[str, Any]:
+    """Every test image, from pixels in memory to score, map and regions."""
+    detector = PatchCoreDual.load(model)
+    manifest = Manifest.load(prepared).part("test")
+    watch = Stopwatch()
+    watch_parts(watch)
+    pixels = (read_image(manifest.image_path(sample)) for sample in manifest)
+    times, answers = time_each(pixels, detector.inspect, watch, **limits)
+    labels = [sample.is_defective for sample in manifest][: len(answers)]
+    return {
+        "ms": times,
+        "peak_mib": peak_mib(),
+        "image_auroc": auroc([answer.score for answer in answers], labels),
+        "bank": len(detector.model.normal_bank),
+    }

@@ -1,0 +1,105 @@
+"""`inspect` as it would be with a ResNet-50 and banks of thesis size, without its weights.
+
+The network is a ResNet-50 with random weights, run for the time it takes; what it returns is put
+aside, and real features of the same length take its place (`vectors.py`). A detector is fitted on
+a few images so that rule, probe and thresholds are real; then its banks are exchanged.
+"""
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.features import load_backbone
+from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.reading import read_image
+from performance.images import mixed
+from performance.measuring import Stopwatch, peak_mib, time_each
+from performance.ours import watch_parts
+from performance.vectors import four_views
+
+FITTED_ON = 24  # good images
+
+
+class RealFeatures:
+    """Stands where the detector's backbone stood; all else is the backbone's own."""
+
+    def __init__(self, network: Any, eyes: Any) -> None:
+        self._network, self._eyes = network, eyes
+        self._seen: dict[int, np.ndarray] = {}
+        self.runs_network = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def __call__(self, images: np.ndarray, count_padding: bool = True) -> np.ndarray:
+        if self.runs_network:
+            self._network(images, count_padding)
+        found = [self.features(image) for image in images]
+        return found[0][None] if len(found) == 1 else np.stack(found)
+
+    def features(self, image: np.ndarray) -> np.ndarray:
+        """float32 `[h, w, 1536]`, kept for when the image comes again."""
+        key = zlib.crc32(np.ascontiguousarray(image))
+        if key not in self._seen:
+            self._seen[key] = np.ascontiguousarray(four_views(self._eyes, image))
+        return self._seen[key]
+
+    def forget(self) -> None:
+        self._seen.clear()
+
+
+def inspect(
+    prepared: str,
+    weights: str,
+    eyes: str,
+    folder: str,
+    images: int,
+    scoring: str = "calibrated",
+    **settings: Any,
+) -> dict[str, Any]:
+    """Test images one at a time against the banks in `folder`.
+
+    Args:
+        weights: of the ResNet-50; eyes: of the ResNet-18 that gives the features.
+    """
+    detector = PatchCoreDual(backbone="resnet50", weights=weights, scoring=scoring, **settings)
+    backbone = RealFeatures(detector.backbone, load_backbone("resnet18", weights=Path(eyes)))
+    detector.backbone = backbone  # type: ignore[assignment]
+    manifest = Manifest.load(prepared)
+    training = manifest.part("train")
+    good = mixed(list(training.part(label="negative")), FITTED_ON)  # type: ignore[arg-type]
+    detector.fit(training.where([*good, *training.part(label="positive")]))
+    backbone.forget()
+    detector._model = replace(
+        detector.model,
+        normal_bank=_bank(Path(folder) / "normal.npy"),
+        defect_bank=_bank(Path(folder) / "defect.npy") if detector.model.defect_bank else None,
+    )
+    detector._fingerprint = "exchanged banks"
+    rows = mixed(list(manifest.part("test")), images)  # type: ignore[arg-type]
+    pixels = [read_image(manifest.image_path(sample)) for sample in rows]
+    for image in pixels:
+        backbone.features(image)
+    backbone.runs_network = True
+    watch = Stopwatch()
+    watch_parts(watch)
+    # Looking features up is no part of inspecting, but it takes well under a millisecond.
+    times, _ = time_each(pixels, detector.inspect, watch)
+    return {
+        "ms": times,
+        "peak_mib": peak_mib(),
+        "bank": len(detector.model.normal_bank),
+        "defect_bank": len(detector.model.defect_bank or ()),
+        "scoring": scoring,
+    }
+
+
+def _bank(path: Path) -> MemoryBank:
+    vectors = np.load(path)
+    image = np.zeros(len(vectors), dtype=np.int32)
+    return MemoryBank(vectors, image, np.zeros((len(vectors), 2), np.int32), (path.stem,))

@@ -1,0 +1,126 @@
+"""`docs/performance.md`: the part between the markers is written by `make bench`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from performance.cases import RATES, Found
+from performance.plots import fit_plot, search_plot
+from performance.ratios import fit_of, inspect_of
+
+START, END = "<!-- written by make bench: start -->", "<!-- written by make bench: end -->"
+TOOLS = {
+    "ours": "PatchCoreDual, `patchcore`",
+    "anomalib": "anomalib",
+    "inspection": "patchcore-inspection's procedure, faiss",
+}
+
+
+def write_page(page: Path, found: Found, lines: list[str], notes: list[str]) -> None:
+    """Put tables, plots and ratios between the page's markers; the rest of it stays."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    parts = [_machine(found), *notes]
+    parts += [_case(found, case) for case in RATES if found.get(f"{case}-ours-fit")]
+    if any(name.startswith("C-") for name in found):
+        parts.append(_large(found))
+    pictures = {"search": (search_plot, "Search time"), "fit": (fit_plot, "Fit time")}
+    for name, (draw, title) in pictures.items():
+        file = page.parent / f"{page.stem}-{name}.png"
+        if draw(found, file):
+            parts.append(f"![{title}]({file.name})")
+    parts.append("## Ratios\n\n" + "\n".join(f"- {line}" for line in lines))
+    text = page.read_text() if page.is_file() else f"# Performance\n\n{START}\n{END}\n"
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{START}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}")
+
+
+def _machine(found: Found) -> str:
+    info = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((li.split(":")[1].strip() for li in info if li.startswith("model name")), "CPU")
+    versions: dict[str, str] = {}
+    for result in found.values():
+        versions |= result.get("versions", {})
+    listed = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
+    load = max((result.get("load_before", 0) for result in found.values()), default=0)
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"Measured on {model}, {cores} cores, all of them used by every tool ({listed}). The "
+        f"machine's load when a measurement began was at most {load:.1f}; the bench itself makes "
+        f"about {cores}."
+    )
+
+
+def _case(found: Found, case: str) -> str:
+    rows = []
+    for tool, name in TOOLS.items():
+        fit, inspect = fit_of(found, tool, case), inspect_of(found, tool, case)
+        sign = "≈ " if fit and fit.get("is_estimated") else ""
+        ms = inspect["ms"] if inspect else {}
+        size = (fit if tool == "ours" else inspect) or {}
+        rows.append(
+            [
+                name,
+                _figure(fit, "fit_s", sign=sign),
+                _figure(fit, "coreset_s", sign=sign),
+                _figure(fit, "peak_mib"),
+                *(_figure(ms.get("total"), key) for key in ("p50", "p99")),
+                _figure(ms.get("network"), "p50"),
+                _figure(ms.get("search"), "p50"),
+                _figure(size, "model_mib"),
+                _figure(inspect, "image_auroc", 4),
+            ]
+        )
+    ours = fit_of(found, "ours", case) or {}
+    title = f"## {case}: ResNet-18, 256x640, coreset rate {100 * RATES[case]:.0f} %"
+    head = (
+        "| tool | fit s | coreset s | fit peak MiB | inspect ms p50 | p99 | network | search "
+        "| model MiB | image AUROC |"
+    )
+    about = (
+        f"{ours.get('images', '–')} good images, bank {ours.get('bank', 0):,}. ≈: own steps were "
+        "timed for a while and multiplied out. The peers' banks for inspecting hold the patches "
+        "that our coreset chose. Our fit holds five further banks' coresets, for thresholds."
+    )
+    return f"{title}\n\n{about}\n\n{_table(head, rows)}"
+
+
+def _large(found: Found) -> str:
+    rows = []
+    for key, result in found.items():
+        if not key.startswith("C-"):
+            continue
+        ms = result["ms"]
+        is_search = key.startswith("C-search")
+        search = ms["total"] if is_search else ms.get("search")
+        whole = None if is_search else ms
+        rows.append(
+            [
+                key[2:].replace("-", " "),
+                *(_figure(whole and whole["total"], k) for k in ("p50", "p99")),
+                _figure(whole and whole.get("network"), "p50"),
+                *(_figure(search, k) for k in ("p50", "p99")),
+                _figure(result, "peak_mib"),
+            ]
+        )
+    head = "| what | inspect ms p50 | p99 | network | search p50 | p99 | peak MiB |"
+    about = (
+        "Network: a ResNet-50 with random weights. Vectors: ResNet-18 features of the images under "
+        "four flips, 1,536 dimensions, 46,000 normal and 5,000 defect; anomalib searches only the "
+        "normal ones, as it has one bank. `search` rows are the search alone, in both banks."
+    )
+    return f"## C: ResNet-50, 224x632, 46,000 + 5,000 vectors\n\n{about}\n\n{_table(head, rows)}"
+
+
+def _table(head: str, rows: list[list[str]]) -> str:
+    rule = "|---" * (head.count("|") - 1) + "|"
+    return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _figure(result: dict[str, Any] | None, key: str, digits: int = 0, sign: str = "") -> str:
+    value = (result or {}).get(key)
+    if value is None:
+        return "–"
+    if not digits:
+        digits = 0 if value >= 100 else 1
+    return f"{sign}{value:,.{digits}f}"

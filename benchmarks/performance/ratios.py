@@ -1,0 +1,157 @@
+"""How the tools compare: one line each, with what was aimed at."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from performance.cases import OUR_SEARCHES, RATES, Found
+
+PEERS = {"anomalib": "anomalib", "inspection": "patchcore-inspection's procedure"}
+
+
+def fit_of(found: Found, tool: str, case: str) -> dict[str, Any] | None:
+    """A peer's `fit` result with this case's own seconds in it."""
+    for names in (case, "AB"):
+        fit = found.get(f"{names}-{tool}-fit")
+        if fit and tool == "ours":
+            return fit
+        rate = str(RATES[case])
+        if fit and rate in fit["fit_s"]:
+            return {**fit, "fit_s": fit["fit_s"][rate], "coreset_s": fit["coreset_s"][rate]}
+    return None
+
+
+def inspect_of(found: Found, tool: str, case: str) -> dict[str, Any] | None:
+    """An `inspect` result; patchcore-inspection's is put together from network and search."""
+    if tool != "inspection":
+        return found.get(f"{case}-{tool}-inspect")
+    network, search = found.get("inspection-network"), found.get(f"{case}-inspection-search")
+    if not network or not search:
+        return None
+    features, neighbours = network["ms"]["total"], search["ms"]["total"]
+    total = {key: features[key] + neighbours[key] for key in ("p50", "p99", "mean")}
+    parts = {"total": total, "network": network["ms"]["network"], "search": neighbours}
+    model = search["index_mib"] + network["weights_mib"]
+    auroc = search["image_auroc"]
+    return {"ms": parts, "image_auroc": auroc, "model_mib": model, "bank": search["bank"][0]}
+
+
+def ratios(found: Found, work: Path) -> list[str]:
+    """The last lines that the bench prints."""
+    lines = [line for case in RATES for line in _against_peers(found, case)]
+    return [*lines, *_paired_auroc(found), *_large(found, work), *_growth(found)]
+
+
+def _against_peers(found: Found, case: str) -> list[str]:
+    lines = []
+    for tool, name in PEERS.items():
+        aims = {"A": ("10", "1.8"), "B": ("50", "8")}[case] if tool == "anomalib" else ("", "")
+        ours, theirs = fit_of(found, "ours", case), fit_of(found, tool, case)
+        if ours and theirs and "fit_s" in ours:
+            estimated = ", estimated from its step time" if theirs["is_estimated"] else ""
+            times = theirs["fit_s"] / ours["fit_s"]
+            lines.append(f"{case}: fit {times:.1f} × faster than {name}{estimated}{_aim(aims[0])}")
+            times = theirs["coreset_s"] / max(ours["coreset_s"], 1e-9)
+            lines.append(f"{case}: coreset {times:.1f} × faster than {name}{estimated}")
+            share = ours["peak_mib"] / theirs["peak_mib"]
+            aim = " (aim: ≤ 0.5)" if tool == "anomalib" else ""
+            lines.append(f"{case}: peak memory of fitting {share:.2f} of {name}'s{aim}")
+        ours, theirs = inspect_of(found, "ours", case), inspect_of(found, tool, case)
+        if ours and theirs:
+            times = theirs["ms"]["total"]["p50"] / ours["ms"]["total"]["p50"]
+            lines.append(f"{case}: inspect {times:.1f} × faster than {name}{_aim(aims[1])}")
+    return lines
+
+
+def _paired_auroc(found: Found) -> list[str]:
+    pairs = []
+    for case in ("A", *(f"A{seed}" for seed in range(1, 100))):
+        both = found.get(f"{case}-ours-inspect"), found.get(f"{case}-anomalib-inspect")
+        if all(one and one["image_auroc"] is not None for one in both):
+            pairs.append([one["image_auroc"] for one in both if one])
+    if not pairs:
+        return []
+    ours, theirs = np.array(pairs).T
+    return [
+        f"A: image AUROC {ours.mean():.4f} against anomalib's {theirs.mean():.4f} on the same "
+        f"bank, over {len(pairs)} splits; difference {(ours - theirs).mean():+.4f} "
+        f"(each: {', '.join(f'{d:+.4f}' for d in ours - theirs)}; aim: not lower)"
+    ]
+
+
+def _large(found: Found, work: Path) -> list[str]:
+    lines = []
+    exhaustive = {
+        name: found[f"C-search-{name}"]["ms"]["total"]["p50"]
+        for name in ("faiss", "products")
+        if f"C-search-{name}" in found
+    }
+    for name in OUR_SEARCHES:
+        ours = found.get(f"C-search-ours-{name}")
+        if ours and exhaustive:
+            best = min(exhaustive, key=exhaustive.__getitem__)
+            times = exhaustive[best] / ours["ms"]["total"]["p50"]
+            aim = _aim("6" if name == "exact" else "20")
+            lines.append(f"C: {name} search {times:.1f} × faster than exhaustive ({best}){aim}")
+            lines += _differences(work, name, best)
+        inspect = found.get(f"C-ours-inspect-{name}")
+        if inspect:
+            total, network = (inspect["ms"][part]["p50"] for part in ("total", "network"))
+            aim = "5" if name == "exact" else "2"
+            lines.append(f"C: inspect ({name}) {total / network:.2f} × its network (aim: ≤ {aim})")
+            if peer := found.get("C-anomalib-inspect"):
+                times = peer["ms"]["total"]["p50"] / total
+                lines.append(f"C: inspect ({name}) {times:.1f} × faster than anomalib (aim: ≥ 8)")
+    return lines
+
+
+def _differences(work: Path, name: str, reference: str) -> list[str]:
+    """How far distances are from those of exhaustive search."""
+    files = [work / f"distances-{one}.npy" for one in (f"ours-{name}", reference)]
+    if not all(file.is_file() for file in files):
+        return []
+    ours, exact = (np.load(file) for file in files)
+    largest = exact.max(axis=2)
+    scores = np.abs(ours.max(axis=2) - largest) / largest
+    patches = np.abs(ours - exact).max() / largest.max()
+    return [
+        f"C: {name} search differs from it by at most {scores.max():.1e} of the largest distance "
+        f"of an image, and {patches:.1e} at any patch"
+    ]
+
+
+def _growth(found: Found) -> list[str]:
+    lines = []
+    ours, faiss = found.get("search-curve-ours"), found.get("search-curve-faiss")
+    if ours and faiss:
+        first, last = ours["points"][0], ours["points"][-1]
+        power = np.log(last["p50"] / first["p50"]) / np.log(last["bank"] / first["bank"])
+        times = faiss["points"][-1]["p50"] / last["p50"]
+        lines.append(
+            f"search: from {first['bank']:,} to {last['bank']:,} vectors time grows as bank^"
+            f"{power:.2f}; at the end {times:.1f} × faster than faiss"
+        )
+    fits = [f for name, f in found.items() if name.startswith("fit-curve") and "fit_s" in f]
+    if len(fits) > 1:
+        first, last = fits[0], fits[-1]
+        power = np.log(last["fit_s"] / first["fit_s"]) / np.log(last["images"] / first["images"])
+        lines.append(
+            f"fit: from {first['images']} to {last['images']} images time grows as "
+            f"images^{power:.2f}; {last['fit_s']:.0f} s and {last['peak_mib']:.0f} MiB at the end"
+        )
+    if (thesis := found.get("thesis-fit")) and "fit_s" in thesis:
+        lines.append(
+            f"thesis: {thesis['images']} images in {thesis['fit_s']:.0f} s, coreset "
+            f"{thesis['coreset_s']:.0f} s (aim: < 300), {thesis['peak_mib']:.0f} MiB (aim: < 3072)"
+        )
+    if memory := found.get("memory"):
+        lines.append(
+            f"memory: {memory['growth_mib']:+.1f} MiB over {memory['inspections']:,} inspections "
+            "after the first tenth (aim: flat)"
+        )
+    return lines
+
+
+def _aim(times: str) -> str:
+    return f" (aim: ≥ {times} ×)" if times else ""
