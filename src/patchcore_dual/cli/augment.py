@@ -1,24 +1,20 @@
 """`patchcore-dual augment`: make synthetic defects and add them to a prepared data set."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.images.manifest import Manifest, Sample
+    from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.progress import Progress
-    from patchcore_dual.synthesis.gate_report import GateReport
     from patchcore_dual.synthesis.generator import Generator
     from patchcore_dual.synthesis.prompts import Prompt
 
 DEFAULT_COUNT = 100
 IMAGES_PER_PROMPT = 50
-GOOD_IMAGES_FOR_GATES = 40
 
 
 def augment(
@@ -146,9 +142,13 @@ def augment(
     at the contact sheet: images that its reject.txt lists are not used.
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.errors import SettingsError
     from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.images.subsets import choose_defects
+    from patchcore_dual.synthesis import CPU_GENERATORS
     from patchcore_dual.synthesis.enrolment import enrol
+    from patchcore_dual.synthesis.materials import judge_run, notes_on, write_review
+    from patchcore_dual.synthesis.runs import run_folder
     from patchcore_dual.synthesis.synthesise import synthesise
 
     for_diag = {
@@ -166,19 +166,22 @@ def augment(
         "--offload": offload,
     }
     check_options(generator, gate, for_diag, {"--backbone": backbone, "--weights": weights}, device)
-    run_name = check_name(name) if name else generator + (f"-seed{seed}" if seed else "")
+    if count is not None and images_per_prompt is not None:
+        raise SettingsError("give --count or --images-per-prompt, not both.")
+    folder = run_folder(prepared, name or generator + (f"-seed{seed}" if seed else ""))
     manifest = Manifest.load(prepared)
     chosen = choose_defects(manifest, defects, (), seed)
     if propose_prompts is not None:
-        told = propose(chosen, propose_prompts, overwrite)
-        print_json(told) if as_json else _print_proposal(told, prepared)
+        _propose(chosen, propose_prompts, overwrite, as_json)
         return
     detector = _detector(backbone, weights, device) if gate else None
-    folder = prepared / "synthetic" / run_name
     with progress_bar() as progress:
         if generator == "diag":
             asked = _prompts(preset, prompts)
-            count = _count_for_prompts(count, images_per_prompt, len(asked))
+            if count is None:
+                count = len(asked) * (
+                    IMAGES_PER_PROMPT if images_per_prompt is None else images_per_prompt
+                )
             parameters = {
                 "steps": steps,
                 "guidance": guidance,
@@ -191,7 +194,7 @@ def augment(
                 asked, pipeline, device or "auto", offload or "none", parameters, progress
             )
         else:
-            generators = _on_cpu(generator)
+            generators = [CPU_GENERATORS[generator]()]
         try:
             rows = synthesise(
                 chosen,
@@ -199,7 +202,7 @@ def augment(
                 DEFAULT_COUNT if count is None else count,
                 seed,
                 folder,
-                masks=_masks(masks),
+                masks=masks,  # type: ignore[arg-type]  # checked there
                 allow_test_masks=allow_test_masks,
                 samples_per_triplet=samples_per_triplet,
                 overwrite=overwrite,
@@ -208,14 +211,17 @@ def augment(
         except KeyboardInterrupt:
             console.print("Interrupted. The same command goes on where this one was.")
             raise
-        report = _judge(detector, chosen, rows, progress) if detector else None
-    title = f"{len(rows)} synthetic defects: {run_name}, seed {seed}"
-    notes = _notes(rows, report)
-    _show(chosen, rows, report, folder, title, notes)
+        report = None
+        if detector:
+            training_set = chosen.real().part("train")
+            bank = detector.normal_banks(training_set, progress, hold_out=False).whole
+            report = judge_run(chosen, rows, detector.embed, bank, progress)
+    title = f"{len(rows)} synthetic defects: {folder.name}, seed {seed}"
+    write_review(chosen, rows, report, folder, title)
     kept = [row for row in rows if report is None or Path(row.image).name in report.passed]
     enrol(prepared, folder, kept)
-    told = {
-        "set": run_name,
+    told: dict[str, Any] = {
+        "set": folder.name,
         "folder": str(folder),
         "images": len(rows),
         "kept": len(kept),
@@ -229,7 +235,7 @@ def augment(
         print_json(told)
     else:
         print(f"{folder}: {title}, {len(kept)} of them in the manifest.")
-        for note in notes:
+        for note in notes_on(rows, report):
             print(note)
         print(f"Look at them, and reject what is no good: {folder / 'sheet.html'}")
         print(f"Next: patchcore-dual fit {prepared} --model MODEL")
@@ -261,53 +267,19 @@ def check_options(
         )
 
 
-def check_name(name: str) -> str:
-    """A name that is one folder; SettingsError for any other."""
-    from patchcore_dual.errors import SettingsError
+def _propose(manifest: "Manifest", path: Path, overwrite: bool, as_json: bool) -> None:
+    from patchcore_dual.cli.console import print_json
+    from patchcore_dual.synthesis.prompt_proposals import write_proposal
 
-    if not re.fullmatch(r"\w[\w.+-]*", name):
-        raise SettingsError(
-            f"--name is {name!r}; use letters, digits, and . + - _ after the first."
-        )
-    return name
-
-
-def propose(manifest: "Manifest", path: Path, overwrite: bool) -> dict[str, Any]:
-    """Write a first proposal of prompts from the real training defects; what was written."""
-    from patchcore_dual.errors import DataError
-    from patchcore_dual.files import write_atomically
-    from patchcore_dual.synthesis.materials import known_defects, read_defect
-    from patchcore_dual.synthesis.prompt_proposals import propose_prompts, to_yaml
-
-    if path.exists() and not overwrite:
-        raise DataError(f"{path} exists. Name another file, or replace it with --overwrite.")
-    proposed = propose_prompts([read_defect(manifest, s) for s in known_defects(manifest)])
-    write_atomically(path, to_yaml(proposed).encode())
-    return {"prompts": str(path), "proposed": [p.positive for p in proposed]}
-
-
-def _print_proposal(told: Mapping[str, Any], prepared: Path) -> None:
-    print(f"{told['prompts']}: a first proposal, for you to improve:")
-    for text in told["proposed"]:
-        print(f"  {text}")
+    proposed = [prompt.positive for prompt in write_proposal(manifest, path, overwrite)]
+    if as_json:
+        print_json({"prompts": str(path), "proposed": proposed})
+        return
+    print(f"{path}: a first proposal, for you to improve:", *proposed, sep="\n  ")
     print(
-        f"Next: patchcore-dual augment {prepared} --generator diag --prompts {told['prompts']} "
+        f"Next: patchcore-dual augment {manifest.folder} --generator diag --prompts {path} "
         "--pipeline FOLDER"
     )
-
-
-def _masks(masks: str) -> Literal["auto", "real", "drawn"]:
-    from patchcore_dual.errors import SettingsError
-
-    if masks not in ("auto", "real", "drawn"):
-        raise SettingsError(f"--masks is {masks!r}; use auto, real or drawn.")
-    return masks  # type: ignore[return-value]
-
-
-def _on_cpu(generator: str) -> "list[Generator]":
-    from patchcore_dual.synthesis import CPU_GENERATORS
-
-    return [CPU_GENERATORS[generator]()]
 
 
 def _prompts(preset: str | None, prompts: Path | None) -> "tuple[Prompt, ...]":
@@ -324,16 +296,6 @@ def _prompts(preset: str | None, prompts: Path | None) -> "tuple[Prompt, ...]":
         "diag has to be told what to paint: --preset ksdd2, or --prompts FILE. A first proposal "
         "from your own defects is written by --propose-prompts FILE."
     )
-
-
-def _count_for_prompts(count: int | None, images_per_prompt: int | None, prompts: int) -> int:
-    from patchcore_dual.errors import SettingsError
-
-    if count is not None and images_per_prompt is not None:
-        raise SettingsError("give --count or --images-per-prompt, not both.")
-    if count is not None:
-        return count
-    return prompts * (IMAGES_PER_PROMPT if images_per_prompt is None else images_per_prompt)
 
 
 def _diag(
@@ -361,59 +323,3 @@ def _detector(backbone: str | None, weights: Path | None, device: str | None) ->
 
     settings = {"backbone": backbone} if backbone else {}
     return PatchCoreDual(weights=weights, device=device or "auto", **settings)
-
-
-def _judge(
-    detector: "PatchCoreDual", manifest: "Manifest", rows: "Sequence[Sample]", progress: "Progress"
-) -> "GateReport":
-    from patchcore_dual.synthesis.gates import judge
-    from patchcore_dual.synthesis.materials import (
-        known_defects,
-        read_candidates,
-        read_defect,
-        read_good,
-    )
-
-    training_set = manifest.real().part("train")
-    known = known_defects(training_set)
-    return judge(
-        read_candidates(manifest, rows),
-        [read_defect(manifest, s) for s in known],
-        [s.group or s.image for s in known],
-        list(read_good(manifest, GOOD_IMAGES_FOR_GATES)),
-        detector.embed,
-        detector.normal_banks(training_set, progress, hold_out=False).whole,
-        progress,
-    )
-
-
-def _notes(rows: "Sequence[Sample]", report: "GateReport | None") -> list[str]:
-    """What a person should know of a set, in sentences."""
-    notes = []
-    if any(row.used_test_mask for row in rows):
-        notes.append(
-            "Masks of test defects were allowed: figures on the test images will be flattered."
-        )
-    if report:
-        notes += report.lines()
-    return notes
-
-
-def _show(
-    manifest: "Manifest",
-    rows: "Sequence[Sample]",
-    report: "GateReport | None",
-    folder: Path,
-    title: str,
-    notes: Sequence[str],
-) -> None:
-    """Write the contact sheet, and what the gates said."""
-    from patchcore_dual.files import write_atomically
-    from patchcore_dual.synthesis.materials import write_contact_sheet
-
-    write_contact_sheet(manifest, rows, report, folder, title, notes)
-    gates = folder / "gates.json"
-    if report:
-        write_atomically(gates, json.dumps(report.to_json(), indent=1).encode())
-    else:
-        gates.unlink(missing_ok=True)  # what an earlier run with --gate said

@@ -1,19 +1,25 @@
-"""What gates and contact sheets look at, read from a prepared data set."""
+"""Gates and contact sheet of a run: what they look at is read from the prepared data set."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.features.defect_patches import Embed
+from patchcore_dual.files import write_atomically
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.reading import read_image, read_mask, write_png
 from patchcore_dual.images.review import ACCEPT_NAME, REJECT_NAME, read_list
+from patchcore_dual.progress import Progress, silent
 from patchcore_dual.synthesis.contact_sheet import Card, draw_sheet, write_page
 from patchcore_dual.synthesis.gate_report import GateReport
-from patchcore_dual.synthesis.gates import Candidate
+from patchcore_dual.synthesis.gates import Candidate, judge
 from patchcore_dual.synthesis.generator import RealDefect
 
 REAL_SHOWN = 5
+GOOD_SHOWN_TO_GATES = 40
 
 
 def known_defects(manifest: Manifest) -> tuple[Sample, ...]:
@@ -49,6 +55,36 @@ def read_candidates(manifest: Manifest, rows: Sequence[Sample]) -> list[Candidat
     ]
 
 
+def judge_run(
+    manifest: Manifest,
+    rows: Sequence[Sample],
+    embed: Embed,
+    bank: MemoryBank,
+    progress: Progress = silent,
+) -> GateReport:
+    """Ask the gates of a run's images; `embed`, `bank` as for `judge`."""
+    known = known_defects(manifest)
+    return judge(
+        read_candidates(manifest, rows),
+        [read_defect(manifest, s) for s in known],
+        [s.group or s.image for s in known],
+        list(read_good(manifest, GOOD_SHOWN_TO_GATES)),
+        embed,
+        bank,
+        progress,
+    )
+
+
+def notes_on(rows: Sequence[Sample], report: GateReport | None) -> list[str]:
+    """What a person should know of a run, in sentences."""
+    notes = []
+    if any(row.used_test_mask for row in rows):
+        notes.append(
+            "Masks of test defects were allowed: figures on the test images will be flattered."
+        )
+    return notes + (report.lines() if report else [])
+
+
 def cards_of(manifest: Manifest, rows: Sequence[Sample], report: GateReport | None) -> list[Card]:
     """Synthetic images as the contact sheet shows them."""
     judged = {j.name: j for j in report.judgements} if report else {}
@@ -70,27 +106,34 @@ def cards_of(manifest: Manifest, rows: Sequence[Sample], report: GateReport | No
     return cards
 
 
-def write_contact_sheet(
+def write_review(
     manifest: Manifest,
     rows: Sequence[Sample],
     report: GateReport | None,
     run_folder: Path,
     title: str,
-    notes: Sequence[str],
 ) -> None:
-    """Write `sheet.png` and `sheet.html` into a run's folder, some real defects beside."""
+    """Write `sheet.png` and `sheet.html` into a run's folder, some real defects beside.
+
+    And `gates.json`, what the gates said; that of an earlier run goes where they were not asked.
+    """
     known = known_defects(manifest)
     places = np.linspace(0, len(known) - 1, min(REAL_SHOWN, len(known))).round().astype(int)
     defects = [read_defect(manifest, known[place]) for place in places]
     real = [Card(d.name, d.image, d.mask, d.kind) for d in defects]
     cards = cards_of(manifest, rows, report)
     write_png(run_folder / "sheet.png", draw_sheet(cards, real, title))
-    listed = {
-        path.stem: read_list(path) if path.is_file() else ()
+    accepted, rejected = (
+        read_list(path) if path.is_file() else frozenset()
         for path in (run_folder / ACCEPT_NAME, run_folder / REJECT_NAME)
-    }
+    )
     page = run_folder / "sheet.html"
-    write_page(page, cards, real, title, notes, listed["accept"], listed["reject"])
+    write_page(page, cards, real, title, notes_on(rows, report), accepted, rejected)
+    gates = run_folder / "gates.json"
+    if report:
+        write_atomically(gates, json.dumps(report.to_json(), indent=1).encode())
+    else:
+        gates.unlink(missing_ok=True)
 
 
 def _facts(row: Sample) -> dict[str, str]:

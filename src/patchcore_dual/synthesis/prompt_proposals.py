@@ -5,13 +5,17 @@ Nothing is learnt and no network is asked: a few measures of each defect are put
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.errors import DataError
+from patchcore_dual.files import write_atomically
+from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.synthesis.generator import RealDefect
+from patchcore_dual.synthesis.materials import known_defects, read_defect
 from patchcore_dual.synthesis.prompts import Prompt, import_yaml
 
 # The surface around a defect, to compare it with, in pixels; nearest to it lies its blurred edge.
@@ -82,6 +86,18 @@ def propose_prompts(
         _prompt(Measures(*np.median([astuple(m) for m in measures], axis=0)), kind, surface)
         for kind, measures in sorted(kinds.items())
     )
+
+
+def write_proposal(manifest: Manifest, path: Path, overwrite: bool = False) -> tuple[Prompt, ...]:
+    """Propose prompts from the real training defects and write them to a file.
+
+    Raises DataError where the file exists, unless it is to be replaced, and as `propose_prompts`.
+    """
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists. Name another file, or replace it with --overwrite.")
+    proposed = propose_prompts([read_defect(manifest, s) for s in known_defects(manifest)])
+    write_atomically(path, to_yaml(proposed).encode())
+    return proposed
 
 
 def to_yaml(prompts: Sequence[Prompt]) -> str:

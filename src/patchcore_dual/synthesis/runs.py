@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from patchcore_dual.errors import DataError
+from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.files import write_atomically
 from patchcore_dual.images.reading import write_png
 
@@ -26,6 +26,15 @@ JOURNAL_NAME = "journal.jsonl"
 _PICTURE = re.compile(r"(\d{4,})(_mask)?\.png")
 # As `_write` and `write_atomically` call a file before it is in place.
 _HALF_WRITTEN = re.compile(r"\.(\d{4,}(_mask)?\.png|\w+\.(json|jsonl|html)\.\w+)")
+
+
+def run_folder(prepared: Path, name: str) -> Path:
+    """Where a set of that name is; SettingsError for a name that is not one folder's."""
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise SettingsError(
+            f"--name is {name!r}; use letters, digits, and . + - _ after the first."
+        )
+    return prepared / "synthetic" / name
 
 
 @dataclass(frozen=True)
