@@ -1,6 +1,7 @@
 """`PatchCoreDual`: fit, inspect, save, load, on the packaged network."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -181,7 +182,7 @@ def test_says_prints_and_draws(detector, prepared):
     assert drawn.shape[1] > inspection.draw().shape[1]
 
 
-def test_many_are_inspected_one_at_a_time(detector, prepared):
+def test_of_a_stream_none_is_taken_before_its_turn(detector, prepared):
     opened = []
 
     def paths():
@@ -194,6 +195,28 @@ def test_many_are_inspected_one_at_a_time(detector, prepared):
     assert len(opened) == 1
     same(one, detector.inspect(opened[0]))
     assert len(list(inspections)) == 2
+
+
+def test_a_list_is_read_ahead_by_two_and_answered_alike(detector, prepared, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "patchcore_dual.detector.read_image", lambda path: opened.append(path) or read_image(path)
+    )
+    paths = [prepared.image_path(s) for s in prepared.part("test").samples[:6]]
+    for n, inspection in enumerate(detector.inspect_many(paths), start=1):
+        assert n <= len(opened) <= min(n + 2, 6)
+        same(inspection, detector.inspect(read_image(paths[n - 1]), str(paths[n - 1])))
+    assert opened == paths
+
+
+def test_an_unreadable_image_of_a_list_ends_it_in_its_place(detector, prepared, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    path = prepared.image_path(prepared.part("test").samples[0])
+    inspections = detector.inspect_many([path, tmp_path / "broken.png", path])
+    same(next(inspections), detector.inspect(path))
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        next(inspections)
+    assert not [t for t in threading.enumerate() if t.name.startswith("ahead")]
 
 
 def test_thresholds_come_from_held_out_scores(detector):

@@ -1,6 +1,6 @@
 """`PatchCoreDual`: the method of thesis 4.3, in the order of its sections."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +12,7 @@ from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
 from patchcore_dual.holding_out import hold_out
 from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.prefetch import ahead
 from patchcore_dual.images.reading import check_image, read_image
 from patchcore_dual.images.resizing import resize_image, resizing_note
 from patchcore_dual.model import Model, decide, describe_training_set, keep_held_out
@@ -163,12 +164,30 @@ class PatchCoreDual:
                 resized, and the map and regions are brought back to its own size.
             name: how to call it in the result; a file's path by default.
         """
+        return self._inspect(*self._prepare(image, name))
+
+    def inspect_many(self, images: Iterable[np.ndarray | Path | str]) -> Iterator[Inspection]:
+        """`inspect` for each, in order, with a few in memory at a time.
+
+        Of a list the next two are read while one is inspected. Of a stream, as from a camera, none
+        is taken before the one before it has been answered.
+        """
+        depth = 2 if isinstance(images, Sequence) else 0
+        return (self._inspect(*one) for one in ahead(self._prepare, images, depth))
+
+    def _prepare(
+        self, image: np.ndarray | Path | str, name: str = ""
+    ) -> tuple[str, np.ndarray, np.ndarray]:
+        """An image's name, itself, and as the network takes it (3.2)."""
         if not isinstance(image, np.ndarray):
             name = name or str(image)
             image = read_image(image)
         check_image(image, name)
+        size = self.model.size
+        return name, image, resize_image(image, *size) if size else image
+
+    def _inspect(self, name: str, image: np.ndarray, prepared: np.ndarray) -> Inspection:
         model = self.model
-        prepared = resize_image(image, *model.size) if model.size else image
         features = self.embed(prepared)
         evidence = gather_evidence(
             features, model.normal_bank, model.defect_bank, model.probe, model.rule.weighted
@@ -200,10 +219,6 @@ class PatchCoreDual:
             self.fingerprint,
             "" if prepared is image else resizing_note(image, prepared),
         )
-
-    def inspect_many(self, images: Iterable[np.ndarray | Path | str]) -> Iterator[Inspection]:
-        """`inspect` for each, one in memory at a time."""
-        return (self.inspect(image) for image in images)
 
     @property
     def fingerprint(self) -> str:

@@ -28,15 +28,26 @@ def inspect(
     from patchcore_dual.cli.console import console, print_json
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import ImageError
-    from patchcore_dual.images.reading import write_png
+    from patchcore_dual.images.prefetch import ahead
+    from patchcore_dual.images.reading import read_image, write_png
 
     paths = list_paths(images)
     detector = PatchCoreDual.load(model, weights, device)
     results: list[dict[str, Any]] = []
     rejected = broken = False
-    for path, picture in zip(paths, picture_names(paths), strict=True):
+
+    def read(path: Path) -> Any:
+        """The image, or what is wrong with it: the files after it are read all the same."""
         try:
-            inspection = detector.inspect(path)
+            return read_image(path)
+        except ImageError as error:
+            return error
+
+    for path, picture, image in zip(paths, picture_names(paths), ahead(read, paths), strict=True):
+        try:
+            if isinstance(image, ImageError):
+                raise image
+            inspection = detector.inspect(image, str(path))
         except ImageError as error:
             broken = True
             results.append({"path": str(path), "error": str(error)})
