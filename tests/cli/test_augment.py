@@ -1,6 +1,8 @@
 """`augment` as a user runs it, and what `fit` then makes of it."""
 
+import errno
 import json
+import os
 import shutil
 import sys
 
@@ -84,6 +86,58 @@ def test_the_whole_diag_path_on_a_tiny_pipeline(run, data, tmp_path):
     assert any("white marks on the wall" in text for text in prompts)
 
 
+def test_lists_of_a_person_are_honoured_by_fit_and_shown_on_the_next_page(run, data, tmp_path):
+    run("augment", data, "--generator", "strokes", "--count", 4, "--json")
+    folder = data / "synthetic" / "strokes"
+
+    def used() -> dict[str, int]:
+        told = run("fit", data, "--model", tmp_path / "model", "--synthetic", "all", "--json")
+        return told["trained_on"]["synthetic_images"]
+
+    (folder / "reject.txt").write_text("0002.png\n")
+    assert used() == {"strokes": 3}
+    (folder / "accept.txt").write_text("0001.png\n0002.png\n")
+    assert used() == {"strokes": 1}
+    run("augment", data, "--generator", "strokes", "--count", 4, "--json")
+    assert '{"0001.png": "accept", "0002.png": "reject"}' in (folder / "sheet.html").read_text()
+    (folder / "reject.txt").write_text("0009.png\n")
+    message = run("fit", data, "--model", tmp_path / "model", code=2)
+    assert "reject.txt, line 1" in message
+
+
+def test_the_gates_keep_some_and_say_why_not_the_others(run, data):
+    told = run("augment", data, "--generator", "poisson", "--count", 4, "--gate", "--json")
+    folder = data / "synthetic" / "poisson"
+    gates = json.loads((folder / "gates.json").read_text())
+    assert gates == told["gates"]
+    assert len(gates["passed"]) == told["kept"]
+    assert set(gates["left_out"]) | set(gates["passed"]) == {f"{n:04d}.png" for n in range(1, 5)}
+    assert all(gates["left_out"].values())
+    kept = {s.image.rsplit("/", 1)[1] for s in Manifest.load(data).synthetic()}
+    assert kept == set(gates["passed"])
+    told = run("augment", data, "--generator", "poisson", "--count", 4, "--json")
+    assert told["kept"] == 4
+    assert not (folder / "gates.json").exists(), "nobody was asked this time"
+
+
+def test_a_disk_full_at_the_contact_sheet_is_told(run, data, monkeypatch):
+    real, calls = os.fsync, []
+
+    def no_room(handle):
+        calls.append(handle)
+        if len(calls) == 2 + 3 * 2 + 1:  # plan, journal; two images; then the picture
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_room)
+        message = run("augment", data, "--generator", "strokes", "--count", 2, code=2)
+    assert "sheet.png: No space left on device" in message
+    assert not len(Manifest.load(data).synthetic())
+    assert run("augment", data, "--generator", "strokes", "--count", 2, "--json")["kept"] == 2
+    assert not [p for p in (data / "synthetic/strokes").iterdir() if p.name[0] == "."]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -93,6 +147,11 @@ def test_the_whole_diag_path_on_a_tiny_pipeline(run, data, tmp_path):
         (("--generator", "poisson", "--defects", "0"), "has a usable mask"),
         (("--generator", "diag", "--pipeline", "x"), "--preset ksdd2"),
         (("--generator", "strokes", "--name", "../x"), "--name is"),
+        (("--generator", "strokes", "--defects", "2", "--seed", "-1"), "seed is -1"),
+        (("--generator", "strokes", "--masks", "wild"), "masks 'wild'"),
+        (("--generator", "strokes", "--backbone", "resnet18"), "Add --gate"),
+        (("--generator", "strokes", "--device", "cpu"), "always runs on the CPU"),
+        (("--generator", "diag", "--count", "1", "--images-per-prompt", "1"), "not both"),
     ],
 )
 def test_bad_input_is_told(run, data, options, message):

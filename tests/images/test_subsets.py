@@ -85,3 +85,8 @@ def test_masks_of_test_defects_are_allowed_where_they_are_owned_up_to(tmp_path: 
     own_up = made("s.png", "n0", "t0", test_masks=True)
     Manifest(tmp_path, (*GOOD, *TESTED, own_up)).save()
     assert Manifest.load(tmp_path).samples[-1].used_test_mask
+
+
+def test_a_seed_below_zero_is_told() -> None:
+    with pytest.raises(SettingsError, match="seed is -1; give 0 or more"):
+        choose_defects(ALL, 2, (), seed=-1)

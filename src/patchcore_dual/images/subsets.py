@@ -22,7 +22,8 @@ def choose_defects(
             None keeps all.
         exclude_kinds: kinds of defect that are left out of training.
 
-    Raises SettingsError for a kind that is not there or a count above what there is.
+    Raises SettingsError for a kind that is not there, a count above what there is, or a seed
+    below 0.
     """
     defective = manifest.real().part("train", "positive")
     unknown = sorted(set(exclude_kinds) - {s.kind for s in manifest})
@@ -34,6 +35,8 @@ def choose_defects(
         )
     kept = [s for s in defective if s.kind not in exclude_kinds]
     if count is not None:
+        if seed < 0:
+            raise SettingsError(f"seed is {seed}; give 0 or more.")
         if not 0 <= count <= len(kept):
             raise SettingsError(
                 f"{count} defective training images were asked for; there are {len(kept)}."

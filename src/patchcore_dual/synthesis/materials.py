@@ -1,16 +1,18 @@
 """Gates and contact sheet of a run: what they look at is read from the prepared data set."""
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.features.defect_patches import Embed
 from patchcore_dual.files import write_atomically
 from patchcore_dual.images.manifest import Manifest, Sample
-from patchcore_dual.images.reading import read_image, read_mask, write_png
+from patchcore_dual.images.reading import read_image, read_mask
 from patchcore_dual.images.review import ACCEPT_NAME, REJECT_NAME, read_list
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.synthesis.contact_sheet import Card, draw_sheet, write_page
@@ -122,7 +124,9 @@ def write_review(
     defects = [read_defect(manifest, known[place]) for place in places]
     real = [Card(d.name, d.image, d.mask, d.kind) for d in defects]
     cards = cards_of(manifest, rows, report)
-    write_png(run_folder / "sheet.png", draw_sheet(cards, real, title))
+    picture = io.BytesIO()
+    Image.fromarray(draw_sheet(cards, real, title)).save(picture, format="PNG", compress_level=1)
+    write_atomically(run_folder / "sheet.png", picture.getvalue())
     accepted, rejected = (
         read_list(path) if path.is_file() else frozenset()
         for path in (run_folder / ACCEPT_NAME, run_folder / REJECT_NAME)

@@ -25,7 +25,7 @@ JOURNAL_NAME = "journal.jsonl"
 
 _PICTURE = re.compile(r"(\d{4,})(_mask)?\.png")
 # As `_write` and `write_atomically` call a file before it is in place.
-_HALF_WRITTEN = re.compile(r"\.(\d{4,}(_mask)?\.png|\w+\.(json|jsonl|html)\.\w+)")
+_HALF_WRITTEN = re.compile(r"\.(\d{4,}(_mask)?\.png|\w+\.(json|jsonl|html|png)\.\w+)")
 
 
 def run_folder(prepared: Path, name: str) -> Path:
