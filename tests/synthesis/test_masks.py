@@ -46,7 +46,8 @@ def test_a_borrowed_mask_is_the_donors_moved_and_lies_on_the_part(seed):
     assert not (moved & part & ~mask.pixels).any()
     scale = np.sqrt(abs(np.linalg.det(mask.matrix[:, :2])))
     assert SCALES[0] <= scale <= SCALES[1]
-    assert moved.sum() == pytest.approx(scale**2 * mask.donor.mask.sum(), rel=0.2)
+    # It is 40 x 5; linear resampling, cut at 1/3, moves its outline by 2/3 of a pixel at most.
+    assert moved.sum() == pytest.approx(scale**2 * 200, abs=2 / 3 * scale * 2 * (40 + 5))
     far = cv2.distanceTransform((~moved).astype(np.uint8), cv2.DIST_L2, 5)
     assert far[mask.pixels].max() <= margin(NORMAL.shape) + 0.5
 
