@@ -1,8 +1,10 @@
 """`PatchCoreDual`: fit, inspect, save, load, on the packaged network."""
 
+import itertools
 import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,6 +209,22 @@ def test_a_list_is_read_ahead_by_two_and_answered_alike(detector, prepared, monk
         assert n <= len(opened) <= min(n + 2, 6)
         same(inspection, detector.inspect(read_image(paths[n - 1]), str(paths[n - 1])))
     assert opened == paths
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells resident memory")
+def test_memory_stays_flat(detector, prepared):
+    import resource  # not on Windows
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    paths = [prepared.image_path(s) for s in prepared.part("test")]
+    inspections = detector.inspect_many([paths[i % len(paths)] for i in range(350)])
+    for _ in itertools.islice(inspections, 50):
+        pass
+    before = resident()
+    assert sum(1 for _ in inspections) == 300
+    assert resident() - before < 300 * 64 * 96 * 3  # less than the images themselves
 
 
 def test_an_unreadable_image_of_a_list_ends_it_in_its_place(detector, prepared, tmp_path):
