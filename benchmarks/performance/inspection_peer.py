@@ -83,6 +83,7 @@ def fit(
     found = [features_of(read(prepared, row)) for row in rows]
     patches = len(found[0])
     everything = np.concatenate(found)
+    del found
     features_s = time.perf_counter() - started
     steps_of = {str(rate): int(len(everything) * rate) for rate in rates}
     total = max(steps_of.values())
@@ -136,7 +137,8 @@ def _coreset_times(features: Tensor, total: int, limit_s: float | None) -> tuple
 
 def _distances(points: Tensor, centres: Tensor) -> Tensor:
     """`[n, m]`, by inner products; the norms of all points are computed anew."""
-    squared = (points * points).sum(dim=1)[:, None] + (centres * centres).sum(dim=1)
+    norms, centre_norms = (torch.einsum("nd,nd->n", x, x) for x in (points, centres))
+    squared = norms[:, None] + centre_norms
     return (squared - 2 * points @ centres.T).clamp(min=0).sqrt()
 
 

@@ -56,6 +56,7 @@ def fit(
         "stages_s": stages.seconds,
         "peak_mib": peak,
         "images": len(manifest.part(label="negative")),
+        "size": "{}x{}".format(*manifest.size() or ("native", "")),
         "bank": len(bank),
         "dimensions": bank.vectors.shape[1],
         "model_mib": size_mib(Path(model)),

@@ -72,7 +72,7 @@ def _case(found: Found, case: str) -> str:
             ]
         )
     ours = fit_of(found, "ours", case) or {}
-    title = f"## {case}: ResNet-18, 256x640, coreset rate {100 * RATES[case]:.0f} %"
+    title = f"## {case}: ResNet-18, {ours.get('size')}, coreset rate {100 * RATES[case]:.0f} %"
     head = (
         "| tool | fit s | coreset s | fit peak MiB | inspect ms p50 | p99 | network | search "
         "| model MiB | image AUROC |"
@@ -80,7 +80,8 @@ def _case(found: Found, case: str) -> str:
     about = (
         f"{ours.get('images', '–')} good images, bank {ours.get('bank', 0):,}. ≈: own steps were "
         "timed for a while and multiplied out. The peers' banks for inspecting hold the patches "
-        "that our coreset chose. Our fit holds five further banks' coresets, for thresholds."
+        "that our coreset chose; their peak memory is the lower of two runs. Our fit holds five "
+        "further banks' coresets, for thresholds."
     )
     return f"{title}\n\n{about}\n\n{_table(head, rows)}"
 
@@ -103,13 +104,15 @@ def _large(found: Found) -> str:
                 _figure(result, "peak_mib"),
             ]
         )
+    sizes = next((r["bank"] for name, r in found.items() if name.startswith("C-search")), [])
+    banks = " + ".join(f"{size:,}" for size in sizes)
     head = "| what | inspect ms p50 | p99 | network | search p50 | p99 | peak MiB |"
     about = (
         "Network: a ResNet-50 with random weights. Vectors: ResNet-18 features of the images under "
-        "four flips, 1,536 dimensions, 46,000 normal and 5,000 defect; anomalib searches only the "
+        f"four flips, 1,536 dimensions, {banks} of normal and defect; anomalib searches only the "
         "normal ones, as it has one bank. `search` rows are the search alone, in both banks."
     )
-    return f"## C: ResNet-50, 224x632, 46,000 + 5,000 vectors\n\n{about}\n\n{_table(head, rows)}"
+    return f"## C: ResNet-50, 224x632, {banks} vectors\n\n{about}\n\n{_table(head, rows)}"
 
 
 def _table(head: str, rows: list[list[str]]) -> str:

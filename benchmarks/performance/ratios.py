@@ -56,7 +56,9 @@ def _against_peers(found: Found, case: str) -> list[str]:
             lines.append(f"{case}: coreset {times:.1f} × faster than {name}{estimated}")
             share = ours["peak_mib"] / theirs["peak_mib"]
             aim = " (aim: ≤ 0.5)" if tool == "anomalib" else ""
-            lines.append(f"{case}: peak memory of fitting {share:.2f} of {name}'s{aim}")
+            low, high = theirs["peaks_mib"]
+            doubt = f"; its two peaks differ: {low:.0f}, {high:.0f} MiB" if high > 1.2 * low else ""
+            lines.append(f"{case}: peak memory of fitting {share:.2f} of {name}'s{aim}{doubt}")
         ours, theirs = inspect_of(found, "ours", case), inspect_of(found, tool, case)
         if ours and theirs:
             times = theirs["ms"]["total"]["p50"] / ours["ms"]["total"]["p50"]

@@ -63,7 +63,8 @@ class Runner:
     def _kept_or_run(self, measurement: Measurement) -> dict[str, Any]:
         file = self.folder / f"{measurement.name}.json"
         asked = json.loads(json.dumps(measurement.arguments))
-        code = self._code if measurement.runs_our_code else ""
+        code = _digest(HERE / f"{measurement.module}.py")
+        code += self._code if measurement.runs_our_code else ""
         if file.is_file() and not self.fresh:
             kept = json.loads(file.read_text())
             # Data are made once: our code may change without changing them.
@@ -111,8 +112,8 @@ class Runner:
 
 
 def _digest(folder: Path) -> str:
-    """Tells one state of the source from another."""
+    """Tells one state of the source, a file or a folder, from another."""
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.py")):
+    for file in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
