@@ -23,6 +23,10 @@ def main() -> int:
     if wanted - set(NAMES):
         print(f"no case {min(wanted - set(NAMES))}; there are: {', '.join(NAMES)}")
         return 2
+    for path in (args.data, args.weights):
+        if path is not None and not path.exists():
+            print(f"there is no {path}: check the path after DATA= or WEIGHTS=.")
+            return 2
     out: Path = args.out.resolve()
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)

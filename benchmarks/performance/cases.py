@@ -16,10 +16,6 @@ from performance.running import Measurement, Runner
 
 Found = dict[str, dict[str, Any]]
 
-# Ways of searching that `MemoryBank.nearest` offers, by name: the options that choose them.
-OUR_SEARCHES: dict[str, dict[str, Any]] = {"exact": {}}
-# The same for a whole detector, by name: its settings.
-OUR_SETTINGS: dict[str, dict[str, Any]] = {"exact": {}}
 RATES = {"A": 0.01, "B": 0.1}
 
 
@@ -198,28 +194,24 @@ def large(bench: Bench, wanted: set[str]) -> Found:
         return {}
     folder, found, prepared = _vectors(bench), {}, bench.prepared(224, 632)
     banks = [str(folder / "normal.npy"), str(folder / "defect.npy")]
-    searches = [(f"ours-{name}", "ours", options) for name, options in OUR_SEARCHES.items()]
-    for name, tool, options in [*searches, ("faiss", "faiss", {}), ("products", "products", {})]:
+    for tool in ("ours", "faiss", "products"):
         arguments = {
             "tool": tool,
             "banks": banks,
             "queries": str(folder / "queries.npy"),
-            "distances": str(bench.work / f"distances-{name}.npy"),
-            "options": options,
+            "distances": str(bench.work / f"distances-{tool}.npy"),
         }
-        key = f"C-search-{name}"
+        key = f"C-search-{tool}"
         found[key] = bench.run(Measurement(key, "search", "search", arguments, tool == "faiss"))
-    for name, settings in OUR_SETTINGS.items():
-        arguments = {
-            "prepared": prepared,
-            "weights": str(bench.large_weights),
-            "eyes": str(bench.weights),
-            "folder": str(folder),
-            "images": bench.scale.queries,
-            **settings,
-        }
-        key = f"C-ours-inspect-{name}"
-        found[key] = bench.run(Measurement(key, "ours_large", "inspect", arguments))
+    arguments = {
+        "prepared": prepared,
+        "weights": str(bench.large_weights),
+        "eyes": str(bench.weights),
+        "folder": str(folder),
+        "images": bench.scale.queries,
+    }
+    key = "C-ours-inspect"
+    found[key] = bench.run(Measurement(key, "ours_large", "inspect", arguments))
     arguments = {
         "prepared": prepared,
         "backbone": "resnet50",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from performance.cases import OUR_SEARCHES, RATES, Found
+from performance.cases import RATES, Found
 
 PEERS = {"anomalib": "anomalib", "inspection": "patchcore-inspection's procedure"}
 
@@ -89,28 +89,24 @@ def _large(found: Found, work: Path) -> list[str]:
         for name in ("faiss", "products")
         if f"C-search-{name}" in found
     }
-    for name in OUR_SEARCHES:
-        ours = found.get(f"C-search-ours-{name}")
-        if ours and exhaustive:
-            best = min(exhaustive, key=exhaustive.__getitem__)
-            times = exhaustive[best] / ours["ms"]["total"]["p50"]
-            aim = _aim("6" if name == "exact" else "20")
-            lines.append(f"C: {name} search {times:.1f} × faster than exhaustive ({best}){aim}")
-            lines += _differences(work, name, best)
-        inspect = found.get(f"C-ours-inspect-{name}")
-        if inspect:
-            total, network = (inspect["ms"][part]["p50"] for part in ("total", "network"))
-            aim = "5" if name == "exact" else "2"
-            lines.append(f"C: inspect ({name}) {total / network:.2f} × its network (aim: ≤ {aim})")
-            if peer := found.get("C-anomalib-inspect"):
-                times = peer["ms"]["total"]["p50"] / total
-                lines.append(f"C: inspect ({name}) {times:.1f} × faster than anomalib (aim: ≥ 8)")
+    ours = found.get("C-search-ours")
+    if ours and exhaustive:
+        best = min(exhaustive, key=exhaustive.__getitem__)
+        times = exhaustive[best] / ours["ms"]["total"]["p50"]
+        lines.append(f"C: search {times:.1f} × faster than exhaustive ({best}){_aim('6')}")
+        lines += _differences(work, best)
+    if inspect := found.get("C-ours-inspect"):
+        total, network = (inspect["ms"][part]["p50"] for part in ("total", "network"))
+        lines.append(f"C: inspect {total / network:.2f} × its network (aim: ≤ 5)")
+        if peer := found.get("C-anomalib-inspect"):
+            times = peer["ms"]["total"]["p50"] / total
+            lines.append(f"C: inspect {times:.1f} × faster than anomalib (aim: ≥ 8)")
     return lines
 
 
-def _differences(work: Path, name: str, reference: str) -> list[str]:
+def _differences(work: Path, reference: str) -> list[str]:
     """How far distances are from those of exhaustive search."""
-    files = [work / f"distances-{one}.npy" for one in (f"ours-{name}", reference)]
+    files = [work / f"distances-{one}.npy" for one in ("ours", reference)]
     if not all(file.is_file() for file in files):
         return []
     ours, exact = (np.load(file) for file in files)
@@ -118,7 +114,7 @@ def _differences(work: Path, name: str, reference: str) -> list[str]:
     scores = np.abs(ours.max(axis=2) - largest) / largest
     patches = np.abs(ours - exact).max() / largest.max()
     return [
-        f"C: {name} search differs from it by at most {scores.max():.1e} of the largest distance "
+        f"C: search differs from it by at most {scores.max():.1e} of the largest distance "
         f"of an image, and {patches:.1e} at any patch"
     ]
 

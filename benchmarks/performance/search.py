@@ -16,14 +16,14 @@ from performance.measuring import auroc, peak_mib, resident_mib, time_each
 Search = Callable[[np.ndarray], np.ndarray]
 
 
-def ours(vectors: np.ndarray, **options: Any) -> Search:
-    """`MemoryBank.nearest`; options go to it."""
+def ours(vectors: np.ndarray) -> Search:
+    """`MemoryBank.nearest`."""
     from patchcore_dual.banks import MemoryBank
 
     image = np.zeros(len(vectors), dtype=np.int32)
     cell = np.zeros((len(vectors), 2), dtype=np.int32)
     bank = MemoryBank(vectors, image, cell, ("bank",))
-    return lambda queries: bank.nearest(queries, **options)[0]
+    return lambda queries: bank.nearest(queries)[0]
 
 
 def faiss(vectors: np.ndarray) -> Search:
@@ -53,7 +53,11 @@ def products(vectors: np.ndarray) -> Search:
     return search
 
 
-TOOLS: dict[str, Callable[..., Search]] = {"ours": ours, "faiss": faiss, "products": products}
+TOOLS: dict[str, Callable[[np.ndarray], Search]] = {
+    "ours": ours,
+    "faiss": faiss,
+    "products": products,
+}
 
 
 def search(
@@ -62,7 +66,6 @@ def search(
     queries: str,
     distances: str | None = None,
     is_defective: list[bool] | None = None,
-    options: dict[str, Any] | None = None,
     **limits: Any,
 ) -> dict[str, Any]:
     """Search one or more banks, one after the other, for every image's patches.
@@ -74,7 +77,7 @@ def search(
         is_defective: of the images; then the AUROC of the first bank's largest distance is given.
     """
     before = resident_mib()
-    searches = [TOOLS[tool](np.load(bank), **(options or {})) for bank in banks]
+    searches = [TOOLS[tool](np.load(bank)) for bank in banks]
     images = np.load(queries, mmap_mode="r")
     times, found = time_each(
         (np.ascontiguousarray(image) for image in images),
@@ -93,15 +96,13 @@ def search(
     }
 
 
-def curve(
-    tool: str, bank: str, queries: str, sizes: list[int], limit_s: float, **options: Any
-) -> dict[str, Any]:
+def curve(tool: str, bank: str, queries: str, sizes: list[int], limit_s: float) -> dict[str, Any]:
     """Search the first n vectors of a bank, for growing n; `limit_s` for each n."""
     vectors, images = np.load(bank, mmap_mode="r"), np.load(queries, mmap_mode="r")
     dimensions = vectors.shape[1]
     points = []
     for size in sizes:
-        one = TOOLS[tool](np.ascontiguousarray(vectors[:size]), **options)
+        one = TOOLS[tool](np.ascontiguousarray(vectors[:size]))
         patches = (np.ascontiguousarray(image[:, :dimensions]) for image in images)
         times, _ = time_each(patches, one, at_least=3, limit_s=limit_s)
         points.append({"bank": size, **times["total"]})
