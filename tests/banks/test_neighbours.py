@@ -1,4 +1,4 @@
-"""Exact search against the double loop."""
+"""Exhaustive search against the double loop."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from patchcore_dual.banks import neighbours
-from patchcore_dual.banks.neighbours import ExactSearch, k_nearest
+from patchcore_dual.banks.neighbours import ExhaustiveSearch, k_nearest
 from reference import neighbours as slow
 
 
@@ -16,7 +16,7 @@ def normal(n, d, seed):
 
 
 def check(queries, vectors, rtol=1e-5):
-    distance, index = ExactSearch(vectors).nearest(queries)
+    distance, index = ExhaustiveSearch(vectors).nearest(queries)
     expected, where = slow.nearest(queries, vectors)
     np.testing.assert_allclose(distance, expected, rtol=rtol, atol=1e-12)
     assert index.tolist() == list(where)
@@ -39,7 +39,7 @@ def test_the_distance_is_the_smallest_even_where_several_are(data, d):
     shape = st.tuples(st.integers(1, 12), st.just(d))
     vectors = data.draw(hnp.arrays(np.float32, shape, elements=whole))
     queries = data.draw(hnp.arrays(np.float32, shape, elements=whole))
-    distance, index = ExactSearch(vectors).nearest(queries)
+    distance, index = ExhaustiveSearch(vectors).nearest(queries)
     np.testing.assert_allclose(distance, slow.nearest(queries, vectors)[0], atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(queries - vectors[index], axis=1), distance)
 
@@ -54,17 +54,19 @@ def test_small_distances_survive_a_large_common_part():
 
 def test_a_vector_of_the_bank_is_at_no_distance():
     vectors = normal(300, 32, 0) * 30
-    distance, index = ExactSearch(vectors).nearest(vectors[::7])
+    distance, index = ExhaustiveSearch(vectors).nearest(vectors[::7])
     assert index.tolist() == list(range(0, 300, 7))
     assert np.all(distance == 0)
     near = vectors[::7] + np.float32(1e-3)
-    distance, index = ExactSearch(vectors).nearest(near)
+    distance, index = ExhaustiveSearch(vectors).nearest(near)
     assert index.tolist() == list(range(0, 300, 7))
     np.testing.assert_allclose(distance, 1e-3 * np.sqrt(32), rtol=2e-2)
 
 
 def test_one_vector():
-    distance, index = ExactSearch(np.ones((1, 3), np.float32)).nearest(np.zeros((2, 3), np.float32))
+    distance, index = ExhaustiveSearch(np.ones((1, 3), np.float32)).nearest(
+        np.zeros((2, 3), np.float32)
+    )
     np.testing.assert_allclose(distance, np.sqrt(3))
     assert index.tolist() == [0, 0]
 

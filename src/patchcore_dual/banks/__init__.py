@@ -3,11 +3,13 @@
 from patchcore_dual.banks.coreset import FLOOR, coreset_size, select_coreset
 from patchcore_dual.banks.memory_bank import MemoryBank
 from patchcore_dual.banks.projection import PROJECTED_DIMENSIONS, projection_matrix
+from patchcore_dual.banks.queries import Queries
 
 __all__ = [
     "FLOOR",
     "PROJECTED_DIMENSIONS",
     "MemoryBank",
+    "Queries",
     "coreset_size",
     "projection_matrix",
     "select_coreset",

@@ -6,7 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
-from patchcore_dual.banks.neighbours import ExactSearch, k_nearest
+from patchcore_dual.banks.axes import PrincipalAxes
+from patchcore_dual.banks.neighbours import ExhaustiveSearch, k_nearest
+from patchcore_dual.banks.pruned_search import PrunedSearch
+from patchcore_dual.banks.queries import Queries
+
+_SMALL = 1000  # vectors up to which comparing every pair is cheaper than preparing not to
+_CLOSEST = 2048  # vectors in which the nearest of many sources are looked for
 
 
 @dataclass(frozen=True)
@@ -31,13 +37,56 @@ class MemoryBank:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def nearest(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distance and index of each query's nearest vector, both `[q]`; queries `[q, D]`."""
-        return self._search.nearest(self.own(queries))
+    def nearest(self, queries: np.ndarray | Queries) -> tuple[np.ndarray, np.ndarray]:
+        """Distance and index of each query's nearest vector.
+
+        Args:
+            queries: patch features float32 `[h, w, D]`, or `[q, D]` of no grid; or what `queries`
+                of a bank with the same channels made of them.
+
+        Returns:
+            float32 and int64 of the queries' shape, `[h, w]` or `[q]`.
+        """
+        prepared = self.queries(queries)
+        if isinstance(prepared, Queries):
+            return self.search_on(prepared.axes).nearest(prepared)
+        distance, index = self._exhaustive.nearest(prepared.reshape(-1, prepared.shape[-1]))
+        return distance.reshape(prepared.shape[:-1]), index.reshape(prepared.shape[:-1])
+
+    def queries(self, features: np.ndarray | Queries) -> np.ndarray | Queries:
+        """Patch features made ready to be searched for, in this bank and in others like it.
+
+        Of a small bank, its own channels of the features.
+        """
+        if isinstance(features, Queries):
+            return features
+        own = self.own(features)
+        return Queries.of(own, self._axes) if len(self) > _SMALL else own
+
+    def search_on(self, axes: PrincipalAxes) -> PrunedSearch:
+        """The search for queries on these axes; kept."""
+        known = self._searches.get(id(axes))
+        if known is None or known.axes is not axes:
+            known = self._searches[id(axes)] = PrunedSearch(self.vectors, axes)
+        return known
+
+    @cached_property
+    def _axes(self) -> PrincipalAxes:
+        return PrincipalAxes.of(self.vectors)
+
+    @cached_property
+    def _searches(self) -> dict[int, PrunedSearch]:
+        return {}
 
     def own(self, features: np.ndarray) -> np.ndarray:
         """The bank's channels of patch features `[..., D]`."""
         return features if self.channels is None else features[..., self.channels]
+
+    def has_channels_of(self, other: "MemoryBank") -> bool:
+        """Whether both are made of the same channels, so that `queries` of one serve the other."""
+        if self.channels is None or other.channels is None:
+            return self.channels is other.channels
+        return np.array_equal(self.channels, other.channels)
 
     def restricted(self, channels: np.ndarray | None) -> "MemoryBank":
         """The bank of only these channels; None leaves it whole."""
@@ -46,8 +95,8 @@ class MemoryBank:
         return replace(self, vectors=self.vectors[:, channels], channels=channels)
 
     @cached_property
-    def _search(self) -> ExactSearch:
-        return ExactSearch(self.vectors)
+    def _exhaustive(self) -> ExhaustiveSearch:
+        return ExhaustiveSearch(self.vectors)
 
     def neighbourhood(self, index: int, b: int) -> np.ndarray:
         """Indices of the `b` vectors nearest to vector `index`, itself first among equals."""
@@ -72,12 +121,32 @@ class MemoryBank:
         ]
         return np.sqrt(np.concatenate(by_source, axis=1).T).reshape(h, w, len(self.sources))
 
+    def nearest_sources(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`nearest_by_source` of a few patches, for the sources that are nearest to each.
+
+        Args:
+            features: float32 `[h, w, D]`.
+
+        Returns:
+            float32 `[h, w, len(sources)]`, and float32 `[h, w]`: distances up to the second are
+            those of `nearest_by_source`, larger ones may be too large.
+        """
+        if len(self) <= 4 * _CLOSEST:
+            return self.nearest_by_source(features), np.full(features.shape[:2], np.inf, np.float32)
+        features = self.own(features)
+        h, w, d = features.shape
+        search = self.search_on(self._axes)
+        index, distance, limit = search.closest(features.reshape(h * w, d), _CLOSEST)
+        by_source = np.full((h * w, len(self.sources)), np.inf, np.float32)
+        np.minimum.at(by_source, (np.arange(h * w)[:, None], self.image[index]), distance)
+        return by_source.reshape(h, w, -1), limit.reshape(h, w)
+
     @cached_property
-    def _search_by_source(self) -> tuple[ExactSearch, np.ndarray]:
+    def _search_by_source(self) -> tuple[ExhaustiveSearch, np.ndarray]:
         """The vectors sorted by source, and where each source's begin."""
         order = np.argsort(self.image, kind="stable")
         starts = np.searchsorted(self.image[order], np.arange(len(self.sources)))
-        return ExactSearch(self.vectors[order]), starts
+        return ExhaustiveSearch(self.vectors[order]), starts
 
     def of(self, source: str) -> np.ndarray:
         """The vectors `[m, d]` that came from one image."""

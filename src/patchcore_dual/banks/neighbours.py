@@ -7,8 +7,8 @@ import numpy as np
 _BLOCK_BYTES = 64 * 2**20
 
 
-class ExactSearch:
-    """Exhaustive search in one set of vectors.
+class ExhaustiveSearch:
+    """Compares every query with every vector.
 
     ‖a‖² + ‖b‖² − 2ab finds the neighbour but loses small distances to cancellation. The vectors'
     mean is taken off first, since patch features share a large common part, and the distance that

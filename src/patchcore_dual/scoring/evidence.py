@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from patchcore_dual.banks import MemoryBank
+from patchcore_dual.banks import MemoryBank, Queries
 from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.weights import normal_weight, positive_weight
 
@@ -92,26 +92,35 @@ def gather_evidence(
         normal_bank: or its answer, where it has been searched before.
         weighted: compute w_N and w_P too (they cost one search more in each bank).
     """
+    queries: np.ndarray | Queries = features
     normal = normal_bank
     if isinstance(normal, MemoryBank):
-        normal = search(features, normal, normal_weight if weighted else None)
+        if defect_bank is None or normal.has_channels_of(defect_bank):
+            queries = normal.queries(features)  # for both banks
+        normal = search(features, normal, normal_weight if weighted else None, queries)
     if defect_bank is None:
         return Evidence(normal)
-    defect = search(features, defect_bank, positive_weight if weighted else None)
+    defect = search(features, defect_bank, positive_weight if weighted else None, queries)
     return Evidence(normal, defect, probe(features) if probe else None)
 
 
 def search(
-    features: np.ndarray, bank: MemoryBank, weight: Callable[[np.ndarray, int], float] | None
+    features: np.ndarray,
+    bank: MemoryBank,
+    weight: Callable[[np.ndarray, int], float] | None,
+    queries: np.ndarray | Queries | None = None,
 ) -> Nearest:
-    """What one bank says of features `[h, w, d]`; `weight` is the formula for its weight."""
-    h, w, d = features.shape
-    patches = features.reshape(h * w, d)
-    distance, index = bank.nearest(patches)
-    nearest = Nearest(distance.reshape(h, w), index.reshape(h, w))
+    """What one bank says of features `[h, w, d]`.
+
+    Args:
+        weight: the formula for its weight.
+        queries: the features made ready to be searched for, where they are.
+    """
+    distance, index = bank.nearest(features if queries is None else queries)
+    nearest = Nearest(distance, index)
     if weight is None:
         return nearest
-    farthest = int(distance.argmax())
+    farthest = np.unravel_index(distance.argmax(), distance.shape)
     neighbourhood = bank.vectors[bank.neighbourhood(int(index[farthest]), NEIGHBOURS)]
-    to_neighbours = np.linalg.norm(neighbourhood - bank.own(patches[farthest]), axis=1)
+    to_neighbours = np.linalg.norm(neighbourhood - bank.own(features[farthest]), axis=1)
     return replace(nearest, weight=weight(to_neighbours, neighbourhood.shape[1]))

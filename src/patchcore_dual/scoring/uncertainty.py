@@ -53,10 +53,13 @@ def _resampled(
     features: np.ndarray, bank: MemoryBank, distance: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Distances float32 `[RESAMPLES, h, w]` to the bank of a resample of its images."""
-    by_source = bank.nearest_by_source(features)
     n = len(bank.sources)
-    drawn = rng.integers(n, size=(RESAMPLES, n))
-    resampled = np.stack([by_source[..., np.unique(images)].min(axis=-1) for images in drawn])
+    drawn = [np.unique(images) for images in rng.integers(n, size=(RESAMPLES, n))]
+    by_source, known_to = bank.nearest_sources(features)
+    resampled = np.stack([by_source[..., images].min(axis=-1) for images in drawn])
+    if (resampled > known_to).any():  # a resample without any of the nearest sources
+        by_source = bank.nearest_by_source(features)
+        resampled = np.stack([by_source[..., images].min(axis=-1) for images in drawn])
     return np.maximum(resampled, distance)  # the whole bank holds the nearest of all
 
 

@@ -1,0 +1,216 @@
+"""Compiled inner loops of the pruned search.
+
+Numba compiles them at first use and keeps the result on disk. They release the interpreter lock, so
+that threads can share the work. The loops over one row are functions of their own, since those are
+what the compiler turns into vector instructions.
+"""
+
+import numpy as np
+from numba import njit
+
+_CHUNK = 64  # columns looked through at a time
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def squared_distance(a, b):
+    total = np.float32(0)
+    for k in range(a.shape[0]):
+        difference = a[k] - b[k]
+        total += difference * difference
+    return total
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _dot(a, codes):
+    total = np.float32(0)
+    for k in range(a.shape[0]):
+        total += a[k] * np.float32(codes[k])
+    return total
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _count_above(x, limit):
+    count = np.int32(0)
+    for j in range(x.shape[0]):
+        count += np.int32(x[j] > limit)
+    return count
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _scaled(out, products, scale, scales, plus):
+    for j in range(out.shape[0]):
+        out[j] = np.float32(products[j]) * scale * scales[j] + plus[j]
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _bound(out, products, scale, scales, plus, w0, norms0, w1, norms1, w2, norms2):
+    for j in range(out.shape[0]):
+        margin = w0 * norms0[j] + w1 * norms1[j] + w2 * norms2[j]
+        out[j] = np.float32(products[j]) * scale * scales[j] + plus[j] + margin
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def scaled_products(out, products, scale, scales, plus):
+    """`out[g] = products[g] · scale[g] · scales + plus`, products int32 `[g, n]`."""
+    for g in range(out.shape[0]):
+        _scaled(out[g], products[g], scale[g], scales, plus)
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def keep_largest(products, scale, scales, plus, first, largest, where):
+    """Bring each row's largest estimate, and its column, up to date with one more block."""
+    estimate = np.empty(products.shape[1], np.float32)
+    for g in range(products.shape[0]):
+        _scaled(estimate, products[g], scale[g], scales, plus)
+        if _count_above(estimate, largest[g]) == 0:
+            continue
+        for j in range(estimate.shape[0]):
+            if estimate[j] > largest[g]:
+                largest[g] = estimate[j]
+                where[g] = first + j
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def try_candidates(candidates, queries, vectors, rows, best, index):
+    """Measure each query's few candidates (−1 for none); keep the nearest."""
+    for i in range(rows[0], rows[1]):
+        for m in candidates[i]:
+            if m >= 0 and m != index[i]:
+                squared = squared_distance(queries[i], vectors[m])
+                if squared < best[i]:
+                    best[i] = squared
+                    index[i] = m
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def sift(
+    lead,
+    middle,
+    rest,
+    rows,
+    queries,
+    tile_of,
+    rest_of,
+    scale,
+    tile_scale,
+    need,
+    weights,
+    deviation,
+    own_weight,
+    vectors,
+    first,
+    scales,
+    middle_scales,
+    norms,
+    middle_codes,
+    best,
+    index,
+    allowed,
+):
+    """Compare some queries with one block of the bank; measure only pairs that the bound leaves.
+
+    Args:
+        lead: int32 `[r, n]`, products of the leading codes of `r` queries; `middle` int32
+            `[tiles, n]`, of the tiles' codes in the second block; `rest` float32
+            `[large tiles, n]`, all else: products in what is left, and −‖m‖²/2.
+        rows: int64 `[r]`, which queries those are; tiles together.
+        need: float32 `[q]`, ‖q‖²/2 less the slack for rounding; a pair is kept whose bound exceeds
+            `need − best/2`.
+        weights: float32 `[3, q]`, what a block's norm is multiplied with to give its margin.
+        deviation, own_weight: `[q, d]` and `[q]`, of a query's middle block from its tile's
+            stand-in, and the margin's weight once that deviation is accounted for.
+        first: number of the block's first vector.
+        best, index: squared distance and number of the nearest so far, brought up to date.
+        allowed: how many pairs may pass the first bound.
+
+    Returns:
+        How many rows it did; fewer than r where more pairs passed than allowed.
+    """
+    n = lead.shape[1]
+    half = np.float32(0.5)
+    of_tile = np.empty(n, np.float32)
+    bound = np.empty(n, np.float32)
+    have = -1
+    passed = 0
+    for r in range(rows.shape[0]):
+        i = rows[r]
+        tile = tile_of[i]
+        if tile != have:
+            have = tile
+            row = rest[rest_of[tile]]
+            _scaled(of_tile, middle[tile], tile_scale[tile], middle_scales, row)
+        w0, w1, w2 = weights[0, i], weights[1, i], weights[2, i]
+        row0, row1, row2 = norms[0], norms[1], norms[2]
+        products = lead[r]
+        _bound(bound, products, scale[i], scales, of_tile, w0, row0, w1, row1, w2, row2)
+        limit = need[i] - half * best[i]
+        count = _count_above(bound, limit)
+        if count == 0:
+            continue
+        passed += count
+        if passed > allowed:
+            return r
+        change = own_weight[i] - w1
+        for start in range(0, n, _CHUNK):
+            if _count_above(bound[start : start + _CHUNK], limit) == 0:
+                continue
+            for j in range(start, min(n, start + _CHUNK)):
+                if bound[j] <= limit:
+                    continue
+                m = first + j
+                closer = _dot(deviation[i], middle_codes[j]) * middle_scales[j] + change * row1[j]
+                if bound[j] + closer <= limit:
+                    continue
+                squared = squared_distance(queries[i], vectors[m])
+                if squared < best[i]:
+                    best[i] = squared
+                    index[i] = m
+                    limit = need[i] - half * squared
+    return rows.shape[0]
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def sift_products(products, plus, rows, queries, need, vectors, first, best, index):
+    """As `sift`, from inner products float32 `[r, n]` themselves in place of bounds."""
+    half = np.float32(0.5)
+    for r in range(rows.shape[0]):
+        i = rows[r]
+        row = products[r]
+        for j in range(row.shape[0]):
+            if row[j] + plus[j] > need[i] - half * best[i]:
+                squared = squared_distance(queries[i], vectors[first + j])
+                if squared < best[i]:
+                    best[i] = squared
+                    index[i] = first + j
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def centre(features, order, mean, rows, ordered, centred, squared):
+    """Bring rows into `order`; take the mean off, and note the squared norms."""
+    for i in range(rows[0], rows[1]):
+        x, y, z = features[order[i]], ordered[i], centred[i]
+        total = np.float32(0)
+        for k in range(mean.shape[0]):
+            difference = x[k] - mean[k]
+            y[k] = x[k]
+            z[k] = difference
+            total += difference * difference
+        squared[i] = total
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def tile_means(x, starts, means, deviation):
+    """Mean of each run of rows, from `starts[g]` to `starts[g + 1]`; each row's distance to it."""
+    for g in range(means.shape[0]):
+        mean = means[g]
+        for k in range(mean.shape[0]):
+            mean[k] = 0
+        for i in range(starts[g], starts[g + 1]):
+            row = x[i]
+            for k in range(mean.shape[0]):
+                mean[k] += row[k]
+        share = np.float32(1) / np.float32(starts[g + 1] - starts[g])
+        for k in range(mean.shape[0]):
+            mean[k] *= share
+        for i in range(starts[g], starts[g + 1]):
+            deviation[i] = np.sqrt(squared_distance(x[i], mean))

@@ -1,0 +1,290 @@
+"""Exact nearest neighbours of an image's patches without comparing every pair in full.
+
+‖q − m‖² = ‖q‖² + ‖m‖² − 2⟨q, m⟩, so a vector m can be nearer to q than one at distance b only if
+
+    ⟨q, m⟩ − ‖m‖²/2 > (‖q‖² − b²)/2.
+
+The left side is bounded from above, block of principal axes by block (`axes.py`). In each block a
+stand-in a takes the place of q (`queries.py`) and an 8-bit code c that of m:
+
+    ⟨q, m⟩ = ⟨a, c⟩ + ⟨q − a, m⟩ + ⟨a, m − c⟩ ≤ ⟨a, c⟩ + (‖q − a‖ + ε‖a‖)·‖m‖,
+
+ε being the largest ‖m − c‖/‖m‖ of the bank. Pairs that the bound does not rule out are measured in
+full, so that what is found is what exhaustive search finds. About one pair in two hundred is left,
+one in seven hundred once its second block is compared patch by patch. The first b of a patch comes
+from the vectors that look nearest to its tile or to one beside it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from patchcore_dual.banks.axes import PrincipalAxes
+from patchcore_dual.banks.codes import bank_levels, code_products, encode
+from patchcore_dual.banks.kernels import (
+    keep_largest,
+    scaled_products,
+    sift,
+    sift_products,
+    try_candidates,
+)
+from patchcore_dual.banks.queries import Queries, StandIns, norms
+from patchcore_dual.banks.workers import share, share_rows
+
+_BLOCK = 512  # vectors of the bank at a time, whose codes and products fit a core's cache
+_STRIP = 256  # patches at a time
+_SLACK = 1e-5  # of squared norms: far more than single precision loses
+_FARTHEST = np.finfo(np.float32).max  # the compiled loops take no infinity
+_NONE = np.float32(-1e30)  # the bound of no vector at all
+_ALLOWED = 8  # one pair in so many may pass the first bound; else products are cheaper
+
+Found = tuple[np.ndarray, np.ndarray]
+"""Distance float32 and index int64 of a vector for each query."""
+
+
+class PrunedSearch:
+    """Search in one set of vectors, on given principal axes."""
+
+    def __init__(self, vectors: np.ndarray, axes: PrincipalAxes) -> None:
+        """`vectors`: float32 `[n, d]`; `axes`: of these vectors, or of others like them."""
+        self._vectors, self.axes = vectors, axes
+        n = len(vectors)
+        padded = -(-n // _BLOCK) * _BLOCK
+        constant = np.full(padded, _NONE, np.float32)
+        blocks = [_Coded(padded), _Coded(padded), _Coded(padded)]
+        for start in range(0, n, 16 * _BLOCK):
+            rows = slice(start, min(n, start + 16 * _BLOCK))
+            centred = vectors[rows] - axes.mean
+            squared = np.einsum("nd,nd->n", centred, centred)
+            constant[rows] = squared * (_SLACK - 0.5)
+            along = centred @ axes.axes
+            for block, x in zip(
+                blocks, (*axes.split(along), axes.rest(centred, along)), strict=True
+            ):
+                block.add(rows, x)
+        self._constant = constant.reshape(-1, _BLOCK)
+        self._blocks = blocks
+        self._codes = [block.by_columns() for block in blocks]
+        self._scales = [block.scales.reshape(-1, _BLOCK) for block in blocks]
+        stacked = np.stack([block.norms.reshape(-1, _BLOCK) for block in blocks], axis=1)
+        self._norms = np.ascontiguousarray(stacked)
+        self._second = blocks[1].codes.reshape(len(self._norms), _BLOCK, -1)
+
+    def nearest(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
+        """Distance float32 and index int64 of each query's nearest vector, of the queries' shape.
+
+        The queries have to be on the same axes.
+        """
+        return self.refine(queries, self.guess(queries))
+
+    def guess(self, queries: Queries) -> Found:
+        """For each query a vector near it: the nearest of a few that look nearest to its tile."""
+        n = len(queries)
+        best, index = np.full(n, _FARTHEST, np.float32), np.full(n, -1, np.int64)
+        candidates = self._nearest_to_tiles(queries)[queries.beside]
+        candidates[queries.beside < 0] = -1
+        candidates = candidates[queries.tiles.of]
+        share_rows(
+            lambda rows: try_candidates(
+                candidates, queries.patches, self._vectors, rows, best, index
+            ),
+            n,
+        )
+        return queries.in_place(np.sqrt(best)), queries.in_place(index)
+
+    def refine(self, queries: Queries, guess: Found, where: np.ndarray | None = None) -> Found:
+        """The nearest vectors in place of a guess.
+
+        Args:
+            guess: distances and indices of the queries' shape, each that of some vector.
+            where: bool, of the queries' shape: only there; None for everywhere.
+        """
+        distance, index = (one.reshape(-1)[queries.order] for one in guess)
+        n = len(queries)
+        rows = np.arange(n) if where is None else np.flatnonzero(where.reshape(-1)[queries.order])
+        if len(rows):
+            self._sift(queries, rows, distance, index)
+        return queries.in_place(distance), queries.in_place(index)
+
+    def closest(self, patches: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The vectors that may be nearest to each of a few patches.
+
+        Args:
+            patches: float32 `[q, d]`.
+            count: how many for each, at most n.
+
+        Returns:
+            indices int64 and distances float32, `[q, count]`, in no order; and float32 `[q]`, a
+            distance below which there is no other vector.
+        """
+        axes, n = self.axes, len(self._vectors)
+        centred = patches - axes.mean
+        squared = np.einsum("qd,qd->q", centred, centred)
+        along = centred @ axes.axes
+        bound = np.zeros((len(patches), self._constant.size), np.float32)
+        bound += self._constant.reshape(-1)
+        each, none = np.arange(len(patches)), np.zeros(len(patches), np.float32)
+        parts = (*axes.split(along), axes.rest(centred, along))
+        for block, x in zip(self._blocks, parts, strict=True):
+            own = StandIns.of(x, each, none)
+            products = torch.empty(bound.shape, dtype=torch.int32)
+            code_products(torch.from_numpy(own.codes), torch.from_numpy(block.codes).t(), products)
+            bound += products.numpy() * own.scales[:, None] * block.scales
+            bound += (own.residual + np.float32(block.coding) * own.norms)[:, None] * block.norms
+        bound = bound[:, :n]
+        index = np.argpartition(bound, n - count, axis=1)[:, n - count :]
+        distance = np.linalg.norm(self._vectors[index] - patches[:, None], axis=2)
+        smallest = np.take_along_axis(bound, index, axis=1).min(axis=1)
+        below = squared * np.float32(1 - 2 * _SLACK) - 2 * smallest
+        return index, distance, np.sqrt(np.maximum(below, 0))
+
+    def _nearest_to_tiles(self, queries: Queries) -> np.ndarray:
+        """int64 `[t]`: the vector that looks nearest to each tile in the leading block."""
+        guide = torch.from_numpy(queries.guide.codes)
+        found = []
+
+        def look(blocks: Iterator[int]) -> None:
+            largest = np.full(len(guide), -_FARTHEST, np.float32)
+            where = np.zeros(len(guide), np.int64)
+            products = torch.empty((len(guide), _BLOCK), dtype=torch.int32)
+            for b in blocks:
+                code_products(guide, self._codes[0][b], products)
+                keep_largest(
+                    products.numpy(),
+                    queries.guide.scales,
+                    self._scales[0][b],
+                    self._constant[b],
+                    b * _BLOCK,
+                    largest,
+                    where,
+                )
+            found.append((largest, where))
+
+        share(look, range(len(self._norms)))
+        largest, where = (np.stack(one) for one in zip(*found, strict=True))
+        return np.asarray(where[largest.argmax(axis=0), np.arange(len(guide))])
+
+    def _sift(
+        self, queries: Queries, rows: np.ndarray, distance: np.ndarray, index: np.ndarray
+    ) -> None:
+        """Bring some rows of `distance` and `index` up to date with the whole bank."""
+        leading, second, rest = queries.blocks
+        need = queries.squared * np.float32(0.5 - _SLACK)
+        weights = np.stack(
+            [
+                stand_in.residual + np.float32(block.coding) * stand_in.norms
+                for block, stand_in in zip(self._blocks, queries.blocks, strict=True)
+            ]
+        )
+        own_weight = np.float32(self._blocks[1].coding) * queries.second_norms
+        tiles, tile_of = np.unique(queries.tiles.of[rows], return_inverse=True)
+        tile_of_row = np.zeros(len(queries), np.int64)
+        tile_of_row[rows] = tile_of
+        rest_of = queries.large.of[queries.tiles.starts[tiles]]
+        leading_codes = torch.from_numpy(leading.codes[rows])
+        second_codes, second_scales = torch.from_numpy(second.codes[tiles]), second.scales[tiles]
+        rest_codes = torch.from_numpy(rest.codes)
+        strips = [
+            (rows[start : start + _STRIP], leading_codes[start : start + _STRIP])
+            for start in range(0, len(rows), _STRIP)
+        ]
+        squared = distance**2
+        found = []
+
+        def work(blocks: Iterator[int]) -> None:
+            best, nearest = squared.copy(), index.copy()
+            of_leading, of_second, of_rest = (
+                torch.empty((len(codes), _BLOCK), dtype=torch.int32)
+                for codes in (leading_codes[:_STRIP], second_codes, rest_codes)
+            )
+            left = np.empty(of_rest.shape, np.float32)
+            arrays = of_leading.numpy(), of_second.numpy(), left
+            last = of_leading[: len(strips[-1][0])]
+            for b in blocks:
+                scales, second_scales_b, rest_scales = (one[b] for one in self._scales)
+                code_products(rest_codes, self._codes[2][b], of_rest)
+                scaled_products(left, of_rest.numpy(), rest.scales, rest_scales, self._constant[b])
+                code_products(second_codes, self._codes[1][b], of_second)
+                for chosen, codes in strips:
+                    full = len(chosen) == _STRIP
+                    code_products(codes, self._codes[0][b], of_leading if full else last)
+                    done = sift(
+                        *arrays,
+                        chosen,
+                        queries.patches,
+                        tile_of_row,
+                        rest_of,
+                        leading.scales,
+                        second_scales,
+                        need,
+                        weights,
+                        queries.deviation,
+                        own_weight,
+                        self._vectors,
+                        b * _BLOCK,
+                        scales,
+                        second_scales_b,
+                        self._norms[b],
+                        self._second[b],
+                        best,
+                        nearest,
+                        len(chosen) * _BLOCK // _ALLOWED,
+                    )
+                    if done < len(chosen):
+                        self._by_products(queries, chosen[done:], b, need, best, nearest)
+            found.append((best, nearest))
+
+        share(work, range(len(self._norms)))
+        for best, nearest in found:
+            closer = best < squared
+            squared[closer], index[closer] = best[closer], nearest[closer]
+            distance[closer] = np.sqrt(best[closer])
+
+    def _by_products(
+        self,
+        queries: Queries,
+        rows: np.ndarray,
+        b: int,
+        need: np.ndarray,
+        best: np.ndarray,
+        index: np.ndarray,
+    ) -> None:
+        """Where the bound rules out too little: inner products of queries and block in full."""
+        first = b * _BLOCK
+        centred = self._vectors[first : first + _BLOCK] - self.axes.mean
+        patches = queries.patches[rows] - self.axes.mean
+        products = (torch.from_numpy(patches) @ torch.from_numpy(centred).t()).numpy()
+        plus = self._constant[b][: len(centred)]
+        sift_products(
+            products, plus, rows, queries.patches, need, self._vectors, first, best, index
+        )
+
+
+class _Coded:
+    """One block of axes of all vectors: codes int8 `[n, d]`, scales and norms float32 `[n]`.
+
+    `coding` is the largest share of a vector's norm that its code leaves out.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.codes = np.zeros((count, 0), np.int8)
+        self.scales = np.zeros(count, np.float32)
+        self.norms = np.zeros(count, np.float32)
+        self.coding = 0.0
+
+    def add(self, rows: slice, x: np.ndarray) -> None:
+        if not self.codes.shape[1]:
+            self.codes = np.zeros((len(self.codes), x.shape[1]), np.int8)
+        codes, scales = encode(x, bank_levels())
+        self.codes[rows], self.scales[rows], self.norms[rows] = codes, scales, norms(x)
+        left_out = norms(x - codes * scales[:, None])
+        share = np.divide(left_out, self.norms[rows], out=left_out, where=self.norms[rows] > 0)
+        self.coding = max(self.coding, float(share.max(initial=0)))
+
+    def by_columns(self) -> list[torch.Tensor]:
+        """Codes `[d, _BLOCK]` of each block of vectors."""
+        return [
+            torch.from_numpy(self.codes[start : start + _BLOCK]).t()
+            for start in range(0, len(self.codes), _BLOCK)
+        ]

@@ -1,0 +1,177 @@
+"""`Queries`: the patches of one image as the pruned search compares them.
+
+Neighbouring patches look alike, so what few dimensions do not tell is compared tile by tile: for
+each block of principal axes a *stand-in* takes a patch's place. It is the patch itself in the
+leading block, the mean of a tile of 2×2 patches in the next, of 8×8 in what is left, each in 8-bit
+codes. How far a patch is from its stand-in is known, and bounds what the stand-in leaves out.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from patchcore_dual.banks.axes import PrincipalAxes
+from patchcore_dual.banks.codes import encode
+from patchcore_dual.banks.kernels import centre, tile_means
+from patchcore_dual.banks.workers import share_rows
+
+TILE = 2
+LARGE_TILE = 8
+ROUNDING = 1e-6  # of squared norms in single precision, several times over
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Runs of patches that lie in one square of the grid.
+
+    Attributes:
+        starts: int64 `[t + 1]`, each tile's first patch, and the number of patches.
+        of: int64 `[q]`, the tile of each patch.
+    """
+
+    starts: np.ndarray
+    of: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """What takes the patches' place in one block of axes, `codes · scales`.
+
+    Attributes:
+        codes: int8 `[t, d]`, one for each tile (or patch).
+        scales: float32 `[t]`.
+        norms: float32 `[q]`, length of each patch's stand-in.
+        residual: float32 `[q]`, at least the distance of each patch from its stand-in.
+    """
+
+    codes: np.ndarray
+    scales: np.ndarray
+    norms: np.ndarray
+    residual: np.ndarray
+
+    @classmethod
+    def of(cls, means: np.ndarray, tile: np.ndarray, apart: np.ndarray) -> "StandIns":
+        """Codes of means `[t, d]`; `tile` is each patch's, `apart` its distance from the mean."""
+        codes, scales = encode(means)
+        decoded = codes * scales[:, None]
+        coding = norms(means - decoded)
+        return cls(codes, scales, norms(decoded)[tile], apart + coding[tile])
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Patches in an order that keeps tiles together, and what takes their place.
+
+    Attributes:
+        axes: those they are prepared for.
+        shape: of the answer: `[h, w]`, or `[q]` for patches of no grid.
+        order: int64 `[q]`, position of each in the image.
+        patches: float32 `[q, d]`.
+        squared: float32 `[q]`, squared distance from the axes' mean.
+        tiles, large: tiles of 2×2 and of 8×8.
+        blocks: stand-ins in the leading block, in the one after it, and in all that is left.
+        deviation: float32 `[q, m]`, of the second block from its stand-in.
+        second_norms: float32 `[q]`, of the second block itself.
+        guide: stand-ins of the tiles in the leading block, for a first guess.
+        beside: int64 `[t, 5]`, each tile and those beside it, −1 for none.
+    """
+
+    axes: PrincipalAxes
+    shape: tuple[int, ...]
+    order: np.ndarray
+    patches: np.ndarray
+    squared: np.ndarray
+    tiles: Tiles
+    large: Tiles
+    blocks: tuple[StandIns, StandIns, StandIns]
+    deviation: np.ndarray
+    second_norms: np.ndarray
+    guide: StandIns
+    beside: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def in_place(self, values: np.ndarray) -> np.ndarray:
+        """Values `[q]` in this order brought back to `shape`."""
+        placed = np.empty_like(values)
+        placed[self.order] = values
+        return placed.reshape(self.shape)
+
+    @classmethod
+    def of(cls, features: np.ndarray, axes: PrincipalAxes) -> "Queries":
+        """Of features float32 `[h, w, d]`; or `[q, d]`, where neighbours in order are alike."""
+        *shape, d = features.shape
+        height, width = shape if len(shape) == 2 else (shape[0], 1)
+        row, column = np.divmod(np.arange(height * width), width)
+        keys = [k // t for t in (TILE, LARGE_TILE) for k in (column, row)]
+        order = np.lexsort(keys)
+        row, column = row[order], column[order]
+        tiles, large = (_tiles(row // t, column // t) for t in (TILE, LARGE_TILE))
+
+        n = len(order)
+        flat = np.ascontiguousarray(features.reshape(n, d), dtype=np.float32)
+        patches, centred = np.empty_like(flat), np.empty_like(flat)
+        squared = np.empty(n, np.float32)
+        share_rows(lambda rows: centre(flat, order, axes.mean, rows, patches, centred, squared), n)
+        along = centred @ axes.axes
+        leading, second = axes.split(along)
+        each = np.arange(n)
+        whole, apart = _means(centred, large)
+        whole_along, apart_along = _means(along, large)
+        means, apart_second = _means(second, tiles)
+        in_second = StandIns.of(means, tiles.of, apart_second)
+        stand_in = in_second.codes * in_second.scales[:, None]
+        deviation = second - stand_in[tiles.of]
+        # By Pythagoras, less what the axes hold; a little more, for rounding.
+        apart = np.sqrt(np.maximum(apart**2 - apart_along**2, 0) + ROUNDING * squared)
+        guide, apart_leading = _means(leading, tiles)
+        return cls(
+            axes,
+            tuple(shape),
+            order,
+            patches,
+            squared,
+            tiles,
+            large,
+            (
+                StandIns.of(leading, each, np.zeros(n, np.float32)),
+                replace(in_second, residual=norms(deviation)),
+                StandIns.of(axes.rest(whole, whole_along), large.of, apart),
+            ),
+            deviation,
+            norms(second),
+            StandIns.of(guide, tiles.of, apart_leading),
+            _beside(row[tiles.starts[:-1]] // TILE, column[tiles.starts[:-1]] // TILE),
+        )
+
+
+def norms(x: np.ndarray) -> np.ndarray:
+    """Euclidean norm of each row."""
+    return np.sqrt(np.einsum("nd,nd->n", x, x))
+
+
+def _tiles(row: np.ndarray, column: np.ndarray) -> Tiles:
+    """The runs of equal (row, column)."""
+    changes = np.flatnonzero((np.diff(row) != 0) | (np.diff(column) != 0)) + 1
+    starts = np.concatenate([[0], changes, [len(row)]])
+    return Tiles(starts, np.repeat(np.arange(len(starts) - 1), np.diff(starts)))
+
+
+def _means(x: np.ndarray, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
+    """Mean `[t, d]` of each tile, and each row's distance `[q]` from its tile's."""
+    means = np.empty((len(tiles), x.shape[1]), np.float32)
+    apart = np.empty(len(x), np.float32)
+    tile_means(x, tiles.starts, means, apart)
+    return means, apart
+
+
+def _beside(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """int64 `[t, 5]`: each tile, and those above, below, left and right; −1 for none."""
+    grid = np.full((row.max() + 3, column.max() + 3), -1)
+    grid[row + 1, column + 1] = np.arange(len(row))
+    steps = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+    return np.stack([grid[row + 1 + i, column + 1 + j] for i, j in steps], axis=1)

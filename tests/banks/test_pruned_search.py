@@ -1,0 +1,214 @@
+"""The pruned search finds what comparing every pair finds, whatever the data."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patchcore_dual.banks import MemoryBank, codes, pruned_search
+from patchcore_dual.banks.axes import KEPT, LEADING, PrincipalAxes
+from patchcore_dual.banks.neighbours import ExhaustiveSearch
+from patchcore_dual.banks.pruned_search import PrunedSearch
+from patchcore_dual.banks.queries import Queries
+
+
+def smooth(h, w, d, seed):
+    """Features whose neighbours are alike, with few strong directions, as a network's are."""
+    rng = np.random.default_rng(seed)
+    field = rng.standard_normal((h // 4 + 2, w // 4 + 2, d)).repeat(4, 0).repeat(4, 1)[:h, :w]
+    field = field + 0.3 * rng.standard_normal((h, w, d))
+    return (field * 0.98 ** np.arange(d) + 5).astype(np.float32)
+
+
+def distances(features, vectors):
+    """float64, by direct difference; `[h, w]`."""
+    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    found = [np.linalg.norm(vectors - query, axis=1).min() for query in flat]
+    return np.array(found).reshape(features.shape[:-1])
+
+
+def check(features, vectors, axes=None, rtol=1e-5):
+    axes = axes or PrincipalAxes.of(vectors)
+    distance, index = PrunedSearch(vectors, axes).nearest(Queries.of(features, axes))
+    assert distance.shape == index.shape == features.shape[:-1]
+    expected = distances(features, vectors)
+    np.testing.assert_allclose(distance, expected, rtol=rtol, atol=1e-6 * np.abs(vectors).max())
+    apart = np.linalg.norm(features.astype(np.float64) - vectors[index], axis=-1)
+    np.testing.assert_allclose(distance, apart, rtol=1e-5, atol=1e-30)
+
+
+# Below, between and above the axes that are kept: with an empty second block, an empty rest, none.
+@pytest.mark.parametrize("d", [3, LEADING, LEADING + 40, KEPT, KEPT + 30])
+@pytest.mark.parametrize("shape", [(9, 21), (1, 1), (17, 1), (40,)])
+def test_finds_what_comparing_every_pair_finds(d, shape):
+    vectors = smooth(20, 60, d, 0).reshape(-1, d)
+    features = smooth(max(shape), max(shape), d, 1)[: shape[0]]
+    features = features[:, : shape[1]] if len(shape) == 2 else features[:, 0]
+    check(np.ascontiguousarray(features), vectors)
+
+
+def test_more_than_one_block_and_strip():
+    check(smooth(40, 40, 50, 1), smooth(50, 50, 50, 2).reshape(-1, 50))
+
+
+def test_queries_of_the_bank_itself_are_at_no_distance():
+    features = smooth(24, 30, 140, 0)
+    vectors = features.reshape(-1, 140)
+    axes = PrincipalAxes.of(vectors)
+    distance, index = PrunedSearch(vectors, axes).nearest(Queries.of(features, axes))
+    assert (distance == 0).all()
+    assert index.ravel().tolist() == list(range(len(vectors)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 700),
+    shape=st.tuples(st.integers(1, 19), st.integers(1, 19)),
+    d=st.integers(1, 12),
+    whole=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_random_data_with_ties_and_copies(n, shape, d, whole, seed):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((n, d)).astype(np.float32) * 3
+    features = rng.standard_normal((*shape, d)).astype(np.float32) * 3
+    if whole:  # many ties, copies, and queries that are vectors
+        vectors, features = np.rint(vectors), np.rint(features)
+    check(features, vectors)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    scale=st.sampled_from([1e-18, 1e-6, 1.0, 1e6, 1e12]),
+    outlier=st.sampled_from([0.0, 1e3, 1e6]),
+    offset=st.sampled_from([0.0, 1e3]),
+    seed=st.integers(0, 2**16),
+)
+def test_huge_and_tiny_norms(scale, outlier, offset, seed):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((600, 8))
+    features = rng.standard_normal((6, 7, 8))
+    vectors[0] *= 1 + outlier
+    vectors, features = (((x + offset) * scale).astype(np.float32) for x in (vectors, features))
+    check(features, vectors)
+
+
+def test_queries_far_from_everything_and_noise():
+    vectors = smooth(20, 60, 150, 0).reshape(-1, 150)
+    check(smooth(9, 12, 150, 3) + np.float32(1000), vectors)
+    noise = np.random.default_rng(0).standard_normal((9, 12, 150)).astype(np.float32)
+    check(noise * 30, vectors)
+
+
+def test_one_vector_and_equal_vectors():
+    features = smooth(5, 6, 20, 0)
+    check(features, features[0, :1])
+    check(features, np.repeat(features[0, :1], 700, axis=0))
+    check(np.zeros((5, 6, 20), np.float32), np.zeros((600, 20), np.float32))
+
+
+def test_on_axes_of_other_vectors():
+    """As the defect bank is searched on the axes of the normal one."""
+    axes = PrincipalAxes.of(smooth(20, 60, 200, 0).reshape(-1, 200))
+    defects = smooth(20, 30, 200, 5).reshape(-1, 200) * 2
+    check(smooth(9, 21, 200, 1), defects, axes)
+
+
+def test_where_the_bound_rules_out_little_products_take_over(monkeypatch):
+    features, vectors = smooth(20, 20, 30, 1), smooth(40, 40, 30, 2).reshape(-1, 30)
+    monkeypatch.setattr(pruned_search, "_ALLOWED", 10**9)  # nothing may pass the first bound
+    called = []
+    products = PrunedSearch._by_products
+    monkeypatch.setattr(
+        PrunedSearch, "_by_products", lambda *a: (called.append(1), products(*a))[1]
+    )
+    check(features, vectors)
+    assert called
+
+
+def test_most_pairs_are_never_measured(monkeypatch):
+    """Else the search would be right, and slow."""
+    features, vectors = smooth(24, 40, 200, 1), smooth(60, 60, 200, 1).reshape(-1, 200)
+    measured = []
+    products = PrunedSearch._by_products
+    monkeypatch.setattr(
+        PrunedSearch, "_by_products", lambda *a: (measured.append(len(a[2])), products(*a))[1]
+    )
+    check(features, vectors)
+    assert sum(measured) == 0
+
+
+def test_a_processor_without_8_bit_dot_products(monkeypatch):
+    monkeypatch.setattr(pruned_search, "bank_levels", lambda: 63)
+    check(smooth(9, 21, 150, 0), smooth(20, 60, 150, 1).reshape(-1, 150))
+
+
+def test_codes_are_within_half_a_step_and_products_exact():
+    x = smooth(5, 6, 300, 0).reshape(-1, 300) - 5
+    encoded, scales = codes.encode(x)
+    assert np.abs(x - encoded * scales[:, None]).max() <= 0.51 * scales.max()
+    assert codes.bank_levels() in (63, 127)
+    zero, none = codes.encode(np.zeros((2, 4), np.float32))
+    assert not zero.any()
+    assert not none.any()
+
+
+def test_a_guess_is_a_vector_and_refining_part_of_it_leaves_the_rest():
+    vectors, features = smooth(40, 50, 60, 0).reshape(-1, 60), smooth(12, 18, 60, 1)
+    axes = PrincipalAxes.of(vectors)
+    search, queries = PrunedSearch(vectors, axes), Queries.of(features, axes)
+    guessed, index = search.guess(queries)
+    exact = distances(features, vectors)
+    assert (guessed >= exact * (1 - 1e-5)).all()
+    apart = np.linalg.norm(features - vectors[index], axis=-1)
+    np.testing.assert_allclose(guessed, apart, rtol=1e-5)
+    where = guessed > np.median(guessed)
+    refined, _ = search.refine(queries, (guessed, index), where)
+    np.testing.assert_allclose(refined[where], exact[where], rtol=1e-5)
+    assert (refined[~where] == guessed[~where]).all()
+    nowhere, _ = search.refine(queries, (guessed, index), np.zeros_like(where))
+    assert (nowhere == guessed).all()
+
+
+def test_closest_leaves_no_nearer_vector_out():
+    vectors, patches = smooth(40, 50, 60, 0).reshape(-1, 60), smooth(3, 3, 60, 1).reshape(9, 60)
+    index, distance, limit = PrunedSearch(vectors, PrincipalAxes.of(vectors)).closest(patches, 100)
+    for i, patch in enumerate(patches):
+        every = np.linalg.norm(vectors.astype(np.float64) - patch, axis=1)
+        np.testing.assert_allclose(distance[i], every[index[i]], rtol=1e-5)
+        others = np.delete(every, index[i])
+        assert limit[i] <= others.min() * (1 + 1e-6)
+        assert limit[i] > every.min()  # or it would say nothing
+
+
+def test_a_bank_answers_alike_with_and_without_prepared_queries():
+    features, vectors = smooth(12, 18, 60, 1), smooth(40, 50, 60, 0).reshape(-1, 60)
+    channels = np.arange(10, 60)
+    n = len(vectors)
+    image, cell = np.arange(n, dtype=np.int32) % 7, np.zeros((n, 2), np.int32)
+    bank = MemoryBank(vectors, image, cell, tuple("abcdefg")).restricted(channels)
+    other = bank.select(np.arange(600))
+    queries = bank.queries(features)
+    assert isinstance(queries, Queries)
+    for some in (bank, other):
+        distance, _ = some.nearest(queries)
+        np.testing.assert_allclose(distance, some.nearest(features)[0], rtol=1e-5)
+        expected = ExhaustiveSearch(some.vectors).nearest(features[..., channels].reshape(-1, 50))
+        np.testing.assert_allclose(distance.ravel(), expected[0], rtol=1e-5)
+
+
+def test_nearest_sources_are_those_of_every_source(monkeypatch):
+    from patchcore_dual.banks import memory_bank
+
+    monkeypatch.setattr(memory_bank, "_CLOSEST", 64)
+    features, vectors = smooth(3, 3, 60, 1), smooth(40, 50, 60, 0).reshape(-1, 60)
+    n = len(vectors)
+    names = tuple(f"image {i}" for i in range(40))
+    bank = MemoryBank(vectors, np.arange(n, dtype=np.int32) % 40, np.zeros((n, 2), np.int32), names)
+    every = bank.nearest_by_source(features)
+    some, known_to = bank.nearest_sources(features)
+    known = some <= known_to[..., None]
+    assert known.any(axis=-1).all()
+    assert not known.all()
+    np.testing.assert_allclose(some[known], every[known], rtol=1e-4)
+    assert (some >= every * (1 - 1e-4)).all()
