@@ -5,37 +5,36 @@ from typing import ClassVar
 
 import numpy as np
 
-from patchcore_dual.synthesis.contrast import contrast_for
 from patchcore_dual.synthesis.generator import AskedMask, Generator, SyntheticDefect, changed_mask
-from patchcore_dual.synthesis.masks import defect_within, window_around
-from patchcore_dual.synthesis.textures import composed, elsewhere, jittered, soft_edge
+from patchcore_dual.synthesis.light import light_for
+from patchcore_dual.synthesis.masks import window_around
+from patchcore_dual.synthesis.textures import composed, elsewhere, feather, retoned, tinted
 
 TOLERANCE = 4.0  # grey levels
 
 
 @dataclass(frozen=True)
 class CutPaste(Generator):
-    """The patch is turned by any angle, made darker or brighter as a real defect is, tinted a
-    little where the image is in colour, and softened at its edge."""
+    """The patch is moved and mirrored, never turned, since its grain would cross the surface's;
+    brought to the tone of its new place; darkened and brightened as a real defect is; tinted a
+    little where the image is in colour; and feathered at its edge."""
 
     name: ClassVar[str] = "cutpaste"
 
     def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
         rng = np.random.default_rng(seed)
-        window = window_around(mask.pixels, 0)
-        turn = float(rng.uniform(-180, 180))
-        contrast = contrast_for(mask, normal[window], rng)
-        gain = float(np.exp(contrast[rng.integers(6, 10)]))
-        patch = jittered(elsewhere(normal, window, turn, rng), normal, gain, rng)
-        share = soft_edge(defect_within(mask, window), 1.8)
-        image = composed(normal, window, patch, share)
+        window = window_around(mask.pixels, 1)
+        light = light_for(mask, normal, window, rng)
+        patch = retoned(elsewhere(normal, window, 1, rng), normal[window])
+        patch = tinted(patch, normal, rng) * np.exp(light)[..., None]
+        image = composed(normal, window, patch, feather(mask.pixels[window]))
         return SyntheticDefect(
             image=image,
             mask=changed_mask(normal, image, mask.pixels, TOLERANCE),
             provenance={
                 "generator": self.name,
                 "seed": seed,
-                "turn": round(turn, 2),
-                "gain": round(gain, 4),
+                "darkest": round(float(light.min()), 4),
+                "brightest": round(float(light.max()), 4),
             },
         )

@@ -26,7 +26,7 @@ def draw(kind: str, size: float, rng: Rng) -> np.ndarray:
     return _paint(_crack(size, unit, rng))
 
 
-def clouds(shape: tuple[int, int], cell: float, rng: Rng) -> np.ndarray:
+def clouds(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:
     """Smooth noise float32 `[h, w]` that varies over `cell` pixels, of standard deviation ~1."""
     height, width = shape
     cells = rng.standard_normal((int(height / cell) + 3, int(width / cell) + 3), np.float32)

@@ -1,61 +1,83 @@
-"""`Perlin`: thresholded Perlin noise, filled with the image's own surface, perturbed.
+"""`Perlin`: a shape with the outline of Perlin noise, filled with a disturbed surface.
 
-The shape is that of DRAEM (Zavrtanik et al., ICCV 2021) and MemSeg (Yang et al., 2022), cut out
-of the asked mask. Their outside texture data set is not used: what fills it is MemSeg's
-structural perturbation (surface cut elsewhere, its tiles shuffled) or noise of the surface's own
-contrast.
+After DRAEM (Zavrtanik et al., ICCV 2021) and MemSeg (Yang et al., 2022), cut out of the asked
+mask. Their outside texture data set is not used: what fills the shape is the image's own surface
+from elsewhere, coarser and rougher or smoother than here.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.random import Generator as Rng
 
-from patchcore_dual.synthesis.contrast import contrast_for
 from patchcore_dual.synthesis.generator import AskedMask, Generator, SyntheticDefect, changed_mask
-from patchcore_dual.synthesis.masks import Window, defect_within, window_around
-from patchcore_dual.synthesis.textures import composed, elsewhere, jittered, shuffled, soft_edge
+from patchcore_dual.synthesis.light import depth_of, light_for
+from patchcore_dual.synthesis.masks import window_around
+from patchcore_dual.synthesis.textures import (
+    composed,
+    elsewhere,
+    feather,
+    half_width,
+    retoned,
+    tinted,
+    tone,
+)
 
 TOLERANCE = 4.0  # grey levels
+MIDDLE = 0.65  # of the depth of a shape, which noise never cuts through
+WIDE = 6.0  # pixels from the middle to the rim of a shape at which noise eats fully
 
 
 @dataclass(frozen=True)
 class Perlin(Generator):
-    """Blends two thirds to all of the texture into 70 to 97 % of the asked mask."""
+    """Blends half to all of the texture in, darkened and brightened as a real defect is."""
 
     name: ClassVar[str] = "perlin"
 
     def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
         rng = np.random.default_rng(seed)
-        window = window_around(mask.pixels, 0)
-        shape = defect_within(mask, window)
-        cell = float(np.clip(np.sqrt(shape.sum()) * rng.uniform(0.5, 1.5), 8, 96))
-        noise = perlin_noise(shape.shape, cell, rng)
-        kept = float(rng.uniform(0.7, 0.97))
-        # As much of the shape as asked for, wherever the noise is highest; fading at its edge.
-        edge = np.quantile(noise[shape], 1 - kept)
-        share = np.clip((noise - edge) / rng.uniform(0.08, 0.35), 0, 1)[..., None]
-        opacity = float(rng.uniform(0.65, 1))
-        gain = float(np.exp(contrast_for(mask, normal[window], rng)[rng.integers(7, 10)]))
-        filling = str(rng.choice(("shuffled", "noise")))
-        fill = _shuffled_surface if filling == "shuffled" else _noisy_surface
-        texture = jittered(fill(normal, window, rng), normal, gain, rng)
-        image = composed(normal, window, texture, opacity * share * soft_edge(shape, 1.8))
+        window = window_around(mask.pixels, 1)
+        asked, under = mask.pixels[window], normal[window]
+        cell = float(np.clip(np.sqrt(asked.sum()) * rng.uniform(0.3, 0.8), 6, 48))
+        noise = perlin_noise(asked.shape, cell, rng)
+        share = _share(asked, noise, rng)[..., None] * feather(asked)
+        light = light_for(mask, normal, window, rng) * (1 + 0.4 * noise)
+        zoom = float(rng.uniform(1.1, 1.5))
+        rough = float(rng.uniform(0.6, 1.1))
+        opacity = float(rng.uniform(0.5, 1))
+        texture = _roughened(retoned(elsewhere(normal, window, zoom, rng), under), under, rough)
+        filled = under + opacity * (texture - under)
+        lit = tinted(filled, normal, rng) * np.exp(light)[..., None]
+        image = composed(normal, window, lit, share)
         return SyntheticDefect(
             image=image,
             mask=changed_mask(normal, image, mask.pixels, TOLERANCE),
             provenance={
                 "generator": self.name,
                 "seed": seed,
-                "filling": filling,
                 "cell": round(cell, 2),
-                "kept": round(kept, 4),
+                "zoom": round(zoom, 4),
+                "rough": round(rough, 4),
                 "opacity": round(opacity, 4),
-                "gain": round(gain, 4),
             },
         )
+
+
+def _roughened(texture: np.ndarray, under: np.ndarray, rough: float) -> np.ndarray:
+    """float32 `[h, w, 3]`: a texture whose structure is so many times as strong as that here."""
+    here, there = (a - tone(a) for a in (under, texture))
+    return tone(texture) + there * np.float32(rough * here.std() / max(there.std(), 1e-3))
+
+
+def _share(shape: np.ndarray, noise: np.ndarray, rng: Rng) -> np.ndarray:
+    """float32 `[h, w]`, 0..1: noise eats at the rim of a shape and leaves its middle in one piece.
+
+    Thresholded alone, noise would cut a crack into dashes; at a hairline it does not eat at all.
+    """
+    most = float(rng.uniform(0.4, 1)) * MIDDLE * min(half_width(shape) / WIDE, 1)
+    eaten = most * np.clip(0.5 - noise, 0, 1)
+    return np.clip((depth_of(shape) - eaten) / (1 - MIDDLE), 0, 1).astype(np.float32)
 
 
 def perlin_noise(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:
@@ -83,28 +105,3 @@ def _octave(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:
     above = corner(0, 0) + fade(u) * (corner(0, 1) - corner(0, 0))
     below = corner(1, 0) + fade(u) * (corner(1, 1) - corner(1, 0))
     return (np.sqrt(2) * (above + fade(v) * (below - above))).astype(np.float32)
-
-
-def _shuffled_surface(normal: np.ndarray, window: Window, rng: Rng) -> np.ndarray:
-    """The fine structure of surface cut elsewhere, shuffled, on the tone of this place.
-
-    Without its tone, because tiles of different tones show their corners.
-    """
-    _, structure = _tone_and_structure(
-        elsewhere(normal, window, float(rng.uniform(-180, 180)), rng)
-    )
-    tone, _ = _tone_and_structure(normal[window])
-    return tone + shuffled(structure, int(rng.integers(5, 13)), rng)
-
-
-def _noisy_surface(normal: np.ndarray, window: Window, rng: Rng) -> np.ndarray:
-    """Fine noise of this surface's own contrast on its tone."""
-    tone, structure = _tone_and_structure(normal[window])
-    noise = perlin_noise(tone.shape, float(rng.uniform(1.5, 3)), rng)
-    return tone + 4 * structure.std() * noise[..., None]
-
-
-def _tone_and_structure(surface: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """float32: what of a surface varies over more than a few pixels, and the rest."""
-    tone = cv2.GaussianBlur(surface.astype(np.float32), (0, 0), 4)
-    return tone, surface - tone

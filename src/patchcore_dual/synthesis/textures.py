@@ -7,33 +7,35 @@ from numpy.random import Generator as Rng
 from patchcore_dual.synthesis.masks import Window
 
 TRIES = 12
+TONE = 4.0  # pixels: what varies over less is structure
 
 
-def elsewhere(image: np.ndarray, window: Window, turn: float, rng: Rng) -> np.ndarray:
-    """What lies at another place, turned, uint8 of the window's size.
+def elsewhere(image: np.ndarray, window: Window, zoom: float, rng: Rng) -> np.ndarray:
+    """What lies at another place, mirrored by chance, uint8 of the window's size.
 
-    Of a few places tried, the one most like the window in tone, so that the surface is cut and
-    not its background.
+    Not turned: the grain of ground, drawn and rolled surfaces has a direction. Of a few places
+    tried, the one most like the window in tone, so that the surface is cut and not its background.
 
     Args:
         image: uint8 `[H, W, 3]`.
         window: the place that is filled.
-        turn: degrees.
+        zoom: how many times larger the structure becomes.
     """
-    height, width = (s.stop - s.start for s in window)
+    box = np.array([s.stop - s.start for s in window[::-1]])
     size = np.array(image.shape[1::-1])
-    half = np.minimum(np.array([width, height]) / 2, size / 2)
+    half = np.minimum(box / zoom / 2, size / 2)
     places = half + rng.random((TRIES, 2)) * (size - 2 * half)
     tone = float(np.median(image[window]))
     off = [_difference(image, place, half, tone) for place in places]
     ranked = np.argsort(off, kind="stable")
     place = places[ranked[rng.integers(TRIES // 4)]]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
-    to_place = matrix @ np.vstack([np.column_stack([np.eye(2), np.zeros(2)]), [0, 0, 1]])
-    to_place[:, 2] += place - np.array([width / 2, height / 2])
+    linear = np.diag(np.where(rng.random(2) < 0.5, -1, 1) / zoom)
+    to_place = np.column_stack([linear, place - linear @ (box / 2)])
+    if zoom == 1:
+        to_place = np.rint(to_place)  # pixels as they are: interpolation takes grain away
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(
-        image, to_place, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+        image, to_place, tuple(box.tolist()), flags=flags, borderMode=cv2.BORDER_REFLECT_101
     )
 
 
@@ -44,22 +46,21 @@ def _difference(image: np.ndarray, place: np.ndarray, half: np.ndarray, tone: fl
     return float(np.abs(image[y:bottom:4, x:right:4].astype(np.float32) - tone).mean())
 
 
-def shuffled(texture: np.ndarray, tile: int, rng: Rng) -> np.ndarray:
-    """The tiles of a texture in another order (the structure perturbation of MemSeg)."""
-    height, width = texture.shape[:2]
-    rows, columns = -(-height // tile), -(-width // tile)
-    padded = cv2.copyMakeBorder(
-        texture, 0, rows * tile - height, 0, columns * tile - width, cv2.BORDER_REFLECT
-    )
-    tiles = padded.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2).reshape(-1, tile, tile, 3)
-    mixed = tiles[rng.permutation(len(tiles))].reshape(rows, columns, tile, tile, 3)
-    return mixed.swapaxes(1, 2).reshape(padded.shape)[:height, :width]
+def tone(surface: np.ndarray) -> np.ndarray:
+    """float32 `[h, w, 3]`: what of a surface varies over more than a few pixels."""
+    return cv2.GaussianBlur(surface.astype(np.float32), (0, 0), TONE)
 
 
-def jittered(texture: np.ndarray, image: np.ndarray, gain: float, rng: Rng) -> np.ndarray:
-    """float32: a texture brightened or darkened, and tinted a little unless the image is grey."""
+def retoned(texture: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """float32 `[h, w, 3]`: the structure of a texture on the tone of a surface of its size."""
+    gain = np.maximum(tone(under), 1) / np.maximum(tone(texture), 1)
+    return texture * np.clip(gain, 1 / 3, 3)
+
+
+def tinted(texture: np.ndarray, image: np.ndarray, rng: Rng) -> np.ndarray:
+    """float32: a texture tinted a little unless the image is grey."""
     tint = np.ones(3) if is_grey(image) else rng.uniform(0.97, 1.03, 3)
-    return texture * (gain * tint).astype(np.float32)
+    return texture * tint.astype(np.float32)
 
 
 def is_grey(image: np.ndarray) -> bool:
@@ -68,9 +69,24 @@ def is_grey(image: np.ndarray) -> bool:
     return np.array_equal(red, green) and np.array_equal(red, blue)
 
 
+def half_width(shape: np.ndarray) -> float:
+    """Pixels from the innermost point of a shape to its outline; at least 1."""
+    framed = np.pad(shape, 1, mode="edge").astype(np.uint8)
+    inside = cv2.distanceTransform(framed, cv2.DIST_L2, 3)
+    return float(np.clip(inside.max(), 1, max(shape.shape)))
+
+
+def feather(shape: np.ndarray) -> np.ndarray:
+    """As `soft_edge`, over 1.5 to 6 pixels, the wider the shape the more."""
+    return soft_edge(shape, float(np.clip(half_width(shape) / 3, 1.5, 6)))
+
+
 def soft_edge(shape: np.ndarray, width: float) -> np.ndarray:
-    """float32 `[h, w, 1]`: 0 outside a shape, rising to 1 over `width` pixels inside it."""
-    framed = np.pad(shape, 1).astype(np.uint8)
+    """float32 `[h, w, 1]`: 0 outside a shape, rising to 1 over `width` pixels inside it.
+
+    Not where the shape runs out of its array: defects do not fade at the border of a picture.
+    """
+    framed = np.pad(shape, 1, mode="edge").astype(np.uint8)
     inside = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
     return np.clip(inside / width, 0, 1)[..., None]
 
