@@ -34,6 +34,7 @@ def test_a_patch_keeps_the_direction_of_the_grain():
     for seed in range(8):
         patch = elsewhere(image, window, 1.0, np.random.default_rng(seed))
         assert (patch == patch[:1]).all()
+        assert set(patch.ravel().tolist()) <= set(columns.ravel().tolist())
         assert patch[0].std() > 10
 
 

@@ -19,8 +19,8 @@ EDGE = 1.5  # pixels: spread over which the light of a defect ends beside its ma
 OVER_GRAIN = 2.0  # times what the surroundings vary by, at each scale: less is no defect
 BRIGHTEST = 245.0  # grey level to which a defect may lift the bright tenth of its surface
 BRIGHT_SHARE = {"scratch": 0.35, "spot": 0.25, "crack": 0.0}  # of drawn defects, by kind
-FAINTEST = 0.18  # change of the strongest fifth: less cannot be seen
-OVER_NOISE = 2.0  # times the surface's own noise that the strongest fifth is at least
+FAINTEST = 0.18  # change that the strongest fifth exceeds: less cannot be seen
+OVER_NOISE = 2.5  # times the surface's own noise that the strongest fifth is at least
 MOST_LIFTED = 4.0  # times that a faint defect is strengthened at most
 MOST_DARK, MOST_BRIGHT = 1.8, 0.7
 
@@ -50,7 +50,7 @@ def light_for(mask: AskedMask, normal: np.ndarray, window: Window, rng: Rng) -> 
     uneven = 1 + 0.15 * clouds(grey.shape, 25, rng)
     light = light * float(rng.uniform(0.85, 1.2)) * np.clip(uneven, 0.6, 1.4)
     room = max(float(np.log(BRIGHTEST / max(float(np.percentile(grey, 90)), 1))), 0)
-    if light[shape].mean() > 0 and room < 2 * least:
+    if light[shape].mean() > 0 and room < least:
         light = -light
     return np.clip(light, -MOST_DARK, min(MOST_BRIGHT, room)).astype(np.float32)
 
