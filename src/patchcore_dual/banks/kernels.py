@@ -83,6 +83,14 @@ def try_candidates(candidates, queries, vectors, rows, best, index):
 
 
 @njit(nogil=True, fastmath=True, cache=True)
+def measure(candidates, queries, vectors, rows, distances):
+    """Distance of each query to each of its candidates, all `[q, c]`."""
+    for i in range(rows[0], rows[1]):
+        for c in range(candidates.shape[1]):
+            distances[i, c] = np.sqrt(squared_distance(queries[i], vectors[candidates[i, c]]))
+
+
+@njit(nogil=True, fastmath=True, cache=True)
 def sift(
     lead,
     middle,

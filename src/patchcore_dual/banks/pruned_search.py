@@ -24,6 +24,7 @@ from patchcore_dual.banks.axes import PrincipalAxes
 from patchcore_dual.banks.codes import bank_levels, code_products, encode
 from patchcore_dual.banks.kernels import (
     keep_largest,
+    measure,
     scaled_products,
     sift,
     sift_products,
@@ -125,16 +126,20 @@ class PrunedSearch:
         bound = np.zeros((len(patches), self._constant.size), np.float32)
         bound += self._constant.reshape(-1)
         each, none = np.arange(len(patches)), np.zeros(len(patches), np.float32)
-        parts = (*axes.split(along), axes.rest(centred, along))
-        for block, x in zip(self._blocks, parts, strict=True):
+        leading, second, rest = self._blocks
+        for block, x in zip((leading, second), axes.split(along), strict=True):
             own = StandIns.of(x, each, none)
             products = torch.empty(bound.shape, dtype=torch.int32)
             code_products(torch.from_numpy(own.codes), torch.from_numpy(block.codes).t(), products)
             bound += products.numpy() * own.scales[:, None] * block.scales
             bound += (own.residual + np.float32(block.coding) * own.norms)[:, None] * block.norms
+        bound += norms(axes.rest(centred, along))[:, None] * rest.norms
         bound = bound[:, :n]
         index = np.argpartition(bound, n - count, axis=1)[:, n - count :]
-        distance = np.linalg.norm(self._vectors[index] - patches[:, None], axis=2)
+        distance = np.empty(index.shape, np.float32)
+        share_rows(
+            lambda rows: measure(index, patches, self._vectors, rows, distance), len(patches)
+        )
         smallest = np.take_along_axis(bound, index, axis=1).min(axis=1)
         below = squared * np.float32(1 - 2 * _SLACK) - 2 * smallest
         return index, distance, np.sqrt(np.maximum(below, 0))
