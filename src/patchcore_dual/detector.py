@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from patchcore_dual.banks import projection_matrix
+from patchcore_dual.banks import MemoryBank, projection_matrix
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
-from patchcore_dual.holding_out import hold_out
-from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.holding_out import banks_without, hold_out
+from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.prefetch import ahead
 from patchcore_dual.images.reading import check_image, read_image
 from patchcore_dual.images.resizing import resize_image, resizing_note
@@ -21,10 +21,12 @@ from patchcore_dual.progress import Progress, silent
 from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
     RULES,
+    CloserLook,
     Inspection,
     anomaly_map,
+    choose_share,
     find_regions,
-    gather_evidence,
+    look_closely,
     match_at,
     peak_region,
     resize_map,
@@ -33,11 +35,14 @@ from patchcore_dual.scoring import (
 )
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import (
+    DefectPatches,
     NormalBanks,
     build_defect_bank,
     build_normal_banks,
     check_training_set,
 )
+
+LOOKED_AT = 20  # good training images, and defective ones, on which approximate search is judged
 
 
 class PatchCoreDual:
@@ -129,6 +134,11 @@ class PatchCoreDual:
         rule = kind().fit(training)
         answers = rule.held_out(training, training.normals)
         of_defects = rule.held_out(training, [d for d in training.defectives if d.is_known])
+        decision = decide(answers, training.normals, rule.sigma, rate)
+        look = CloserLook()
+        if self.settings.search == "approximate":
+            images = self._held_out(training_set, banks, defects, progress)
+            look = choose_share(rule, decision.image.value, images, held_out.probe)
         self._model = Model(
             self.settings,
             self.backbone,
@@ -137,9 +147,10 @@ class PatchCoreDual:
             defects.bank if defects else None,
             held_out.probe,
             rule,
-            decide(answers, training.normals, rule.sigma, rate),
+            decision,
             keep_held_out(answers, of_defects, held_out.kept),
             describe_training_set(training_set),
+            look,
         )
         self._fingerprint = ""
         return self
@@ -155,6 +166,24 @@ class PatchCoreDual:
         return build_normal_banks(
             self.embed, training_set, self.settings, channels, progress, hold_out
         )
+
+    def _held_out(
+        self,
+        training_set: Manifest,
+        banks: NormalBanks,
+        defects: DefectPatches | None,
+        progress: Progress,
+    ) -> Iterator[tuple[np.ndarray, MemoryBank, MemoryBank | None]]:
+        """Features of some good and some defective training images, with banks that lack them."""
+        real = training_set.real()
+        samples: list[Sample] = []
+        for label in ("negative", "positive"):
+            some = real.part(label=label).samples
+            samples += some[:: max(1, len(some) // LOOKED_AT)][:LOOKED_AT]
+        for i, sample in enumerate(samples):
+            features = self.embed(read_image(training_set.image_path(sample)))
+            yield features, *banks_without(sample, training_set, banks, defects)
+            progress("accuracy of approximate search", i + 1, len(samples))
 
     def inspect(self, image: np.ndarray | Path | str, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
@@ -189,8 +218,13 @@ class PatchCoreDual:
     def _inspect(self, name: str, image: np.ndarray, prepared: np.ndarray) -> Inspection:
         model = self.model
         features = self.embed(prepared)
-        evidence = gather_evidence(
-            features, model.normal_bank, model.defect_bank, model.probe, model.rule.weighted
+        evidence = look_closely(
+            features,
+            model.normal_bank,
+            model.defect_bank,
+            model.probe,
+            model.rule,
+            model.closer_look.share,
         )
         score, grid = model.rule(evidence)
         heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
+from patchcore_dual.banks import MemoryBank
 from patchcore_dual.features.defect_patches import Embed, covered_cells
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.reading import read_image
@@ -168,11 +169,9 @@ def _hold_out(
     evidence = banks.found[sample.image]
     if defects is None:
         return HeldOutImage(evidence, fold, width, height)
-    group = {s.image for s in manifest.real() if sample.group and s.group == sample.group}
-    group = manifest.with_offspring(group | {sample.image})
+    group = _group(sample, manifest)
     if probes is None:  # as the model itself will search: exact distances, and w_P
-        others = defects.bank.without(group) if group & set(defects.bank.sources) else defects.bank
-        defect = search(features, others if len(others) else defects.bank, positive_weight)
+        defect = search(features, _without(defects.bank, group), positive_weight)
         return HeldOutImage(replace(evidence, defect=defect), fold, width, height)
     distances = defects.bank.nearest_by_source(features)
     sources = defects.bank.sources
@@ -197,6 +196,30 @@ def _hold_out(
             unseen[cluster] = without(probes.of_cluster(manifest, cluster), probe)
     is_known = not sample.is_defective or bool(set(sources) - own)
     return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
+
+
+def banks_without(
+    sample: Sample, manifest: Manifest, banks: NormalBanks, defects: DefectPatches | None
+) -> tuple[MemoryBank, MemoryBank | None]:
+    """The normal bank without a training image's fold, the defect bank without its group."""
+    normal = banks.without_fold[banks.fold_of[sample.image]]
+    if defects is None:
+        return normal, None
+    return normal, _without(defects.bank, _group(sample, manifest))
+
+
+def _group(sample: Sample, manifest: Manifest) -> set[str]:
+    """The images of a sample's group, and the synthetic ones made from them."""
+    group = {s.image for s in manifest.real() if sample.group and s.group == sample.group}
+    return manifest.with_offspring(group | {sample.image})
+
+
+def _without(bank: MemoryBank, group: set[str]) -> MemoryBank:
+    """The bank without a group; whole where nothing else is in it."""
+    if not group & set(bank.sources):
+        return bank
+    others = bank.without(group)
+    return others if len(others) else bank
 
 
 def _keep(name: str, features: np.ndarray, evidence: Evidence) -> KeptPatches:

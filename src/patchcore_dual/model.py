@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from patchcore_dual.scoring import (
     anomaly_map,
     conformal_threshold,
 )
+from patchcore_dual.scoring.closer_look import CloserLook
 from patchcore_dual.settings import Settings
 
 
@@ -75,6 +76,7 @@ class Model:
     decision: Decision
     held_out: HeldOutTable
     trained_on: dict[str, Any]
+    closer_look: CloserLook = field(default_factory=CloserLook)
 
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""

@@ -26,6 +26,7 @@ from patchcore_dual.features.weights import file_sha256, find_weights
 from patchcore_dual.files import write_atomically
 from patchcore_dual.model import Decision, HeldOutTable, Model
 from patchcore_dual.scoring import RULES, Probe, Threshold
+from patchcore_dual.scoring.closer_look import CloserLook
 from patchcore_dual.settings import Settings
 
 SCHEMA_VERSION = 2
@@ -52,6 +53,7 @@ class _ModelFile(BaseModel):
     rule_constants: dict[str, Any]
     decision: dict[str, Any]
     trained_on: dict[str, Any]
+    closer_look: dict[str, float] = {}
     sources: dict[str, tuple[str, ...]]
     files: dict[str, str]
 
@@ -120,6 +122,7 @@ def load_model(folder: Path, weights: Path | None, device: str) -> Model:
             Decision(Threshold(**decision["image"]), decision["pixel"], decision["floor"]),
             HeldOutTable(entry.sources["held_out"], **held_out),
             entry.trained_on,
+            CloserLook(**entry.closer_look),  # type: ignore[arg-type]
         )
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None
@@ -167,6 +170,7 @@ def _serialise(model: Model) -> _Serialised:
         rule_constants=constants,
         decision=asdict(model.decision),
         trained_on=model.trained_on,
+        closer_look=asdict(model.closer_look),
         sources=sources,
         files=files,
     )

@@ -20,6 +20,8 @@ class Settings(BaseModel):
         bank_vectors: banks keep full features, or their 128-dimensional projections.
         normal_rate, defect_rate: coreset rates, above a floor of 500 vectors.
         false_alarm_rate: share of good images that may be rejected.
+        search: exact, or approximate: exact only where the score is decided, as long as that keeps
+            the scores of training images within a thousandth (`scoring/closer_look.py`).
         seed: of the projection, the coreset's first vector and the folds.
     """
 
@@ -34,6 +36,7 @@ class Settings(BaseModel):
     normal_rate: Rate = 0.01
     defect_rate: Rate = 0.1
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    search: Literal["exact", "approximate"] = "exact"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")

@@ -101,6 +101,14 @@ class Queries:
         placed[self.order] = values
         return placed.reshape(self.shape)
 
+    def most_of(self, grid: np.ndarray, share: float) -> np.ndarray:
+        """bool of the queries' shape: the tiles with the largest values of a grid, whole."""
+        highest = np.maximum.reduceat(grid.reshape(-1)[self.order], self.tiles.starts[:-1])
+        count = max(1, round(share * len(self.tiles)))
+        chosen = np.zeros(len(self.tiles), dtype=bool)
+        chosen[np.argpartition(highest, len(highest) - count)[len(highest) - count :]] = True
+        return self.in_place(chosen[self.tiles.of])
+
     @classmethod
     def of(cls, features: np.ndarray, axes: PrincipalAxes) -> "Queries":
         """Of features float32 `[h, w, d]`; or `[q, d]`, where neighbours in order are alike."""

@@ -69,6 +69,13 @@ def fit(
     false_alarm_rate: Annotated[
         float | None, typer.Option(help="Share of good parts that may be rejected, default 0.01.")
     ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            help="exact (default), or approximate: exact only where the score is decided. Its "
+            "error on training images is measured; above a thousandth, search stays exact."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness, default 0.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -95,6 +102,7 @@ def fit(
         "normal_rate": normal_rate,
         "defect_rate": defect_rate,
         "false_alarm_rate": false_alarm_rate,
+        "search": search,
         "seed": seed,
     }
     chosen = {k: v for k, v in asked.items() if v is not None}
@@ -154,6 +162,7 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
         "false_alarm_rate_promised": threshold.false_alarm_rate,
         "held_out_images": threshold.images,
         "rule": model.rule.state()[0],
+        "search": {"asked": model.settings.search, **asdict(model.closer_look)},
         "trained_on": model.trained_on,
     }
 
@@ -187,6 +196,15 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
         print(
             model.rule.guard or "Guard: too few defects (or one kind) to leave some out and look."
         )
+    look = model.closer_look
+    if look.share < 1:
+        print(
+            f"Approximate search: the {look.share:.1%} of each image that decides are searched "
+            f"exactly; image scores within {look.score_error:.1e} of exact ones on {look.images} "
+            "training images."
+        )
+    elif model.settings.search == "approximate":
+        print("Search stays exact: no approximation kept image scores within a thousandth.")
     if threshold.false_alarm_rate > asked:
         print(
             f"  {asked:.2%} was asked for; that takes {round(1 / asked) - 1} good images. "

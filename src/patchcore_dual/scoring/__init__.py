@@ -1,5 +1,6 @@
 """From distances to decisions: weights, fusion rules, maps, thresholds, regions (4.3.5)."""
 
+from patchcore_dual.scoring.closer_look import CloserLook, choose_share, look_closely
 from patchcore_dual.scoring.evidence import (
     Evidence,
     HeldOutImage,
@@ -19,6 +20,7 @@ from patchcore_dual.scoring.uncertainty import score_uncertainty
 __all__ = [
     "RULES",
     "Answer",
+    "CloserLook",
     "Evidence",
     "HeldOutImage",
     "Inspection",
@@ -30,9 +32,11 @@ __all__ = [
     "Threshold",
     "TrainingEvidence",
     "anomaly_map",
+    "choose_share",
     "conformal_threshold",
     "find_regions",
     "gather_evidence",
+    "look_closely",
     "match_at",
     "peak_region",
     "resize_map",

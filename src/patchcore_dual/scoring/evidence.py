@@ -118,9 +118,17 @@ def search(
     """
     distance, index = bank.nearest(features if queries is None else queries)
     nearest = Nearest(distance, index)
-    if weight is None:
-        return nearest
-    farthest = np.unravel_index(distance.argmax(), distance.shape)
-    neighbourhood = bank.vectors[bank.neighbourhood(int(index[farthest]), NEIGHBOURS)]
+    return nearest if weight is None else weigh(nearest, features, bank, weight)
+
+
+def weigh(
+    nearest: Nearest,
+    features: np.ndarray,
+    bank: MemoryBank,
+    weight: Callable[[np.ndarray, int], float],
+) -> Nearest:
+    """The same with the neighbourhood weight at the patch that is farthest from the bank."""
+    farthest = np.unravel_index(nearest.distance.argmax(), nearest.distance.shape)
+    neighbourhood = bank.vectors[bank.neighbourhood(int(nearest.index[farthest]), NEIGHBOURS)]
     to_neighbours = np.linalg.norm(neighbourhood - bank.own(features[farthest]), axis=1)
     return replace(nearest, weight=weight(to_neighbours, neighbourhood.shape[1]))
