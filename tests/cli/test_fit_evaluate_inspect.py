@@ -386,3 +386,24 @@ def test_as_a_program(tmp_path):
     assert result.stderr.startswith("error: ")
     assert "has no model.json" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_approximate_search_is_measured_and_kept_in_the_model(
+    run, fails, prepared, tmp_path, monkeypatch
+):
+    from patchcore_dual.banks import memory_bank
+
+    monkeypatch.setattr(memory_bank, "_SMALL", 100)  # else this bank is searched exactly
+    assert "'exact' or 'approximate'" in fails(
+        "fit", prepared.folder, "--model", tmp_path / "no", "--search", "fast"
+    )
+    model = tmp_path / "model"
+    asked = ("fit", prepared.folder, "--model", model, "--scoring", "patchcore")
+    fitted = run(*asked, "--search", "approximate")
+    assert fitted.code == 0
+    assert "of exact ones on 9 training images" in fitted.out
+    fast, exact = PatchCoreDual.load(model), PatchCoreDual(scoring="patchcore").fit(prepared)
+    assert 0 < fast.model.closer_look.share < 1
+    for sample in Manifest.load(prepared.folder).part("test"):
+        path = prepared.image_path(sample)
+        assert fast.inspect(path).score == pytest.approx(exact.inspect(path).score, rel=1e-4)

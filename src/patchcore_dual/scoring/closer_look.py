@@ -1,10 +1,11 @@
 """Approximate search: a guess for every patch, and a closer look where the score is decided.
 
 A guess is the distance to some vector that looks near (`banks/pruned_search.py`): never too small,
-some per cent too large on the mean. The rule reads the guesses, and the tiles of patches that
-it finds most anomalous are searched exactly. What that does to image scores is measured on training
-images when a model is fitted; the smallest share of tiles that keeps them within `TOLERANCE` is
-taken.
+some per cent too large on the mean. The rule reads the guesses, and the tiles of patches that it
+finds most anomalous are searched exactly; again, until the patch that it finds most anomalous is
+one of those. PatchCore's score is then that of exact search, since no other patch can be farther
+than its guess. What becomes of other rules' scores is measured on training images when a model is
+fitted; the smallest share of tiles that keeps them within `TOLERANCE` is taken.
 """
 
 from collections.abc import Iterable
@@ -47,7 +48,7 @@ def look_closely(
     rule: Rule,
     share: float,
 ) -> Evidence:
-    """`gather_evidence`, exact in the `share` of tiles that the rule finds most anomalous.
+    """`gather_evidence`, exact in the tiles that decide, `share` of them at a time.
 
     Exact everywhere where a bank is too small for guesses, or banks read different channels.
     """
@@ -57,7 +58,7 @@ def look_closely(
         return gather_evidence(features, normal_bank, defect_bank, probe, rule.weighted)
     banks = [normal_bank] if defect_bank is None else [normal_bank, defect_bank]
     searches = [bank.search_on(queries.axes) for bank in banks]
-    guesses = [search.guess(queries) for search in searches]
+    found = [search.guess(queries) for search in searches]
     logit = probe(features) if probe and defect_bank is not None else None
 
     def evidence(found: list[Found]) -> Evidence:
@@ -70,10 +71,15 @@ def look_closely(
             ]
         return Evidence(nearest[0], nearest[1] if len(nearest) > 1 else None, logit)
 
-    _, grid = rule(evidence(guesses))
-    where = queries.most_of(grid, share)
-    refined = [s.refine(queries, g, where) for s, g in zip(searches, guesses, strict=True)]
-    return evidence(refined)
+    looked = np.zeros(queries.shape, dtype=bool)
+    while True:
+        answer = evidence(found)
+        _, grid = rule(answer)
+        if looked.flat[grid.argmax()]:
+            return answer
+        where = queries.most_of(np.where(looked, -np.inf, grid), share)
+        found = [s.refine(queries, f, where) for s, f in zip(searches, found, strict=True)]
+        looked |= where
 
 
 def choose_share(
