@@ -136,7 +136,7 @@ class PatchCoreDual:
         of_defects = rule.held_out(training, [d for d in training.defectives if d.is_known])
         decision = decide(answers, training.normals, rule.sigma, rate)
         look = CloserLook()
-        if self.settings.search == "approximate":
+        if self.settings.search == "approximate" and not banks.whole.is_small:
             images = self._held_out(training_set, banks, defects, progress)
             look = choose_share(rule, decision.image.value, images, held_out.probe)
         self._model = Model(

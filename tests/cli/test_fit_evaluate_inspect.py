@@ -393,15 +393,16 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
 ):
     from patchcore_dual.banks import memory_bank
 
-    monkeypatch.setattr(memory_bank, "_SMALL", 100)  # else this bank is searched exactly
     assert "'exact' or 'approximate'" in fails(
         "fit", prepared.folder, "--model", tmp_path / "no", "--search", "fast"
     )
     model = tmp_path / "model"
     asked = ("fit", prepared.folder, "--model", model, "--scoring", "patchcore")
+    assert "Search stays exact" in run(*asked, "--search", "approximate").out  # of so small a bank
+    monkeypatch.setattr(memory_bank, "_SMALL", 100)
     fitted = run(*asked, "--search", "approximate")
     assert fitted.code == 0
-    assert "of exact ones on 9 training images" in fitted.out
+    assert "of exact ones on 6 training images" in fitted.out
     fast, exact = PatchCoreDual.load(model), PatchCoreDual(scoring="patchcore").fit(prepared)
     assert 0 < fast.model.closer_look.share < 1
     for sample in Manifest.load(prepared.folder).part("test"):

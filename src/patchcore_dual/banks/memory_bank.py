@@ -61,7 +61,12 @@ class MemoryBank:
         if isinstance(features, Queries):
             return features
         own = self.own(features)
-        return Queries.of(own, self._axes) if len(self) > _SMALL else own
+        return own if self.is_small else Queries.of(own, self._axes)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether every pair is compared."""
+        return len(self) <= _SMALL
 
     def search_on(self, axes: PrincipalAxes) -> PrunedSearch:
         """The search for queries on these axes; kept."""

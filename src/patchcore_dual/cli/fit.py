@@ -204,7 +204,10 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
             "training images."
         )
     elif model.settings.search == "approximate":
-        print("Search stays exact: no approximation kept image scores within a thousandth.")
+        print(
+            "Search stays exact: the bank is small, or no approximation kept image scores within "
+            "a thousandth."
+        )
     if threshold.false_alarm_rate > asked:
         print(
             f"  {asked:.2%} was asked for; that takes {round(1 / asked) - 1} good images. "
