@@ -194,7 +194,7 @@ def large(bench: Bench, wanted: set[str]) -> Found:
         return {}
     folder, found, prepared = _vectors(bench), {}, bench.prepared(224, 632)
     banks = [str(folder / "normal.npy"), str(folder / "defect.npy")]
-    for tool in ("ours", "faiss", "products"):
+    for tool in ("ours", "approximate", "faiss", "products"):
         arguments = {
             "tool": tool,
             "banks": banks,
@@ -210,8 +210,9 @@ def large(bench: Bench, wanted: set[str]) -> Found:
         "folder": str(folder),
         "images": bench.scale.queries,
     }
-    key = "C-ours-inspect"
-    found[key] = bench.run(Measurement(key, "ours_large", "inspect", arguments))
+    for key, way in (("C-ours-inspect", "exact"), ("C-approximate-inspect", "approximate")):
+        one = {**arguments, "search": way}
+        found[key] = bench.run(Measurement(key, "ours_large", "inspect", one))
     arguments = {
         "prepared": prepared,
         "backbone": "resnet50",
@@ -229,7 +230,7 @@ def search_curve(bench: Bench, wanted: set[str]) -> Found:
     if "search" not in wanted:
         return {}
     folder, found = _vectors(bench), {}
-    for tool in ("ours", "faiss"):
+    for tool in ("ours", "approximate", "faiss"):
         arguments = {
             "tool": tool,
             "bank": str(folder / "curve.npy"),

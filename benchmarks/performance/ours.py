@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.banks.pruned_search import PrunedSearch
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import Backbone
 from patchcore_dual.images.manifest import Manifest
@@ -64,11 +65,17 @@ def fit(
 
 
 def watch_parts(watch: Stopwatch) -> None:
-    """Time the network and every search of a bank, wherever `inspect` calls them."""
+    """Time the network and every search of a bank, wherever `inspect` calls them.
+
+    What is made ready for a search counts with it.
+    """
     Backbone.__call__ = watch.wrap("network", Backbone.__call__)  # type: ignore[method-assign]
-    for name, member in list(vars(MemoryBank).items()):
-        if name.startswith("nearest"):
-            setattr(MemoryBank, name, watch.wrap("search", member))
+    for kind, names in (
+        (MemoryBank, ("nearest", "nearest_by_source", "nearest_sources", "queries")),
+        (PrunedSearch, ("guess", "refine")),
+    ):
+        for name in names:
+            setattr(kind, name, watch.wrap("search", getattr(kind, name)))
 
 
 def inspect(prepared: str, model: str, **limits: Any) -> dict[str, Any]:

@@ -8,16 +8,21 @@ from matplotlib.figure import Figure
 from performance.cases import Found
 from performance.ratios import fit_of
 
-OURS, ANOMALIB, FAISS, LINE = "#1668b8", "#c2571a", "#6b7280", "#d4d8de"
+OURS, NEAR, ANOMALIB, FAISS = "#1668b8", "#6fb1e8", "#c2571a", "#6b7280"
+LINE = "#d4d8de"
 
 
 def search_plot(found: Found, file: Path) -> bool:
     """Milliseconds to search one image's patches, against vectors in the bank."""
-    curves = {tool: found.get(f"search-curve-{tool}") for tool in ("ours", "faiss")}
+    curves = {tool: found.get(f"search-curve-{tool}") for tool in ("ours", "approximate", "faiss")}
     if not all(curves.values()):
         return False
     figure, axes = _axes("vectors in the bank", "ms per image (median), search only")
-    styles = {"ours": ("PatchCoreDual", OURS), "faiss": ("faiss IndexFlatL2", FAISS)}
+    styles = {
+        "ours": ("PatchCoreDual", OURS),
+        "approximate": ("PatchCoreDual, approximate", NEAR),
+        "faiss": ("faiss IndexFlatL2", FAISS),
+    }
     for tool, curve in curves.items():
         points = curve["points"] if curve else []
         name, color = styles[tool]

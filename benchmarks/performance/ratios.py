@@ -94,7 +94,18 @@ def _large(found: Found, work: Path) -> list[str]:
         best = min(exhaustive, key=exhaustive.__getitem__)
         times = exhaustive[best] / ours["ms"]["total"]["p50"]
         lines.append(f"C: search {times:.1f} × faster than exhaustive ({best}){_aim('6')}")
-        lines += _differences(work, best)
+        lines += _differences(work, "ours", best)
+    if (near := found.get("C-search-approximate")) and exhaustive:
+        times = min(exhaustive.values()) / near["ms"]["total"]["p50"]
+        lines.append(f"C: approximate search {times:.1f} × faster than exhaustive{_aim('20')}")
+        lines += _differences(work, "approximate", min(exhaustive, key=exhaustive.__getitem__))
+    if inspect := found.get("C-approximate-inspect"):
+        total, network = (inspect["ms"][part]["p50"] for part in ("total", "network"))
+        lines.append(
+            f"C: inspect with approximate search {total / network:.2f} × its network (aim: ≤ 2); "
+            f"{inspect['share']:.1%} of tiles at a time, score error {inspect['score_error']:.1e} "
+            "(aim: ≤ 1e-3)"
+        )
     if inspect := found.get("C-ours-inspect"):
         total, network = (inspect["ms"][part]["p50"] for part in ("total", "network"))
         lines.append(f"C: inspect {total / network:.2f} × its network (aim: ≤ 5)")
@@ -104,17 +115,23 @@ def _large(found: Found, work: Path) -> list[str]:
     return lines
 
 
-def _differences(work: Path, reference: str) -> list[str]:
+_WAYS = {"ours": "search", "approximate": "approximate search"}
+
+
+def _differences(work: Path, tool: str, reference: str) -> list[str]:
     """How far distances are from those of exhaustive search."""
-    files = [work / f"distances-{one}.npy" for one in ("ours", reference)]
+    files = [work / f"distances-{one}.npy" for one in (tool, reference)]
     if not all(file.is_file() for file in files):
         return []
     ours, exact = (np.load(file) for file in files)
+    ours, exact = (
+        one.reshape(*one.shape[:2], -1) for one in (ours[: len(exact)], exact[: len(ours)])
+    )
     largest = exact.max(axis=2)
     scores = np.abs(ours.max(axis=2) - largest) / largest
     patches = np.abs(ours - exact).max() / largest.max()
     return [
-        f"C: search differs from it by at most {scores.max():.1e} of the largest distance "
+        f"C: {_WAYS[tool]} differs from it by at most {scores.max():.1e} of the largest distance "
         f"of an image, and {patches:.1e} at any patch"
     ]
 

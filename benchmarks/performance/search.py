@@ -1,7 +1,7 @@
-"""Nearest-neighbour search alone: patches of one image against a bank, by each way of searching.
+"""Nearest-neighbour search alone: patches of one image against banks, by each way of searching.
 
-Each function `TOOL(vectors) -> search` makes what a tool prepares; `search(queries)` gives
-distances `[q]`. Only what a tool needs is imported.
+Each function `TOOL(banks) -> search` makes what a tool prepares; `search(image)` takes patch
+features `[h, w, d]` and gives distances `[h, w]` to each bank. Only what a tool needs is imported.
 """
 
 import os
@@ -13,48 +13,94 @@ import numpy as np
 
 from performance.measuring import auroc, peak_mib, resident_mib, time_each
 
-Search = Callable[[np.ndarray], np.ndarray]
+SHARE = 1 / 16  # of the tiles, at a time, of approximate search
+
+Search = Callable[[np.ndarray], list[np.ndarray]]
 
 
-def ours(vectors: np.ndarray) -> Search:
-    """`MemoryBank.nearest`."""
-    from patchcore_dual.banks import MemoryBank
+def ours(banks: list[np.ndarray]) -> Search:
+    """`MemoryBank.nearest`; patches are made ready once for all banks, as `inspect` does."""
+    made = _memory_banks(banks)
 
-    image = np.zeros(len(vectors), dtype=np.int32)
-    cell = np.zeros((len(vectors), 2), dtype=np.int32)
-    bank = MemoryBank(vectors, image, cell, ("bank",))
-    return lambda queries: bank.nearest(queries)[0]
-
-
-def faiss(vectors: np.ndarray) -> Search:
-    """`IndexFlatL2` on all cores, as patchcore-inspection uses it."""
-    import faiss as library
-
-    library.omp_set_num_threads(len(os.sched_getaffinity(0)))
-    index = library.IndexFlatL2(vectors.shape[1])
-    index.add(vectors)
-    return lambda queries: np.sqrt(index.search(queries, 1)[0][:, 0])
-
-
-def products(vectors: np.ndarray) -> Search:
-    """NumPy: ‖b‖² − 2ab by one matrix product a block; norms of the bank computed once."""
-    squared_norms = np.einsum("nd,nd->n", vectors, vectors)
-    block = max(1, 64 * 2**20 // (4 * len(vectors)))
-
-    def search(queries: np.ndarray) -> np.ndarray:
-        found = np.empty(len(queries), dtype=np.float32)
-        for start in range(0, len(queries), block):
-            part = queries[start : start + block]
-            relative = (-2 * part) @ vectors.T
-            relative += squared_norms
-            found[start : start + block] = relative.min(axis=1) + np.einsum("qd,qd->q", part, part)
-        return np.sqrt(np.maximum(found, 0))
+    def search(image: np.ndarray) -> list[np.ndarray]:
+        queries = made[0].queries(image)
+        return [bank.nearest(queries)[0] for bank in made]
 
     return search
 
 
-TOOLS: dict[str, Callable[[np.ndarray], Search]] = {
+def approximate(banks: list[np.ndarray]) -> Search:
+    """`look_closely` for the rule `ratio` (`patchcore` with one bank), a sixteenth at a time."""
+    from patchcore_dual.scoring import look_closely
+    from patchcore_dual.scoring.rules import PatchCore, Ratio
+
+    normal, *defect = _memory_banks(banks)
+    rule = Ratio() if defect else PatchCore()
+
+    def search(image: np.ndarray) -> list[np.ndarray]:
+        found = look_closely(image, normal, defect[0] if defect else None, None, rule, SHARE)
+        both = found.normal, found.defect
+        return [nearest.distance for nearest in both if nearest]
+
+    return search
+
+
+def _memory_banks(banks: list[np.ndarray]) -> list[Any]:
+    from patchcore_dual.banks import MemoryBank
+
+    return [
+        MemoryBank(
+            vectors,
+            np.zeros(len(vectors), dtype=np.int32),
+            np.zeros((len(vectors), 2), dtype=np.int32),
+            ("bank",),
+        )
+        for vectors in banks
+    ]
+
+
+def faiss(banks: list[np.ndarray]) -> Search:
+    """`IndexFlatL2` on all cores, as patchcore-inspection uses it."""
+    import faiss as library
+
+    library.omp_set_num_threads(len(os.sched_getaffinity(0)))
+    indices = [library.IndexFlatL2(vectors.shape[1]) for vectors in banks]
+    for index, vectors in zip(indices, banks, strict=True):
+        index.add(vectors)
+
+    def search(image: np.ndarray) -> list[np.ndarray]:
+        queries = image.reshape(-1, image.shape[-1])
+        found = [np.sqrt(index.search(queries, 1)[0][:, 0]) for index in indices]
+        return [distances.reshape(image.shape[:-1]) for distances in found]
+
+    return search
+
+
+def products(banks: list[np.ndarray]) -> Search:
+    """NumPy: ‖b‖² − 2ab by one matrix product a block; norms of the bank computed once."""
+    norms = [np.einsum("nd,nd->n", vectors, vectors) for vectors in banks]
+
+    def nearest(queries: np.ndarray, vectors: np.ndarray, squared: np.ndarray) -> np.ndarray:
+        block = max(1, 64 * 2**20 // (4 * len(vectors)))
+        found = np.empty(len(queries), dtype=np.float32)
+        for start in range(0, len(queries), block):
+            part = queries[start : start + block]
+            relative = (-2 * part) @ vectors.T
+            relative += squared
+            found[start : start + block] = relative.min(axis=1) + np.einsum("qd,qd->q", part, part)
+        return np.sqrt(np.maximum(found, 0))
+
+    def search(image: np.ndarray) -> list[np.ndarray]:
+        queries = image.reshape(-1, image.shape[-1])
+        pairs = zip(banks, norms, strict=True)
+        return [nearest(queries, *pair).reshape(image.shape[:-1]) for pair in pairs]
+
+    return search
+
+
+TOOLS: dict[str, Callable[[list[np.ndarray]], Search]] = {
     "ours": ours,
+    "approximate": approximate,
     "faiss": faiss,
     "products": products,
 }
@@ -72,16 +118,16 @@ def search(
 
     Args:
         banks: `.npy` files `[n, d]`.
-        queries: `.npy` file `[images, cells, d]`.
-        distances: where to write those found, float32 `[images, len(banks), cells]`.
+        queries: `.npy` file `[images, h, w, d]`.
+        distances: where to write those found, float32 `[images, len(banks), h, w]`.
         is_defective: of the images; then the AUROC of the first bank's largest distance is given.
     """
     before = resident_mib()
-    searches = [TOOLS[tool](np.load(bank)) for bank in banks]
+    one = TOOLS[tool]([np.load(bank) for bank in banks])
     images = np.load(queries, mmap_mode="r")
     times, found = time_each(
         (np.ascontiguousarray(image) for image in images),
-        lambda image: [one(image) for one in searches],
+        one,
         **limits,
     )
     if distances is not None:
@@ -102,8 +148,8 @@ def curve(tool: str, bank: str, queries: str, sizes: list[int], limit_s: float) 
     dimensions = vectors.shape[1]
     points = []
     for size in sizes:
-        one = TOOLS[tool](np.ascontiguousarray(vectors[:size]))
-        patches = (np.ascontiguousarray(image[:, :dimensions]) for image in images)
+        one = TOOLS[tool]([np.ascontiguousarray(vectors[:size])])
+        patches = (np.ascontiguousarray(image[..., :dimensions]) for image in images)
         times, _ = time_each(patches, one, at_least=3, limit_s=limit_s)
         points.append({"bank": size, **times["total"]})
     return {"points": points}

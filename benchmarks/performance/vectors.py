@@ -64,7 +64,7 @@ def make(
     np.save(out / "defect.npy", _defects(manifest, embed, defect))
     tested = manifest.part("test").samples
     asked = mixed(list(tested), queries)  # type: ignore[arg-type]
-    np.save(out / "queries.npy", np.stack([embed(s).reshape(-1, d) for s in asked]))
+    np.save(out / "queries.npy", np.stack([embed(s) for s in asked]))
     patches = len(pool)
     file.unlink()
     sizes = {name: len(np.load(out / f"{name}.npy", mmap_mode="r")) for name in _NAMES}
