@@ -33,7 +33,7 @@ def test_chooses_as_the_plain_loop_among_more_vectors_than_candidates():
 @pytest.mark.parametrize("candidates", [1, 2, 5, 40])
 def test_few_candidates_are_brought_up_to_date_in_time(monkeypatch, candidates):
     monkeypatch.setattr(coreset, "_CANDIDATES", candidates)
-    monkeypatch.setattr(coreset, "_ROWS_PER_BLOCK", 37)  # the last block is not full
+    monkeypatch.setattr(coreset, "_ROWS", 37)  # the last block is not full
     vectors = normal(300, 5, seed=2)
     assert select_coreset(vectors, 150, 0).tolist() == greedy_coreset(vectors, 150, 0).tolist()
 

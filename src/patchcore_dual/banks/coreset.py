@@ -1,26 +1,30 @@
-"""Greedy k-centre coreset (thesis 4.3.4; Sener and Savarese 2018; PatchCore, algorithm 1).
+"""Greedy k-centre coreset (thesis 4.3.4; Gonzalez 1985; Sener and Savarese 2018; PatchCore).
 
 Starting from one seeded vector, the vector farthest from those chosen is added again and again.
-The plain loop brings every vector up to date after each choice, and memory traffic rules its time.
-Here most choices are made among a few thousand candidates:
+The plain loop measures every vector after each choice. Here the choices are the same, but most
+vectors are measured late and many never to the end:
 
-* A vector's distance to the chosen set only shrinks, so its last known value is an upper bound.
-* Candidates are the vectors with the largest bounds. As long as the farthest candidate is at least
-  as far as the largest bound outside, it is the farthest of all, and the greedy choice is exact.
-* When it no longer is, all vectors are brought up to date at once by one matrix product.
+* A vector's distance to the chosen set only shrinks, so what was last measured is an upper bound.
+* The next choices are made among the few thousand vectors with the largest bounds. As long as the
+  farthest of these is at least as far as the largest bound outside, it is the farthest of all, and
+  the greedy choice is exact (lazy evaluation; Minoux 1978).
+* When it no longer is, only vectors whose bound could still matter soon are brought up to date, by
+  matrix products that stay in the processor's cache. Bounds below that wait for their turn.
 
-The matrix product, of vectors without their mean, only finds which chosen vector is nearest: it
-loses digits to cancellation, so the distance itself is measured by direct difference.
+A matrix product, of vectors without their mean, loses digits to cancellation. It only tells which
+distances may have shrunk, up to a bound of its rounding error; those are measured by difference.
 """
 
 import math
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 FLOOR = 500
-_CANDIDATES = 4096
-_ROWS_PER_BLOCK = 16384
+_CANDIDATES = 2048
+_ROWS, _CENTRES = 512, 512  # of one matrix product
+_REACH = 0.8  # squared distances are brought up to date down to this share of the farthest one's
 
 
 def coreset_size(vectors: int, rate: float, floor: int = FLOOR) -> int:
@@ -37,7 +41,7 @@ def select_coreset(
     """Indices of the greedy k-centre coreset, in the order of choice.
 
     Args:
-        vectors: float32 `[n, d]`.
+        vectors: float32 or float16 `[n, d]`.
         size: how many to choose, at most n.
         seed: picks the first vector.
         progress: told how many have been chosen so far.
@@ -48,45 +52,141 @@ def select_coreset(
     n = len(vectors)
     if size >= n:
         return np.arange(n)
-    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    chosen = [int(np.random.default_rng(seed).integers(n))]
-    bound = np.full(n, np.inf, dtype=np.float32)  # squared distance to the chosen, or above it
-    up_to_date = 0  # how many of the chosen `bound` knows
-    while len(chosen) < size:
-        _measure_all(vectors, centre, chosen[up_to_date:], bound)
-        up_to_date = len(chosen)
+    first = int(np.random.default_rng(seed).integers(n))
+    # The products are small: more threads would wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        greedy = Greedy(vectors, np.arange(n), size)
+        greedy.add(first)
+        greedy.choose(size, progress)
+    return greedy.chosen
+
+
+class Greedy:
+    """Greedy selection in progress among some rows of `vectors`.
+
+    Attributes:
+        bound: float32 `[n]`, at least each row's squared distance to those chosen.
+        radius: distance of the last choice to those before it, which is at least the covering
+            radius of those before it.
+    """
+
+    def __init__(self, vectors: np.ndarray, rows: np.ndarray, size: int) -> None:
+        """`rows`: int64 `[n]`, which of `vectors` `[N, d]` take part; `size`: most to choose."""
+        self._vectors, self._rows = vectors, rows
+        self._centre = _mean(vectors, rows)
+        self._largest = 0.0  # squared norm
+        self.bound = np.full(len(rows), np.inf, dtype=np.float32)
+        self._known = np.zeros(len(rows), dtype=np.int32)  # how many chosen `bound` knows
+        self._chosen = np.empty(size, dtype=np.int64)
+        self._centres = np.empty((size, vectors.shape[1]), dtype=np.float32)
+        self._norms = np.empty(size, dtype=np.float32)
+        self._count = 0
+        self.radius = np.inf
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """int64 `[m]`, positions in `rows`, in the order of choice."""
+        return self._chosen[: self._count]
+
+    def add(self, position: int) -> None:
+        """Choose a row by its position."""
+        (vector,) = self._load(np.array([position]))
+        self._append(position, vector)
+
+    def choose(self, size: int, progress: Callable[[int], None]) -> None:
+        """Choose the farthest row until there are `size`, or only copies are left."""
+        reach = 0.0
+        while self._count < size:
+            candidates = self._candidates(reach)
+            farthest = self._choose_among(candidates, size)
+            progress(self._count)
+            if farthest <= 0:
+                return
+            reach = _REACH * farthest
+
+    def _candidates(self, reach: float) -> np.ndarray:
+        """Rows with the largest bounds, all up to date."""
+        n = len(self.bound)
         count = min(n, _CANDIDATES)
-        candidates = np.sort(np.argpartition(bound, n - count)[n - count :])
-        outside = np.delete(bound, candidates).max(initial=0)
-        members, distance = vectors[candidates], bound[candidates]
-        # Right after a full update the first pick always stands: it has the largest bound of all.
-        while len(chosen) < size:
+        while True:
+            self.measure(np.flatnonzero(self.bound >= reach))
+            largest = np.argpartition(self.bound, n - count)[n - count :]
+            if (self._known[largest] == self._count).all():
+                return np.sort(largest)
+            reach = self.bound[largest].min()
+
+    def _choose_among(self, candidates: np.ndarray, size: int) -> float:
+        """Choose while the farthest candidate is the farthest of all; the largest bound left."""
+        is_outside = np.ones(len(self.bound), dtype=bool)
+        is_outside[candidates] = False
+        outside = self.bound[is_outside].max(initial=0)
+        members, distance = self._load(candidates), self.bound[candidates]
+        norms = _squared(members)
+        slack = norms - self._rounding(norms)
+        while self._count < size:
             best = int(distance.argmax())
-            if distance[best] < outside:
+            if distance[best] < outside or distance[best] <= 0:
                 break
-            if distance[best] <= 0:
-                return np.array(chosen, dtype=np.int64)
-            chosen.append(int(candidates[best]))
-            np.minimum(distance, _squared(members - members[best]), out=distance)
-        progress(len(chosen))
-    return np.array(chosen, dtype=np.int64)
+            self.radius = math.sqrt(distance[best])
+            chosen = members[best]
+            self._append(int(candidates[best]), chosen)
+            at_least = members @ (-2 * chosen)
+            at_least += slack
+            at_least += norms[best]
+            nearer = np.flatnonzero(at_least < distance)
+            measured = _squared(members[nearer] - chosen)
+            distance[nearer] = np.minimum(distance[nearer], measured)
+            distance[best] = 0
+        self.bound[candidates], self._known[candidates] = distance, self._count
+        return max(float(distance.max()), float(outside))
+
+    def measure(self, positions: np.ndarray) -> None:
+        """Bring the bounds of some rows up to date with all that were chosen."""
+        positions = positions[self._known[positions] < self._count]
+        order = np.argsort(self._known[positions], kind="stable")
+        for start in range(0, len(positions), _ROWS):
+            self._measure(positions[order[start : start + _ROWS]])
+        self._known[positions] = self._count
+        self.bound[self.chosen] = 0  # however the product rounds, none is chosen twice
+
+    def _measure(self, rows: np.ndarray) -> None:
+        vectors, bound = self._load(rows), self.bound[rows]
+        norms = _squared(vectors)
+        slack = norms - self._rounding(norms)
+        each = np.arange(len(rows))
+        for start in range(self._known[rows[0]], self._count, _CENTRES):
+            some = slice(start, min(start + _CENTRES, self._count))
+            centres = self._centres[some]
+            relative = vectors @ (-2 * centres).T
+            relative += self._norms[some]
+            nearest = relative.argmin(axis=1)
+            nearer = np.flatnonzero(relative[each, nearest] + slack < bound)
+            measured = _squared(vectors[nearer] - centres[nearest[nearer]])
+            bound[nearer] = np.minimum(bound[nearer], measured)
+        self.bound[rows] = bound
+
+    def _load(self, positions: np.ndarray) -> np.ndarray:
+        """float32 `[m, d]`: rows without the mean."""
+        return self._vectors[self._rows[positions]].astype(np.float32, copy=False) - self._centre
+
+    def _append(self, position: int, vector: np.ndarray) -> None:
+        self._chosen[self._count] = position
+        self._centres[self._count] = vector
+        self._norms[self._count] = vector @ vector
+        self._largest = max(self._largest, float(self._norms[self._count]))
+        self._count += 1
+
+    def _rounding(self, norms: np.ndarray) -> np.ndarray:
+        """How far a squared distance by products may lie above the true one."""
+        unit = np.float32((self._centres.shape[1] + 8) * 2.0**-24)
+        return unit * (norms + max(self._largest, float(norms.max())))
 
 
-def _measure_all(
-    vectors: np.ndarray, centre: np.ndarray, added: list[int], bound: np.ndarray
-) -> None:
-    """Bring `bound` up to date with newly chosen vectors, in place."""
-    centres = vectors[added]
-    centred = centres - centre
-    to_centres = (-2 * centred).T
-    squared_norms = _squared(centred)
-    for start in range(0, len(vectors), _ROWS_PER_BLOCK):
-        rows = slice(start, start + _ROWS_PER_BLOCK)
-        squared = (vectors[rows] - centre) @ to_centres
-        squared += squared_norms
-        nearest = squared.argmin(axis=1)
-        np.minimum(bound[rows], _squared(vectors[rows] - centres[nearest]), out=bound[rows])
-    bound[added] = 0  # however the product rounds, none is chosen twice
+def _mean(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    total = np.zeros(vectors.shape[1])
+    for start in range(0, len(rows), 65_536):
+        total += vectors[rows[start : start + 65_536]].sum(axis=0, dtype=np.float64)
+    return (total / len(rows)).astype(np.float32)
 
 
 def _squared(differences: np.ndarray) -> np.ndarray:
