@@ -1,22 +1,25 @@
 """`PatchCoreDual`: the method of thesis 4.3, in the order of its sections."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from patchcore_dual.banks import MemoryBank, projection_matrix
+from patchcore_dual import __version__
+from patchcore_dual.banks import projection_matrix
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
-from patchcore_dual.holding_out import banks_without, hold_out
-from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.holding_out import hold_out, unseen_images
+from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.prefetch import ahead
 from patchcore_dual.images.reading import check_image, read_image
 from patchcore_dual.images.resizing import resize_image, resizing_note
+from patchcore_dual.memory import UNLIMITED, Memory
 from patchcore_dual.model import Model, decide, describe_training_set, keep_held_out
 from patchcore_dual.model_folder import fingerprint, load_model, read_fingerprint, save_model
+from patchcore_dual.partial import Partial, key_of
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
@@ -35,14 +38,11 @@ from patchcore_dual.scoring import (
 )
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import (
-    DefectPatches,
     NormalBanks,
     build_defect_bank,
     build_normal_banks,
     check_training_set,
 )
-
-LOOKED_AT = 20  # good training images, and defective ones, on which approximate search is judged
 
 
 class PatchCoreDual:
@@ -100,6 +100,9 @@ class PatchCoreDual:
         manifest: Manifest | Path | str,
         progress: Progress = silent,
         banks: NormalBanks | None = None,
+        unfinished: Path | None = None,
+        memory: Memory = UNLIMITED,
+        tell: Callable[[str], None] = lambda message: None,
     ) -> Self:
         """Build both banks from the training images and set the thresholds (4.3.3, 4.3.4).
 
@@ -108,6 +111,10 @@ class PatchCoreDual:
             progress: told the stage and how far it is.
             banks: normal banks built before, of the same good images and settings (protocols try
                 many defect banks with the same normal banks).
+            unfinished: a folder that keeps what is done, so that a run after an interrupted one
+                goes on from there. To be removed when the model is saved.
+            memory: what the process may take; counts where there is such a folder.
+            tell: takes messages for people.
 
         Raises DataError where there are too few good images.
         """
@@ -117,7 +124,8 @@ class PatchCoreDual:
         check_training_set(training_set)
         size = training_set.size()
         if banks is None:
-            banks = self.normal_banks(training_set, progress)
+            kept = Partial(unfinished, self._key(training_set)) if unfinished else None
+            banks = self.normal_banks(training_set, progress, True, kept, memory, tell)
         if not RULES[self.settings.scoring].uses_defects:
             training_set = training_set.part(label="negative")
         proposed = propose_masks(self.embed, training_set, banks, progress)
@@ -137,7 +145,7 @@ class PatchCoreDual:
         decision = decide(answers, training.normals, rule.sigma, rate)
         look = CloserLook()
         if self.settings.search == "approximate" and not banks.whole.is_small:
-            images = self._held_out(training_set, banks, defects, progress)
+            images = unseen_images(self.embed, training_set, banks, defects, progress)
             look = choose_share(rule, decision.image.value, images, held_out.probe)
         self._model = Model(
             self.settings,
@@ -156,7 +164,13 @@ class PatchCoreDual:
         return self
 
     def normal_banks(
-        self, training_set: Manifest, progress: Progress = silent, hold_out: bool = True
+        self,
+        training_set: Manifest,
+        progress: Progress = silent,
+        hold_out: bool = True,
+        unfinished: Partial | None = None,
+        memory: Memory = UNLIMITED,
+        tell: Callable[[str], None] = lambda message: None,
     ) -> NormalBanks:
         """The normal bank of some training images, and those without each fold (4.3.3, 4.3.4).
 
@@ -164,26 +178,28 @@ class PatchCoreDual:
         """
         channels = self.backbone.channels_of(self.backbone.levels)
         return build_normal_banks(
-            self.embed, training_set, self.settings, channels, progress, hold_out
+            self.embed,
+            training_set,
+            self.settings,
+            channels,
+            progress,
+            hold_out,
+            unfinished,
+            memory,
+            tell,
         )
 
-    def _held_out(
-        self,
-        training_set: Manifest,
-        banks: NormalBanks,
-        defects: DefectPatches | None,
-        progress: Progress,
-    ) -> Iterator[tuple[np.ndarray, MemoryBank, MemoryBank | None]]:
-        """Features of some good and some defective training images, with banks that lack them."""
+    def _key(self, training_set: Manifest) -> str:
+        """Of everything that decides the normal banks and what they say of training images."""
         real = training_set.real()
-        samples: list[Sample] = []
-        for label in ("negative", "positive"):
-            some = real.part(label=label).samples
-            samples += some[:: max(1, len(some) // LOOKED_AT)][:LOOKED_AT]
-        for i, sample in enumerate(samples):
-            features = self.embed(read_image(training_set.image_path(sample)))
-            yield features, *banks_without(sample, training_set, banks, defects)
-            progress("accuracy of approximate search", i + 1, len(samples))
+        facts = {
+            "version": __version__,
+            "settings": self.settings.model_dump(),
+            "weights": self.backbone.weights_sha256,
+            "device": str(self.backbone.device),
+            "samples": [[s.image, s.label, s.group] for s in real],
+        }
+        return key_of(facts, (real.image_path(s) for s in real))
 
     def inspect(self, image: np.ndarray | Path | str, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).

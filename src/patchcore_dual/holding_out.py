@@ -7,6 +7,7 @@ seen. A synthetic image goes wherever one of its parents goes, and is never scor
 image is embedded once for all of this.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +32,7 @@ from patchcore_dual.training import DefectPatches, NormalBanks, defect_mask
 
 PROBE_PATCHES = 20_000  # good patches that the probe is trained on
 MAX_CLUSTERS = 5  # of defects whose kinds have no names
+UNSEEN = 20  # good images, and defective ones, on which approximate search is judged
 KEPT_PATCHES = 4  # of each good image, by distance from normal and by the ratio
 
 
@@ -72,21 +74,29 @@ def hold_out(
     probes = _Probes(manifest, banks, defects) if defects and uses_probe else None
     known = set(defects.patches.sources) if defects else set()
     samples = [s for s in manifest.real() if not s.is_defective or (probes and s.image in known)]
-    normals, defectives, kept = [], [], []
-    for i, sample in enumerate(samples):
+    # Fold by fold, so that each bank is made once; what is returned keeps the manifest's order.
+    order = sorted(range(len(samples)), key=lambda i: banks.fold_of[samples[i].image])
+    scored: dict[int, HeldOutImage] = {}
+    patches: dict[int, KeptPatches] = {}
+    for done, i in enumerate(order, start=1):
+        sample = samples[i]
         image = read_image(manifest.image_path(sample))
         features = embed(image)
         held_out = _hold_out(sample, manifest, image, features, banks, defects, probes)
         if sample.is_defective:
             mask = defect_mask(manifest, sample, proposed)
             cells = covered_cells(mask, *features.shape[:2])
-            defectives.append(replace(held_out, defect_cells=cells))
+            held_out = replace(held_out, defect_cells=cells)
         else:
-            normals.append(held_out)
-            kept.append(_keep(sample.image, features, held_out.evidence))
-        progress("scoring held-out images", i + 1, len(samples))
+            patches[i] = _keep(sample.image, features, held_out.evidence)
+        scored[i] = held_out
+        progress("scoring held-out images", done, len(samples))
+    normals = [scored[i] for i, sample in enumerate(samples) if not sample.is_defective]
+    defectives = [scored[i] for i, sample in enumerate(samples) if sample.is_defective]
     training = TrainingEvidence(tuple(normals), tuple(defectives), false_alarm_rate)
-    return HeldOut(training, tuple(kept), probes.final if probes else None)
+    return HeldOut(
+        training, tuple(patches[i] for i in sorted(patches)), probes.final if probes else None
+    )
 
 
 class _Probes:
@@ -198,14 +208,27 @@ def _hold_out(
     return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
 
 
-def banks_without(
-    sample: Sample, manifest: Manifest, banks: NormalBanks, defects: DefectPatches | None
-) -> tuple[MemoryBank, MemoryBank | None]:
-    """The normal bank without a training image's fold, the defect bank without its group."""
-    normal = banks.without_fold[banks.fold_of[sample.image]]
-    if defects is None:
-        return normal, None
-    return normal, _without(defects.bank, _group(sample, manifest))
+def unseen_images(
+    embed: Embed,
+    manifest: Manifest,
+    banks: NormalBanks,
+    defects: DefectPatches | None,
+    progress: Progress,
+) -> Iterator[tuple[np.ndarray, MemoryBank, MemoryBank | None]]:
+    """Features of some training images, each with banks that never saw it.
+
+    The normal bank is the one without its fold, the defect bank without its group.
+    """
+    samples: list[Sample] = []
+    for label in ("negative", "positive"):
+        some = manifest.real().part(label=label).samples
+        samples += some[:: max(1, len(some) // UNSEEN)][:UNSEEN]
+    samples.sort(key=lambda sample: banks.fold_of[sample.image])  # one bank at a time
+    for i, sample in enumerate(samples):
+        features = embed(read_image(manifest.image_path(sample)))
+        defect = _without(defects.bank, _group(sample, manifest)) if defects else None
+        yield features, banks.without_fold[banks.fold_of[sample.image]], defect
+        progress("accuracy of approximate search", i + 1, len(samples))
 
 
 def _group(sample: Sample, manifest: Manifest) -> set[str]:

@@ -34,7 +34,9 @@ def propose_masks(
         return {}
     masked = [s for s in defective if s.mask_is_known]
     normals = manifest.part(label="negative").samples
-    for done, sample in enumerate(normals, start=1):
+    # Fold by fold, so that each bank is made once.
+    by_fold = sorted(normals, key=lambda sample: banks.fold_of[sample.image])
+    for done, sample in enumerate(by_fold, start=1):
         _standing_out(sample, embed, manifest, banks)
         progress("what is usual on good images", done, len(normals))
     places = position_statistics([_log(banks, s) for s in normals])

@@ -1,21 +1,37 @@
 """Building the banks from training images (thesis 4.3.3, 4.3.4).
 
-Only projected features of all images are ever held in memory; the full vectors that the coresets
-chose, and those drawn for the probe, are computed again in a second pass. Beside the bank of all
-good images, one is built without each fold of them, so that every training image can be scored as
-if it were new (`holding_out.py`).
+Of all images only projected features are kept; the full vectors that the coresets chose, and those
+drawn for the probe, are computed again in a second pass. Beside the bank of all good images, one is
+built without each fold of them, so that every training image can be scored as if it were new
+(`holding_out.py`). These banks have many vectors in common, which are held once; a bank without a
+fold is made when it is asked for.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import functools
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from patchcore_dual.banks import MemoryBank, coreset_size, projection_matrix, select_coreset
+from patchcore_dual.banks import (
+    MemoryBank,
+    coreset_size,
+    projection_matrix,
+    select_coresets,
+)
 from patchcore_dual.errors import DataError
+from patchcore_dual.estimate import FIRST, estimate
 from patchcore_dual.features.defect_patches import Embed, defect_patches
+from patchcore_dual.found import Found
 from patchcore_dual.images.manifest import Manifest, Sample
+from patchcore_dual.images.prefetch import ahead
 from patchcore_dual.images.reading import read_image, read_mask
+from patchcore_dual.memory import UNLIMITED, Memory
+from patchcore_dual.partial import Partial
 from patchcore_dual.progress import Progress
 from patchcore_dual.scoring import Evidence
 from patchcore_dual.settings import Settings
@@ -23,6 +39,40 @@ from patchcore_dual.settings import Settings
 FOLDS = 5
 SAMPLED_PATCHES = 50_000  # good patches for the probe's whitening, of all images together
 SAMPLED_DEFECT_PATCHES = 20_000  # of real defects, and as many of synthetic ones
+BANKS_HELD = 3  # the whole one, one without a fold, and what its search keeps
+WORK_PER_PATCH = 48  # bytes that choosing takes for each patch beside its projected features
+FULL_PRECISION = 2_000_000  # good patches, above which projected features take half precision
+
+
+class FoldBanks(Sequence[MemoryBank]):
+    """The banks without each fold, made of a common one when they are asked for.
+
+    The last few are kept: whoever goes through images fold by fold needs one at a time.
+    """
+
+    def __init__(
+        self,
+        union: MemoryBank,
+        chosen: Sequence[np.ndarray],
+        channels: np.ndarray | None,
+        kept: int,
+    ) -> None:
+        """`chosen`: for each fold, which vectors of `union` its bank has; `kept`: how many."""
+        self._union, self._chosen, self._channels = union, chosen, channels
+        self._kept, self._banks = kept, dict[int, MemoryBank]()
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, fold: int) -> MemoryBank:  # type: ignore[override]
+        if not 0 <= fold < len(self):
+            raise IndexError(fold)
+        if fold not in self._banks:
+            while len(self._banks) >= self._kept:
+                del self._banks[next(iter(self._banks))]
+            bank = self._union.select(self._chosen[fold])
+            self._banks[fold] = bank.restricted(self._channels)
+        return self._banks[fold]
 
 
 @dataclass(frozen=True)
@@ -30,6 +80,7 @@ class NormalBanks:
     """The normal bank of all good images, and for each fold the one built without it.
 
     Attributes:
+        radius: the covering radius of `whole` among projected features (`composed_coreset.py`).
         fold_of: the fold of every training image, by name; groups are whole.
         sample: some patches of all good images, drawn evenly.
         found: evidence of `without_fold` by image, kept so that another defect bank can be tried
@@ -37,10 +88,11 @@ class NormalBanks:
     """
 
     whole: MemoryBank
-    without_fold: tuple[MemoryBank, ...]
+    without_fold: Sequence[MemoryBank]
     fold_of: dict[str, int]
     sample: MemoryBank
-    found: dict[str, Evidence] = field(default_factory=dict)
+    radius: float
+    found: MutableMapping[str, Evidence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,11 +109,15 @@ Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class _Rows:
-    """The projected patches of many images, stacked; for each its image and place among its own."""
+    """The projected patches of many images, stacked, and where each image's begin and end."""
 
     projected: np.ndarray
-    image: np.ndarray
-    place: np.ndarray
+    starts: np.ndarray
+
+    @property
+    def image(self) -> np.ndarray:
+        """int32 `[n]`, the image of each row."""
+        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
 
 def check_training_set(manifest: Manifest) -> None:
@@ -82,6 +138,9 @@ def build_normal_banks(
     channels: np.ndarray | None,
     progress: Progress,
     hold_out: bool = True,
+    unfinished: Partial | None = None,
+    memory: Memory = UNLIMITED,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> NormalBanks:
     """The normal banks of a training manifest (4.3.3, 4.3.4).
 
@@ -89,36 +148,70 @@ def build_normal_banks(
         embed: uint8 `[H, W, 3]` to patch features `[h, w, d]`.
         channels: those of a patch feature that the banks take, None for all.
         hold_out: whether the banks without each fold are wanted; they are most of the work.
+        unfinished: keeps what is done, and has what an earlier run did; None keeps nothing.
+        memory: what may be used; what does not fit is mapped from the files of `unfinished`.
+        tell: takes messages: how long it will take, what is done already.
     """
+    if unfinished is None:
+        with TemporaryDirectory() as folder:
+            work = Partial(Path(folder) / "fit", "")
+            banks = build_normal_banks(
+                embed, manifest, settings, channels, progress, hold_out, work, UNLIMITED, tell
+            )
+            return replace(banks, found={})
     samples = manifest.part(label="negative").samples
     fold_of = assign_folds(manifest.real().samples, settings.seed)
+    left_out = [None, *range(max(fold_of.values()) + 1)] if hold_out else [None]
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = embed(read_image(manifest.image_path(sample)))
         h, w, d = features.shape
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 
-    stage = "features of good images"
-    rows = _project(samples, all_patches, channels, settings.seed, progress, stage)
-    fold_of_row = np.array([fold_of[s.image] for s in samples])[rows.image]
-    members = [np.arange(len(fold_of_row))]
-    if hold_out:
-        folds = range(max(fold_of.values()) + 1)
-        members += [np.flatnonzero(fold_of_row != fold) for fold in folds]
-    choices = [
-        _choose(
-            rows, m, settings.normal_rate, settings.seed, progress, f"coreset {i} of {len(members)}"
+    passes = _Passes(
+        "good images", samples, all_patches, channels, settings.seed, unfinished, memory, progress
+    )
+    patches, width = passes.layout()
+    size = coreset_size(patches, settings.normal_rate)
+    memory.require(max(WORK_PER_PATCH * patches, 4 * width * BANKS_HELD * size))
+    if unfinished.resumes:
+        tell(f"Going on from what an interrupted run left in {unfinished.folder}.")
+    if (seconds := passes.pace()) is not None:
+        tell(str(estimate(len(samples), patches, width, size, len(left_out), seconds)))
+    folds = np.array([fold_of[s.image] for s in samples], dtype=np.uint8)
+
+    def choose() -> dict[str, np.ndarray]:
+        rows = passes.project()
+        coresets = select_coresets(
+            rows.projected,
+            folds[rows.image],
+            left_out,
+            lambda count: coreset_size(count, settings.normal_rate),
+            settings.seed,
+            functools.partial(progress, "coresets of good images"),
         )
-        for i, m in enumerate(members, start=1)
-    ]
-    choices.append(_draw(len(fold_of_row), SAMPLED_PATCHES, settings.seed))
-    stage = "vectors of the normal bank"
-    whole, *without_fold, sample = _collect(samples, all_patches, rows, choices, progress, stage)
+        chosen = {f"chosen{i}": coreset.rows for i, coreset in enumerate(coresets)}
+        radius = np.array([coreset.radius for coreset in coresets])
+        return {**chosen, "radius": radius, "starts": rows.starts}
+
+    kept = unfinished.arrays("coresets", choose)
+    chosen = [kept[f"chosen{i}"] for i in range(len(left_out))]
+    starts = kept["starts"]
+    drawn = _draw(int(starts[-1]), SAMPLED_PATCHES, settings.seed)
+    wanted = np.unique(np.concatenate(chosen))
+    union, sample = passes.collect(starts, (wanted, drawn))
+    whole, *without_fold = (np.searchsorted(wanted, rows) for rows in chosen)
+    whole_bank = union.select(whole).restricted(channels)
+    held = 2 * 4 * width * sum(map(len, without_fold))
+    found = Found(tuple(fold_of), unfinished.rows("held-out distances", np.float64, 2))
+    at_once = len(without_fold) if memory.fits(held) else 1
     return NormalBanks(
-        whole.restricted(channels),
-        tuple(bank.restricted(channels) for bank in without_fold),
+        whole_bank,
+        FoldBanks(union, without_fold, channels, at_once),
         fold_of,
         sample,
+        float(kept["radius"][0]),
+        found,
     )
 
 
@@ -154,14 +247,30 @@ def build_defect_bank(
     found = []
     for samples, name in zip(origins, ("defects", "synthetic defects"), strict=True):
         if samples:
-            stage = f"features of {name}"
-            rows = _project(samples, patches_of_defects, channels, settings.seed, progress, stage)
-            everything = np.arange(len(rows.image))
-            stage = f"coreset of {name}"
-            chosen = _choose(rows, everything, settings.defect_rate, settings.seed, progress, stage)
-            choices = [chosen, _draw(len(rows.image), SAMPLED_DEFECT_PATCHES, settings.seed)]
-            stage = f"vectors of {name}"
-            found.append(_collect(samples, patches_of_defects, rows, choices, progress, stage))
+            with TemporaryDirectory() as folder:
+                store = Partial(Path(folder) / "fit", "")
+                passes = _Passes(
+                    name,
+                    samples,
+                    patches_of_defects,
+                    channels,
+                    settings.seed,
+                    store,
+                    UNLIMITED,
+                    progress,
+                )
+                rows = passes.project()
+                count = int(rows.starts[-1])
+                (chosen,) = select_coresets(
+                    rows.projected,
+                    np.zeros(count, dtype=np.uint8),
+                    [None],
+                    lambda count: coreset_size(count, settings.defect_rate),
+                    settings.seed,
+                    functools.partial(progress, f"coreset of {name}"),
+                )
+                choices = (chosen.rows, _draw(count, SAMPLED_DEFECT_PATCHES, settings.seed))
+                found.append(passes.collect(rows.starts, choices))
     bank, patches = (MemoryBank.join(banks) for banks in zip(*found, strict=True))
     return DefectPatches(bank.restricted(channels), patches)
 
@@ -208,63 +317,108 @@ def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> di
     return fold_of
 
 
-def _project(
-    samples: Sequence[Sample],
-    patches_of: Patches,
-    channels: np.ndarray | None,
-    seed: int,
-    progress: Progress,
-    stage: str,
-) -> _Rows:
-    """First pass: the projected patches of all samples."""
-    projected, image, place = [], [], []
-    for i, sample in enumerate(samples):
-        vectors, _ = patches_of(sample)
-        if channels is not None:
-            vectors = vectors[:, channels]
-        projected.append(vectors @ projection_matrix(vectors.shape[1], seed))
-        image.append(np.full(len(vectors), i, dtype=np.int32))
-        place.append(np.arange(len(vectors), dtype=np.int32))
-        progress(stage, i + 1, len(samples))
-    return _Rows(np.concatenate(projected), np.concatenate(image), np.concatenate(place))
+@dataclass(frozen=True)
+class _Passes:
+    """The two passes over some images: projected features of all, full vectors of the chosen.
 
+    Attributes:
+        name: what to call the images.
+        store: keeps what is done of the passes.
+        memory: what does not fit is mapped from the files of `store`.
+    """
 
-def _choose(
-    rows: _Rows, members: np.ndarray, rate: float, seed: int, progress: Progress, stage: str
-) -> np.ndarray:
-    """The coreset of some rows, as sorted row numbers."""
-    size = coreset_size(len(members), rate)
-    chosen = select_coreset(
-        rows.projected[members], size, seed, lambda done: progress(stage, done, size)
-    )
-    return np.sort(members[chosen])
+    name: str
+    samples: Sequence[Sample]
+    patches_of: Patches
+    channels: np.ndarray | None
+    seed: int
+    store: Partial
+    memory: Memory
+    progress: Progress
+    _first: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _known: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def layout(self) -> tuple[int, int]:
+        """About how many patches there are (as many of each image as of the first), and of what
+        length."""
+        if "layout" not in self._known:
+            found = self.store.arrays(f"layout of {self.name}", self._look)
+            self._known["layout"] = found["layout"]
+        patches, width = self._known["layout"].tolist()
+        return patches * len(self.samples), width
 
-def _collect(
-    samples: Sequence[Sample],
-    patches_of: Patches,
-    rows: _Rows,
-    choices: Sequence[np.ndarray],
-    progress: Progress,
-    stage: str,
-) -> list[MemoryBank]:
-    """Second pass: the full vectors of all rows that any coreset chose; a bank for each choice."""
-    wanted = np.unique(np.concatenate(choices))
-    kept_vectors, kept_cells = [], []
-    for i, sample in enumerate(samples):
-        places = rows.place[wanted[rows.image[wanted] == i]]
-        if len(places):
-            vectors, cells = patches_of(sample)
-            kept_vectors.append(vectors[places])
-            kept_cells.append(cells[places].astype(np.int32))
-        progress(stage, i + 1, len(samples))
-    union = MemoryBank(
-        np.concatenate(kept_vectors),
-        rows.image[wanted],
-        np.concatenate(kept_cells),
-        tuple(sample.image for sample in samples),
-    )
-    return [union.select(np.searchsorted(wanted, chosen)) for chosen in choices]
+    def _look(self) -> dict[str, np.ndarray]:
+        self._first.append(self.patches_of(self.samples[0]))
+        return {"layout": np.array(self._first[0][0].shape)}
+
+    def pace(self) -> float | None:
+        """Seconds that one image takes, by the first few; None where they were done before."""
+        if self.store.resumes:
+            return None
+        few = self.samples[1 : FIRST + 1]
+        started = time.perf_counter()
+        for sample in few:
+            self._first.append(self.patches_of(sample))
+        return (time.perf_counter() - started) / max(1, len(few))
+
+    def project(self) -> _Rows:
+        """First pass. Of very many patches half precision is enough to choose by."""
+        expected, width = self.layout()
+        dtype = np.float32 if expected <= FULL_PRECISION else np.float16
+        projection = projection_matrix(
+            width if self.channels is None else len(self.channels), self.seed
+        )
+        rows = self.store.rows(f"projected {self.name}", dtype, projection.shape[1])
+        first = self._first if not rows.counts else []
+        remaining = self.samples[len(rows.counts) + len(first) :]
+        for vectors, _ in chain(first, ahead(self.patches_of, remaining, 1)):
+            own = vectors if self.channels is None else vectors[:, self.channels]
+            rows.append(own @ projection)
+            self.progress(f"features of {self.name}", len(rows.counts), len(self.samples))
+        self._first.clear()
+        starts = np.concatenate([[0], np.cumsum(rows.counts, dtype=np.int64)])
+        size = expected * projection.shape[1] * np.dtype(dtype).itemsize
+        return _Rows(rows.read(self.memory.fits(size, WORK_PER_PATCH * expected)), starts)
+
+    def collect(self, starts: np.ndarray, choices: Sequence[np.ndarray]) -> list[MemoryBank]:
+        """Second pass: a bank of the full vectors of some rows, for each choice of them.
+
+        Args:
+            starts: see `_Rows`.
+            choices: sorted row numbers.
+        """
+        stage = f"vectors of {self.name}"
+        _, width = self.layout()
+        stored = [
+            (
+                self.store.rows(f"vectors {i} of {self.name}", np.float32, width),
+                self.store.rows(f"cells {i} of {self.name}", np.int32, 2),
+            )
+            for i in range(len(choices))
+        ]
+        done = min(len(cells.counts) for _, cells in stored)
+        computed = ahead(self.patches_of, self.samples[done:], 1)
+        for i, (vectors, cells) in enumerate(computed, start=done):
+            for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
+                begin, end = np.searchsorted(rows, starts[i : i + 2])
+                places = rows[begin:end] - starts[i]
+                for store, of_image in ((kept_vectors, vectors), (kept_cells, cells)):
+                    if len(store.counts) == i:
+                        store.append(of_image[places])
+            self.progress(stage, i + 1, len(self.samples))
+        names = tuple(sample.image for sample in self.samples)
+        banks = []
+        for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
+            image = np.searchsorted(starts, rows, side="right") - 1
+            used, image = np.unique(image, return_inverse=True)
+            fits = self.memory.fits(2 * len(rows) * width * 4)
+            sources = tuple(names[i] for i in used)
+            banks.append(
+                MemoryBank(
+                    kept_vectors.read(fits), image.astype(np.int32), kept_cells.read(), sources
+                )
+            )
+        return banks
 
 
 def _draw(n: int, size: int, seed: int) -> np.ndarray:

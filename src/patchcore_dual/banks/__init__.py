@@ -1,16 +1,20 @@
 """Memory banks: random projection, greedy coreset, nearest neighbours (4.3.1, 4.3.3, 4.3.4)."""
 
+from patchcore_dual.banks.composed_coreset import EXACT, Coreset, select_coresets
 from patchcore_dual.banks.coreset import FLOOR, coreset_size, select_coreset
 from patchcore_dual.banks.memory_bank import MemoryBank
 from patchcore_dual.banks.projection import PROJECTED_DIMENSIONS, projection_matrix
 from patchcore_dual.banks.queries import Queries
 
 __all__ = [
+    "EXACT",
     "FLOOR",
     "PROJECTED_DIMENSIONS",
+    "Coreset",
     "MemoryBank",
     "Queries",
     "coreset_size",
     "projection_matrix",
     "select_coreset",
+    "select_coresets",
 ]

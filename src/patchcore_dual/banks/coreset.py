@@ -16,6 +16,7 @@ distances may have shrunk, up to a bound of its rounding error; those are measur
 """
 
 import math
+import mmap
 from collections.abc import Callable
 
 import numpy as np
@@ -52,19 +53,24 @@ def select_coreset(
     n = len(vectors)
     if size >= n:
         return np.arange(n)
-    first = int(np.random.default_rng(seed).integers(n))
     # The products are small: more threads would wait for each other.
     with threadpool_limits(1, user_api="blas"):
         greedy = Greedy(vectors, np.arange(n), size)
-        greedy.add(first)
+        greedy.add(first_choice(n, seed))
         greedy.choose(size, progress)
     return greedy.chosen
+
+
+def first_choice(n: int, seed: int) -> int:
+    """Which of n vectors is chosen first."""
+    return int(np.random.default_rng(seed).integers(n))
 
 
 class Greedy:
     """Greedy selection in progress among some rows of `vectors`.
 
     Attributes:
+        rows: int64 `[n]`, which of the vectors take part.
         bound: float32 `[n]`, at least each row's squared distance to those chosen.
         radius: distance of the last choice to those before it, which is at least the covering
             radius of those before it.
@@ -72,7 +78,7 @@ class Greedy:
 
     def __init__(self, vectors: np.ndarray, rows: np.ndarray, size: int) -> None:
         """`rows`: int64 `[n]`, which of `vectors` `[N, d]` take part; `size`: most to choose."""
-        self._vectors, self._rows = vectors, rows
+        self._vectors, self.rows = vectors, rows
         self._centre = _mean(vectors, rows)
         self._largest = 0.0  # squared norm
         self.bound = np.full(len(rows), np.inf, dtype=np.float32)
@@ -93,6 +99,18 @@ class Greedy:
         (vector,) = self._load(np.array([position]))
         self._append(position, vector)
 
+    def extend(self, rows: np.ndarray, squared: np.ndarray) -> None:
+        """Let more rows take part, whose squared distances to those chosen are known."""
+        self.rows = np.concatenate([self.rows, rows])
+        self.bound = np.concatenate([self.bound, squared])
+        known = np.full(len(rows), self._count, dtype=np.int32)
+        self._known = np.concatenate([self._known, known])
+
+    def reached(self) -> float:
+        """The covering radius of those chosen: the largest distance of a row to them."""
+        self._candidates(np.inf)
+        return math.sqrt(self.bound.max())
+
     def choose(self, size: int, progress: Callable[[int], None]) -> None:
         """Choose the farthest row until there are `size`, or only copies are left."""
         reach = 0.0
@@ -109,7 +127,7 @@ class Greedy:
         n = len(self.bound)
         count = min(n, _CANDIDATES)
         while True:
-            self.measure(np.flatnonzero(self.bound >= reach))
+            self._measure_stale(np.flatnonzero(self.bound >= reach))
             largest = np.argpartition(self.bound, n - count)[n - count :]
             if (self._known[largest] == self._count).all():
                 return np.sort(largest)
@@ -140,7 +158,7 @@ class Greedy:
         self.bound[candidates], self._known[candidates] = distance, self._count
         return max(float(distance.max()), float(outside))
 
-    def measure(self, positions: np.ndarray) -> None:
+    def _measure_stale(self, positions: np.ndarray) -> None:
         """Bring the bounds of some rows up to date with all that were chosen."""
         positions = positions[self._known[positions] < self._count]
         order = np.argsort(self._known[positions], kind="stable")
@@ -167,7 +185,7 @@ class Greedy:
 
     def _load(self, positions: np.ndarray) -> np.ndarray:
         """float32 `[m, d]`: rows without the mean."""
-        return self._vectors[self._rows[positions]].astype(np.float32, copy=False) - self._centre
+        return load(self._vectors, self.rows[positions]) - self._centre
 
     def _append(self, position: int, vector: np.ndarray) -> None:
         self._chosen[self._count] = position
@@ -182,10 +200,19 @@ class Greedy:
         return unit * (norms + max(self._largest, float(norms.max())))
 
 
+def load(vectors: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    """float32 `[m, d]`, some of vectors that may be of half precision or mapped from a file."""
+    loaded = vectors[rows].astype(np.float32)
+    if isinstance(vectors, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+        # What was read counts as this process's memory until it is given back.
+        vectors._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    return loaded
+
+
 def _mean(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     total = np.zeros(vectors.shape[1])
-    for start in range(0, len(rows), 65_536):
-        total += vectors[rows[start : start + 65_536]].sum(axis=0, dtype=np.float64)
+    for start in range(0, len(rows), 4096):
+        total += load(vectors, rows[start : start + 4096]).sum(axis=0, dtype=np.float64)
     return (total / len(rows)).astype(np.float32)
 
 

@@ -1,5 +1,6 @@
 """`patchcore-dual fit`: build both memory banks and the thresholds."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -78,15 +79,19 @@ def fit(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness, default 0.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    memory: Annotated[
+        str, typer.Option(help="The most memory that fitting may take, as 800MiB.")
+    ] = "4GiB",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit a model on the training images of a prepared data set (4.3)."""
-    from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.evaluation.synthetic_gain import judge_synthetic
     from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.images.subsets import choose_defects, choose_synthetic
+    from patchcore_dual.memory import parse_memory
     from patchcore_dual.model_folder import check_writable
     from patchcore_dual.settings import PRESETS
 
@@ -109,6 +114,8 @@ def fit(
     settings = {**(PRESETS[preset] if preset else {}), **chosen}
     manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
     which = parse_synthetic(synthetic)
+    limit = parse_memory(memory)
+    unfinished = model.absolute().with_name(f".{model.absolute().name}.unfinished")
     detector = PatchCoreDual(weights=weights, device=device, **settings)
     check_writable(model)
     gain = None
@@ -116,8 +123,10 @@ def fit(
         if which == "best":
             gain = judge_synthetic(detector, manifest, progress)
             which = gain.kept
-        detector.fit(choose_synthetic(manifest, which), progress)
+        training_set = choose_synthetic(manifest, which)
+        detector.fit(training_set, progress, None, unfinished, limit, console.print)
     detector.save(model)
+    shutil.rmtree(unfinished, ignore_errors=True)
     if as_json:
         told = {"synthetic_gain": asdict(gain)} if gain else {}
         print_json({**describe(detector.model, model), **told})
