@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +87,42 @@ def test_fit_evaluate_inspect(run, prepared, tmp_path):
     assert inspected.code == 0
     assert ": reject  score " in inspected.out
     assert "most like the defect in train/" in inspected.out
+
+
+def test_a_killed_fit_goes_on_to_the_same_model(run, prepared, tmp_path):
+    """Killed outright at whatever it does after a few images' features or chosen vectors."""
+    options = ("--scoring", "patchcore", "--seed", 1)
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    assert run("fit", prepared.folder, "--model", whole, *options).code == 0
+    folder = tmp_path / ".resumed.unfinished"
+    command = [sys.executable, "-m", "patchcore_dual.cli.main", "fit", prepared.folder]
+    command += ["--model", resumed, *options]
+    for file, size in (("projected good images.index", 32), ("held-out distances.index", 16)):
+        process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
+        try:
+            while not (folder / file).is_file() or (folder / file).stat().st_size < size:
+                if process.poll() is not None:  # it was faster than this test
+                    break
+                time.sleep(0.001)
+        finally:
+            process.kill()
+            process.wait()
+        assert not resumed.exists() or (resumed / MODEL_FILE).is_file()
+    was_there = folder.exists()
+    result = run("fit", prepared.folder, "--model", resumed, *options)
+    assert result.code == 0
+    assert ("Going on from" in result.err) == was_there
+    assert not folder.exists()
+    files = {f.name: f.read_bytes() for f in whole.iterdir()}
+    assert {f.name: f.read_bytes() for f in resumed.iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [("20MiB", "it takes at least"), ("much", "as 800MiB or 4GiB")]
+)
+def test_too_little_memory(fails, prepared, tmp_path, size, message):
+    assert message in fails("fit", prepared.folder, "--model", tmp_path / "m", "--memory", size)
+    assert not (tmp_path / "m").exists()
 
 
 def test_fit_says_as_json_what_it_made(run, prepared, tmp_path):

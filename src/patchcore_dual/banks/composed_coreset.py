@@ -140,7 +140,7 @@ def _cells(vectors: np.ndarray, pool: ThreadPoolExecutor) -> tuple[np.ndarray, n
     drawn = np.sort(np.random.default_rng(0).choice(n, min(n, _PIVOTS), replace=False))
     pivots = load(vectors, drawn)
     centre = pivots.mean(axis=0)
-    _, axes = np.linalg.eigh(np.cov((pivots - centre).T))
+    _, axes = np.linalg.eigh((pivots - centre).T @ (pivots - centre))
     axes = np.ascontiguousarray(axes[:, ::-1][:, :_AXES], dtype=np.float32)
     places = (pivots - centre) @ axes
     to_places, squared_norms = (-2 * places).T, np.einsum("pd,pd->p", places, places)
