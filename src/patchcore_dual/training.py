@@ -196,7 +196,11 @@ def build_normal_banks(
 
     kept = unfinished.arrays("coresets", choose)
     chosen = [kept[f"chosen{i}"] for i in range(len(left_out))]
-    starts = kept["starts"]
+    starts, radius = kept["starts"], float(kept["radius"][0])
+    tell(
+        f"Coreset: {len(chosen[0])} of {starts[-1]} patches; none is farther than {radius:.4g} "
+        "from it among projected features."
+    )
     drawn = _draw(int(starts[-1]), SAMPLED_PATCHES, settings.seed)
     wanted = np.unique(np.concatenate(chosen))
     union, sample = passes.collect(starts, (wanted, drawn))
@@ -210,7 +214,7 @@ def build_normal_banks(
         FoldBanks(union, without_fold, channels, at_once),
         fold_of,
         sample,
-        float(kept["radius"][0]),
+        radius,
         found,
     )
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -95,7 +96,8 @@ def test_a_killed_fit_goes_on_to_the_same_model(run, prepared, tmp_path):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     assert run("fit", prepared.folder, "--model", whole, *options).code == 0
     folder = tmp_path / ".resumed.unfinished"
-    command = [sys.executable, "-m", "patchcore_dual.cli.main", "fit", prepared.folder]
+    program = "from patchcore_dual.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "fit", prepared.folder]
     command += ["--model", resumed, *options]
     for file, size in (("projected good images.index", 32), ("held-out distances.index", 16)):
         process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
@@ -106,7 +108,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(run, prepared, tmp_path):
                 time.sleep(0.001)
         finally:
             process.kill()
-            process.wait()
+            assert process.wait() in (0, -signal.SIGKILL)
         assert not resumed.exists() or (resumed / MODEL_FILE).is_file()
     was_there = folder.exists()
     result = run("fit", prepared.folder, "--model", resumed, *options)
