@@ -373,11 +373,17 @@ class _Passes:
             width if self.channels is None else len(self.channels), self.seed
         )
         rows = self.store.rows(f"projected {self.name}", dtype, projection.shape[1])
+
+        def projected(vectors: np.ndarray) -> np.ndarray:
+            own = vectors if self.channels is None else vectors[:, self.channels]
+            return own @ projection
+
         first = self._first if not rows.counts else []
         remaining = self.samples[len(rows.counts) + len(first) :]
-        for vectors, _ in chain(first, ahead(self.patches_of, remaining, 1)):
-            own = vectors if self.channels is None else vectors[:, self.channels]
-            rows.append(own @ projection)
+        # Projected where they are computed: two products side by side get in each other's way.
+        coming = ahead(lambda sample: projected(self.patches_of(sample)[0]), remaining, 1)
+        for of_image in chain((projected(vectors) for vectors, _ in first), coming):
+            rows.append(of_image)
             self.progress(f"features of {self.name}", len(rows.counts), len(self.samples))
         self._first.clear()
         starts = np.concatenate([[0], np.cumsum(rows.counts, dtype=np.int64)])
