@@ -263,6 +263,7 @@ def thesis_scale(bench: Bench, wanted: set[str]) -> Found:
         return {}
     count = bench.scale.thesis_images
     fit = _fit_grown(bench, count, count, "resnet50", bench.large_weights)
+    fit["memory"] = "3GiB"
     return {"thesis-fit": bench.run(Measurement("thesis-fit", "ours", "fit", fit, limit_s=14_400))}
 
 

@@ -1,5 +1,6 @@
 """PatchCoreDual: fitting, and inspecting one image at a time."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import Backbone
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.reading import read_image
+from patchcore_dual.memory import UNLIMITED, parse_memory
 from performance import chosen
 from performance.measuring import Stopwatch, auroc, peak_mib, size_mib, time_each
 
@@ -33,12 +35,14 @@ def fit(
     weights: str,
     backbone: str = "resnet18",
     images: int | None = None,
+    memory: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """The whole of `fit`, thresholds by cross-fitting included (five coresets more than peers).
 
     Args:
         images: take only so many of the good training images.
+        memory: the limit that `fit --memory` sets, as 3GiB.
     """
     detector = PatchCoreDual(backbone=backbone, weights=weights, **settings)
     manifest = Manifest.load(prepared).part("train")
@@ -46,8 +50,13 @@ def fit(
         manifest = manifest.where(manifest.part(label="negative").samples[:images])
     stages = Stages()
     started = time.perf_counter()
-    detector.fit(manifest, stages)
+    unfinished = Path(model).with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    said: list[str] = []
+    limit = parse_memory(memory) if memory else UNLIMITED
+    detector.fit(manifest, stages, None, unfinished, limit, said.append)
     seconds, peak = time.perf_counter() - started, peak_mib()
+    shutil.rmtree(unfinished, ignore_errors=True)
     detector.save(model)
     bank = detector.model.normal_bank
     chosen.save(Path(model).with_suffix(".npz"), bank.sources, bank.image, bank.cell)
@@ -55,6 +64,7 @@ def fit(
         "fit_s": seconds,
         "coreset_s": sum(s for name, s in stages.seconds.items() if name.startswith("coreset")),
         "stages_s": stages.seconds,
+        "said": said,
         "peak_mib": peak,
         "images": len(manifest.part(label="negative")),
         "size": "{}x{}".format(*manifest.size() or ("native", "")),
