@@ -152,6 +152,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "--defect-rate": "0.3",
         "--false-alarm-rate": "0.2",
         "--seed": "5",
+        "--search": "approximate",
         "--backbone": "efficientnet_lite0",
         "--device": "cpu",
     }
@@ -167,6 +168,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "normal_rate": 0.2,
         "defect_rate": 0.3,
         "false_alarm_rate": 0.2,
+        "search": "approximate",
         "seed": 5,
     }
 
