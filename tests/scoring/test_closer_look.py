@@ -43,6 +43,16 @@ def test_patchcore_scores_are_those_of_exact_search(banks, share, seed):
     assert (found > exact * (1 + 1e-5)).any()  # or it saved nothing
 
 
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("rule", [Ratio(), RULES["contrast"]()])
+@pytest.mark.parametrize("seed", range(3))
+def test_so_are_those_of_rules_that_grow_with_the_distance(banks, rule, share, seed):
+    image = features(seed)
+    exact = rule(gather_evidence(image, *banks))[0]
+    found = look_closely(image, *banks, None, rule, share)
+    assert rule(found)[0] == pytest.approx(exact, rel=1e-5)
+
+
 def test_all_of_it_is_exact_search(banks):
     exact = gather_evidence(features(0), *banks)
     found = look_closely(features(0), *banks, None, Ratio(), 1.0)

@@ -186,10 +186,12 @@ class PrunedSearch:
         tiles, tile_of = np.unique(queries.tiles.of[rows], return_inverse=True)
         tile_of_row = np.zeros(len(queries), np.int64)
         tile_of_row[rows] = tile_of
-        rest_of = queries.large.of[queries.tiles.starts[tiles]]
+        large, rest_of = np.unique(
+            queries.large.of[queries.tiles.starts[tiles]], return_inverse=True
+        )
         leading_codes = torch.from_numpy(leading.codes[rows])
         second_codes, second_scales = torch.from_numpy(second.codes[tiles]), second.scales[tiles]
-        rest_codes = torch.from_numpy(rest.codes)
+        rest_codes, rest_scales = torch.from_numpy(rest.codes[large]), rest.scales[large]
         strips = [
             (rows[start : start + _STRIP], leading_codes[start : start + _STRIP])
             for start in range(0, len(rows), _STRIP)
@@ -207,9 +209,9 @@ class PrunedSearch:
             arrays = of_leading.numpy(), of_second.numpy(), left
             last = of_leading[: len(strips[-1][0])]
             for b in blocks:
-                scales, second_scales_b, rest_scales = (one[b] for one in self._scales)
+                of_bank = [one[b] for one in self._scales]
                 code_products(rest_codes, self._codes[2][b], of_rest)
-                scaled_products(left, of_rest.numpy(), rest.scales, rest_scales, self._constant[b])
+                scaled_products(left, of_rest.numpy(), rest_scales, of_bank[2], self._constant[b])
                 code_products(second_codes, self._codes[1][b], of_second)
                 for chosen, codes in strips:
                     full = len(chosen) == _STRIP
@@ -228,8 +230,8 @@ class PrunedSearch:
                         own_weight,
                         self._vectors,
                         b * _BLOCK,
-                        scales,
-                        second_scales_b,
+                        of_bank[0],
+                        of_bank[1],
                         self._norms[b],
                         self._second[b],
                         best,

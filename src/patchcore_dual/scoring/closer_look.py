@@ -1,11 +1,14 @@
 """Approximate search: a guess for every patch, and a closer look where the score is decided.
 
 A guess is the distance to some vector that looks near (`banks/pruned_search.py`): never too small,
-some per cent too large on the mean. The rule reads the guesses, and the tiles of patches that it
-finds most anomalous are searched exactly; again, until the patch that it finds most anomalous is
-one of those. PatchCore's score is then that of exact search, since no other patch can be farther
-than its guess. What becomes of other rules' scores is measured on training images when a model is
-fitted; the smallest share of tiles that keeps them within `TOLERANCE` is taken.
+some per cent too large on the mean. Normal patches get guesses; the defect bank, which is small,
+is searched exactly. The rule reads both, and the tiles of patches that it finds most anomalous are
+searched exactly in the normal bank too; again, until the patch that it finds most anomalous and
+those round it are among them. Where a rule's score is that of its most anomalous patch and grows
+with the distance from the normal bank, it is then the score of exact search: no other patch can be
+more anomalous than its guess says. What becomes of the scores is measured all the same on training
+images when a model is fitted; the smallest share of tiles that keeps them within `TOLERANCE` is
+taken.
 """
 
 from collections.abc import Iterable
@@ -14,8 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
-from patchcore_dual.banks.pruned_search import Found
-from patchcore_dual.scoring.evidence import Evidence, Nearest, gather_evidence, weigh
+from patchcore_dual.scoring.evidence import Evidence, Nearest, gather_evidence, search, weigh
 from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.rule import Rule
 from patchcore_dual.scoring.weights import normal_weight, positive_weight
@@ -56,29 +58,27 @@ def look_closely(
     alike = defect_bank is None or normal_bank.has_channels_of(defect_bank)
     if share >= 1 or not alike or not isinstance(queries, Queries):
         return gather_evidence(features, normal_bank, defect_bank, probe, rule.weighted)
-    banks = [normal_bank] if defect_bank is None else [normal_bank, defect_bank]
-    searches = [bank.search_on(queries.axes) for bank in banks]
-    found = [search.guess(queries) for search in searches]
-    logit = probe(features) if probe and defect_bank is not None else None
-
-    def evidence(found: list[Found]) -> Evidence:
-        nearest = [Nearest(*one) for one in found]
-        if rule.weighted:
-            formulas = (normal_weight, positive_weight)
-            nearest = [
-                weigh(one, features, bank, formula)
-                for one, bank, formula in zip(nearest, banks, formulas, strict=False)
-            ]
-        return Evidence(nearest[0], nearest[1] if len(nearest) > 1 else None, logit)
-
+    normal_search = normal_bank.search_on(queries.axes)
+    found = normal_search.guess(queries)
+    logit, defect = None, None
+    if defect_bank is not None:
+        weight = positive_weight if rule.weighted else None
+        defect = search(features, defect_bank, weight, queries)
+        logit = probe(features) if probe else None
     looked = np.zeros(queries.shape, dtype=bool)
     while True:
-        answer = evidence(found)
-        _, grid = rule(answer)
-        if looked.flat[grid.argmax()]:
-            return answer
+        normal = Nearest(*found)
+        if rule.weighted:
+            normal = weigh(normal, features, normal_bank, normal_weight)
+        evidence = Evidence(normal, defect, logit)
+        _, grid = rule(evidence)
+        row, column = np.unravel_index(grid.argmax(), grid.shape)
+        deciding = (slice(max(0, row - 1), row + 2), slice(max(0, column - 1), column + 2))
+        if looked[deciding].all():
+            return evidence
         where = queries.most_of(np.where(looked, -np.inf, grid), share)
-        found = [s.refine(queries, f, where) for s, f in zip(searches, found, strict=True)]
+        where[deciding] = True
+        found = normal_search.refine(queries, found, where & ~looked)
         looked |= where
 
 
