@@ -34,7 +34,7 @@ class Measurement:
 
     @property
     def runs_our_code(self) -> bool:
-        return self.module in OURS or self.arguments.get("tool") == "ours"
+        return self.module in OURS or self.arguments.get("tool") in ("ours", "approximate")
 
 
 class Runner:
