@@ -12,7 +12,8 @@ FIRST = 4  # images that are timed
 # composed one those in the union of the parts' choices and so many for every vector.
 _EXACT_SHARE, _COMPOSED_EACH = 0.6, 4000
 _OVERHEAD = 1.4  # of a distance, over its multiplications
-_SEARCHED_SHARE = 0.12  # of the time that comparing every pair would take
+# Scoring takes a share of the time that comparing every pair would take, and so much an image.
+_SEARCHED_SHARE, _SCORING_EACH = 0.12, 0.08
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ def estimate(
     folds = 1 + 0.8**2 * (banks - 1)  # a bank without a fold chooses fewer among fewer
     composed = 2 * chosen**2 + _COMPOSED_EACH * patches
     distances = _EXACT_SHARE * pairs if pairs <= EXACT else composed
-    searched = _SEARCHED_SHARE * 0.8 * pairs * width / rate if banks > 1 else 0
+    searched = _SEARCHED_SHARE * 0.8 * pairs * width / rate + _SCORING_EACH * images
     return Estimate(
         features=(2 + (banks > 1)) * images * seconds,
         coreset=_OVERHEAD * folds * distances * PROJECTED_DIMENSIONS / rate,
-        scoring=searched,
+        scoring=searched if banks > 1 else 0,
     )
 
 
