@@ -7,6 +7,7 @@ codes. How far a patch is from its stand-in is known, and bounds what the stand-
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -114,12 +115,7 @@ class Queries:
         """Of features float32 `[h, w, d]`; or `[q, d]`, where neighbours in order are alike."""
         *shape, d = features.shape
         height, width = shape if len(shape) == 2 else (shape[0], 1)
-        row, column = np.divmod(np.arange(height * width), width)
-        keys = [k // t for t in (TILE, LARGE_TILE) for k in (column, row)]
-        order = np.lexsort(keys)
-        row, column = row[order], column[order]
-        tiles, large = (_tiles(row // t, column // t) for t in (TILE, LARGE_TILE))
-
+        order, tiles, large, beside = _layout(height, width)
         n = len(order)
         flat = np.ascontiguousarray(features.reshape(n, d), dtype=np.float32)
         patches, centred = np.empty_like(flat), np.empty_like(flat)
@@ -153,13 +149,24 @@ class Queries:
             deviation,
             norms(second),
             StandIns.of(guide, tiles.of, apart_leading),
-            _beside(row[tiles.starts[:-1]] // TILE, column[tiles.starts[:-1]] // TILE),
+            beside,
         )
 
 
 def norms(x: np.ndarray) -> np.ndarray:
     """Euclidean norm of each row."""
     return np.sqrt(np.einsum("nd,nd->n", x, x))
+
+
+@lru_cache(maxsize=8)
+def _layout(height: int, width: int) -> tuple[np.ndarray, Tiles, Tiles, np.ndarray]:
+    """Order, tiles, large tiles and the tiles beside each, of a grid."""
+    row, column = np.divmod(np.arange(height * width), width)
+    order = np.lexsort([k // t for t in (TILE, LARGE_TILE) for k in (column, row)])
+    row, column = row[order], column[order]
+    tiles, large = (_tiles(row // t, column // t) for t in (TILE, LARGE_TILE))
+    first = tiles.starts[:-1]
+    return order, tiles, large, _beside(row[first] // TILE, column[first] // TILE)
 
 
 def _tiles(row: np.ndarray, column: np.ndarray) -> Tiles:

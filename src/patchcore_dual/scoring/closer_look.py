@@ -54,9 +54,9 @@ def look_closely(
 
     Exact everywhere where a bank is too small for guesses, or banks read different channels.
     """
-    queries = normal_bank.queries(features)
     alike = defect_bank is None or normal_bank.has_channels_of(defect_bank)
-    if share >= 1 or not alike or not isinstance(queries, Queries):
+    queries = normal_bank.queries(features) if share < 1 and alike else features
+    if not isinstance(queries, Queries):
         return gather_evidence(features, normal_bank, defect_bank, probe, rule.weighted)
     normal_search = normal_bank.search_on(queries.axes)
     found = normal_search.guess(queries)
