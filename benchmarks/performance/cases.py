@@ -130,7 +130,7 @@ def _peers_fit(run: Runner, name: str, module: str, arguments: dict[str, Any]) -
     fit = run(Measurement(f"{name}-fit", module, "fit", arguments, True, 20_000))
     short = {**arguments, "limit_s": 1}
     again = run(Measurement(f"{name}-memory", module, "fit", short, True))
-    if not fit or not again:
+    if "peak_mib" not in fit or "peak_mib" not in again:
         return {}  # its failure has been told; half of a measurement is none
     peaks = sorted([fit["peak_mib"], again["peak_mib"]])
     return {**fit, "peak_mib": peaks[0], "peaks_mib": peaks}

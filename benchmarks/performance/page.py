@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from patchcore_dual.files import write_atomically
 from performance.cases import RATES, Found
 from performance.plots import fit_plot, search_plot
 from performance.ratios import fit_of, inspect_of
@@ -32,7 +33,8 @@ def write_page(page: Path, found: Found, lines: list[str], notes: list[str]) -> 
     text = page.read_text() if page.is_file() else f"# Performance\n\n{START}\n{END}\n"
     before, rest = text.split(START)
     after = rest.split(END)[1]
-    page.write_text(f"{before}{START}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}")
+    text = f"{before}{START}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
+    write_atomically(page, text.encode())
 
 
 def _machine(found: Found) -> str:
