@@ -1,5 +1,7 @@
 """Kept work: whole images or nothing, under one key."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,34 @@ def test_evidence_comes_back(tmp_path):
         np.testing.assert_array_equal(again[name].normal.distance, one.normal.distance)
         np.testing.assert_array_equal(again[name].normal.index, one.normal.index)
         assert again[name].normal.distance.dtype == np.float32
+
+
+def test_zeros_at_the_end_of_an_index_are_no_images(file):
+    """As a power cut may leave them."""
+    with file.with_name("rows.index").open("ab") as index:
+        index.write(bytes(32))
+    assert StoredRows(file, np.float32, 2).counts == [3, 0, 2]
+
+
+def test_damaged_arrays_are_made_again(tmp_path):
+    kept = Partial(tmp_path / "p", "a")
+    kept.arrays("x", lambda: {"x": np.arange(3)})
+    for content in (b"", b"nothing", (tmp_path / "p/x.npz").read_bytes()[:50]):
+        (tmp_path / "p/x.npz").write_bytes(content)
+        assert kept.arrays("x", lambda: {"x": np.arange(4)})["x"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds other things"):
+        Partial(tmp_path, "a")
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told(file):
+    rows = StoredRows(file, np.float32, 2)
+    file.unlink()
+    file.symlink_to("/dev/full")
+    with pytest.raises(DataError, match="No space left"):
+        rows.append(np.ones((2, 2)))

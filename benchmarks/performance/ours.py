@@ -54,7 +54,10 @@ def fit(
     shutil.rmtree(unfinished, ignore_errors=True)
     said: list[str] = []
     limit = parse_memory(memory) if memory else UNLIMITED
-    detector.fit(manifest, stages, None, unfinished, limit, said.append)
+    banks = detector.normal_banks(
+        manifest, stages, unfinished=unfinished, memory=limit, tell=said.append
+    )
+    detector.fit(manifest, stages, banks)
     seconds, peak = time.perf_counter() - started, peak_mib()
     shutil.rmtree(unfinished, ignore_errors=True)
     detector.save(model)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from patchcore_dual import __version__
-from patchcore_dual.banks import projection_matrix
+from patchcore_dual.banks import MemoryBank, projection_matrix
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
 from patchcore_dual.holding_out import hold_out, unseen_images
@@ -19,7 +20,7 @@ from patchcore_dual.images.resizing import resize_image, resizing_note
 from patchcore_dual.memory import UNLIMITED, Memory
 from patchcore_dual.model import Model, decide, describe_training_set, keep_held_out
 from patchcore_dual.model_folder import fingerprint, load_model, read_fingerprint, save_model
-from patchcore_dual.partial import Partial, key_of
+from patchcore_dual.partial import FORMAT, Partial, key_of
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.proposals import propose_masks
 from patchcore_dual.scoring import (
@@ -38,6 +39,7 @@ from patchcore_dual.scoring import (
 )
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import (
+    DefectPatches,
     NormalBanks,
     build_defect_bank,
     build_normal_banks,
@@ -100,21 +102,14 @@ class PatchCoreDual:
         manifest: Manifest | Path | str,
         progress: Progress = silent,
         banks: NormalBanks | None = None,
-        unfinished: Path | None = None,
-        memory: Memory = UNLIMITED,
-        tell: Callable[[str], None] = lambda message: None,
     ) -> Self:
         """Build both banks from the training images and set the thresholds (4.3.3, 4.3.4).
 
         Args:
             manifest: a prepared data set, or its folder. Test images are not touched.
             progress: told the stage and how far it is.
-            banks: normal banks built before, of the same good images and settings (protocols try
+            banks: what `normal_banks` gave for the same good images and settings (protocols try
                 many defect banks with the same normal banks).
-            unfinished: a folder that keeps what is done, so that a run after an interrupted one
-                goes on from there. To be removed when the model is saved.
-            memory: what the process may take; counts where there is such a folder.
-            tell: takes messages for people.
 
         Raises DataError where there are too few good images.
         """
@@ -124,8 +119,7 @@ class PatchCoreDual:
         check_training_set(training_set)
         size = training_set.size()
         if banks is None:
-            kept = Partial(unfinished, self._key(training_set)) if unfinished else None
-            banks = self.normal_banks(training_set, progress, True, kept, memory, tell)
+            banks = self.normal_banks(training_set, progress)
         if not RULES[self.settings.scoring].uses_defects:
             training_set = training_set.part(label="negative")
         proposed = propose_masks(self.embed, training_set, banks, progress)
@@ -144,7 +138,7 @@ class PatchCoreDual:
         of_defects = rule.held_out(training, [d for d in training.defectives if d.is_known])
         decision = decide(answers, training.normals, rule.sigma, rate)
         look = CloserLook()
-        if self.settings.search == "approximate" and not banks.whole.is_small:
+        if self._may_approximate(banks.whole, defects):
             images = unseen_images(self.embed, training_set, banks, defects, progress)
             look = choose_share(rule, decision.image.value, images, held_out.probe)
         self._model = Model(
@@ -168,14 +162,21 @@ class PatchCoreDual:
         training_set: Manifest,
         progress: Progress = silent,
         hold_out: bool = True,
-        unfinished: Partial | None = None,
+        unfinished: Path | None = None,
         memory: Memory = UNLIMITED,
         tell: Callable[[str], None] = lambda message: None,
     ) -> NormalBanks:
         """The normal bank of some training images, and those without each fold (4.3.3, 4.3.4).
 
-        Without `hold_out` the first alone, in a fraction of the time.
+        Args:
+            hold_out: without it the first alone, in a fraction of the time.
+            unfinished: a folder that keeps what is done, so that a run after an interrupted one
+                goes on from there; it has to stay until the model is saved.
+            memory: what the process may take; counts where there is such a folder.
+            tell: takes messages for people.
         """
+        check_training_set(training_set)
+        kept = Partial(unfinished, self._key(training_set)) if unfinished else None
         channels = self.backbone.channels_of(self.backbone.levels)
         return build_normal_banks(
             self.embed,
@@ -184,16 +185,21 @@ class PatchCoreDual:
             channels,
             progress,
             hold_out,
-            unfinished,
+            kept,
             memory,
             tell,
         )
+
+    def _may_approximate(self, bank: MemoryBank, defects: DefectPatches | None) -> bool:
+        """Whether approximate search was asked for and would differ from exact search."""
+        alike = defects is None or bank.has_channels_of(defects.bank)
+        return self.settings.search == "approximate" and alike and not bank.is_small
 
     def _key(self, training_set: Manifest) -> str:
         """Of everything that decides the normal banks and what they say of training images."""
         real = training_set.real()
         facts = {
-            "version": __version__,
+            "version": [__version__, FORMAT, torch.__version__],
             "settings": self.settings.model_dump(),
             "weights": self.backbone.weights_sha256,
             "device": str(self.backbone.device),

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from patchcore_dual.errors import DataError
 from patchcore_dual.files import write_atomically
 
 _KEY = "key"
+FORMAT = 1  # to be raised when other code would give other features, coresets or distances
 
 
 class Partial:
@@ -34,6 +36,8 @@ class Partial:
         self.folder = folder
         try:
             self.resumes = (folder / _KEY).is_file() and (folder / _KEY).read_text() == key
+            if folder.is_dir() and any(folder.iterdir()) and not (folder / _KEY).is_file():
+                raise DataError(f"{folder} holds other things than an unfinished fit: move them.")
             if not self.resumes:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
@@ -48,9 +52,11 @@ class Partial:
     def arrays(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The arrays kept under a name, or those that `make` gives, which are kept then."""
         path = self.folder / f"{name}.npz"
-        if path.is_file():
+        try:
             with np.load(path, allow_pickle=False) as kept:
                 return dict(kept)
+        except (OSError, ValueError, EOFError, BadZipFile):
+            pass  # not there, or damaged
         arrays = make()
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
@@ -73,6 +79,11 @@ def key_of(facts: dict[str, Any], files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def _checksum(data: bytes) -> int:
+    """Not zero where there are no data: a file may end in zeros after a power cut."""
+    return zlib.crc32(data, 1)
+
+
 class StoredRows:
     """Rows `[n, width]` of many images in one file, appended image by image.
 
@@ -91,11 +102,13 @@ class StoredRows:
     def append(self, rows: np.ndarray) -> None:
         """Add the rows of the next image."""
         data = np.ascontiguousarray(rows, dtype=self._dtype).tobytes()
-        with self._path.open("ab") as file:
-            file.write(data)
-        entry = np.array([len(rows), zlib.crc32(data)], dtype=np.int64)
-        with self._index.open("ab") as file:
-            file.write(entry.tobytes())
+        entry = np.array([len(rows), _checksum(data)], dtype=np.int64)
+        try:
+            for path, content in ((self._path, data), (self._index, entry.tobytes())):
+                with path.open("ab") as file:
+                    file.write(content)
+        except OSError as error:
+            raise DataError(f"cannot write {self._path}: {error.strerror}.") from None
         self.counts.append(len(rows))
 
     def read(self, in_memory: bool = True) -> np.ndarray:
@@ -112,8 +125,10 @@ class StoredRows:
         end, row = 0, self._width * self._dtype.itemsize
         with self._path.open("r+b") as file:
             for count, checksum in entries.tolist():
+                if count < 0:
+                    break
                 data = file.read(count * row)
-                if len(data) < count * row or zlib.crc32(data) != checksum:
+                if len(data) < count * row or _checksum(data) != checksum:
                     break
                 end += len(data)
                 self.counts.append(count)

@@ -406,7 +406,7 @@ class _Passes:
             )
             for i in range(len(choices))
         ]
-        done = min(len(cells.counts) for _, cells in stored)
+        done = min(len(store.counts) for both in stored for store in both)
         computed = ahead(self.patches_of, self.samples[done:], 1)
         for i, (vectors, cells) in enumerate(computed, start=done):
             for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):

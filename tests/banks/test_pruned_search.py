@@ -212,3 +212,24 @@ def test_nearest_sources_are_those_of_every_source(monkeypatch):
     assert not known.all()
     np.testing.assert_allclose(some[known], every[known], rtol=1e-4)
     assert (some >= every * (1 - 1e-4)).all()
+
+
+def test_a_small_bank_of_some_channels_takes_whole_features():
+    features, vectors = smooth(12, 18, 60, 1), smooth(20, 25, 60, 0).reshape(-1, 60)
+    n, channels = len(vectors), np.arange(20, 60)
+    bank = MemoryBank(vectors, np.zeros(n, np.int32), np.zeros((n, 2), np.int32), ("a",))
+    small = bank.restricted(channels)
+    distance, _ = small.nearest(small.queries(features))
+    expected = ExhaustiveSearch(vectors[:, channels]).nearest(
+        features[..., channels].reshape(-1, 40)
+    )
+    np.testing.assert_allclose(distance.ravel(), expected[0], rtol=1e-5)
+
+
+def test_of_equal_vectors_the_first_is_found():
+    features = smooth(9, 12, 40, 1)
+    vectors = np.tile(smooth(20, 30, 40, 0).reshape(-1, 40), (3, 1))
+    axes = PrincipalAxes.of(vectors)
+    search, queries = PrunedSearch(vectors, axes), Queries.of(features, axes)
+    for _ in range(5):
+        assert (search.nearest(queries)[1] < len(vectors) // 3).all()

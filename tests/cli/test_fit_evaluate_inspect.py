@@ -449,3 +449,15 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
     for sample in Manifest.load(prepared.folder).part("test"):
         path = prepared.image_path(sample)
         assert fast.inspect(path).score == pytest.approx(exact.inspect(path).score, rel=1e-4)
+
+
+def test_other_levels_for_the_defect_bank(run, prepared, tmp_path):
+    """Each bank reads its own channels of a feature, however small it is."""
+    model = tmp_path / "model"
+    asked = ("fit", prepared.folder, "--model", model, "--levels", "2,3", "--defect-levels", "1,2")
+    assert run(*asked).code == 0
+    assert run("evaluate", model, prepared.folder).code == 0
+
+
+def test_a_model_folder_of_which_nothing_can_be_beside(fails, prepared):
+    assert "not a model folder" in fails("fit", prepared.folder, "--model", "/")

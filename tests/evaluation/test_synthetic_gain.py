@@ -7,7 +7,11 @@ import pytest
 
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.evaluation.synthetic_gain import judge_synthetic, summarise_gain
+from patchcore_dual.evaluation.synthetic_gain import (
+    check_can_judge,
+    judge_synthetic,
+    summarise_gain,
+)
 from patchcore_dual.images.reading import read_image, read_mask, write_png
 
 RNG = np.random.default_rng(0)
@@ -60,7 +64,8 @@ def test_on_a_data_set(prepared, tmp_path) -> None:
                 provenance={"parents": [normal.image]},
             )
         )
-    gain = judge_synthetic(PatchCoreDual(normal_rate=0.3), train.where([*train, *made]))
+    detector, both = PatchCoreDual(normal_rate=0.3), train.where([*train, *made])
+    gain = judge_synthetic(detector, both, detector.normal_banks(train))
     assert gain.counts == (0, 2, 3, 4, 6)
     assert gain.images == len(bad)
     assert all(0 <= recall <= 1 for recall in gain.recalls)
@@ -69,6 +74,6 @@ def test_on_a_data_set(prepared, tmp_path) -> None:
 
 def test_what_cannot_be_judged_is_said(prepared) -> None:
     with pytest.raises(SettingsError, match="has no synthetic images to choose from"):
-        judge_synthetic(PatchCoreDual(), prepared)
+        check_can_judge(PatchCoreDual(), prepared)
     with pytest.raises(SettingsError, match="ratio does not hold defective images out"):
-        judge_synthetic(PatchCoreDual(scoring="ratio"), prepared)
+        check_can_judge(PatchCoreDual(scoring="ratio"), prepared)

@@ -11,7 +11,15 @@ from numba import njit
 _CHUNK = 64  # columns looked through at a time
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+def compiled(function):
+    """Compiled at first use, and kept on disk where some cache folder can be written."""
+    try:
+        return njit(nogil=True, fastmath=True, cache=True)(function)
+    except RuntimeError:  # nowhere to keep it
+        return njit(nogil=True, fastmath=True)(function)
+
+
+@compiled
 def squared_distance(a, b):
     total = np.float32(0)
     for k in range(a.shape[0]):
@@ -20,7 +28,7 @@ def squared_distance(a, b):
     return total
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def _dot(a, codes):
     total = np.float32(0)
     for k in range(a.shape[0]):
@@ -28,7 +36,7 @@ def _dot(a, codes):
     return total
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def _count_above(x, limit):
     count = np.int32(0)
     for j in range(x.shape[0]):
@@ -36,27 +44,27 @@ def _count_above(x, limit):
     return count
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def _scaled(out, products, scale, scales, plus):
     for j in range(out.shape[0]):
         out[j] = np.float32(products[j]) * scale * scales[j] + plus[j]
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def _bound(out, products, scale, scales, plus, w0, norms0, w1, norms1, w2, norms2):
     for j in range(out.shape[0]):
         margin = w0 * norms0[j] + w1 * norms1[j] + w2 * norms2[j]
         out[j] = np.float32(products[j]) * scale * scales[j] + plus[j] + margin
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def scaled_products(out, products, scale, scales, plus):
     """`out[g] = products[g] · scale[g] · scales + plus`, products int32 `[g, n]`."""
     for g in range(out.shape[0]):
         _scaled(out[g], products[g], scale[g], scales, plus)
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def keep_largest(products, scale, scales, plus, first, largest, where):
     """Bring each row's largest estimate, and its column, up to date with one more block."""
     estimate = np.empty(products.shape[1], np.float32)
@@ -70,19 +78,19 @@ def keep_largest(products, scale, scales, plus, first, largest, where):
                 where[g] = first + j
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def try_candidates(candidates, queries, vectors, rows, best, index):
-    """Measure each query's few candidates (−1 for none); keep the nearest."""
+    """Measure each query's few candidates (−1 for none); keep the nearest, the first of equals."""
     for i in range(rows[0], rows[1]):
         for m in candidates[i]:
             if m >= 0 and m != index[i]:
                 squared = squared_distance(queries[i], vectors[m])
-                if squared < best[i]:
+                if squared < best[i] or (squared == best[i] and m < index[i]):
                     best[i] = squared
                     index[i] = m
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def measure(candidates, queries, vectors, rows, distances):
     """Distance of each query to each of its candidates, all `[q, c]`."""
     for i in range(rows[0], rows[1]):
@@ -90,7 +98,7 @@ def measure(candidates, queries, vectors, rows, distances):
             distances[i, c] = np.sqrt(squared_distance(queries[i], vectors[candidates[i, c]]))
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def sift(
     lead,
     middle,
@@ -170,14 +178,14 @@ def sift(
                 if bound[j] + closer <= limit:
                     continue
                 squared = squared_distance(queries[i], vectors[m])
-                if squared < best[i]:
+                if squared < best[i] or (squared == best[i] and m < index[i]):
                     best[i] = squared
                     index[i] = m
                     limit = need[i] - half * squared
     return rows.shape[0]
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def sift_products(products, plus, rows, queries, need, vectors, first, best, index):
     """As `sift`, from inner products float32 `[r, n]` themselves in place of bounds."""
     half = np.float32(0.5)
@@ -186,13 +194,14 @@ def sift_products(products, plus, rows, queries, need, vectors, first, best, ind
         row = products[r]
         for j in range(row.shape[0]):
             if row[j] + plus[j] > need[i] - half * best[i]:
-                squared = squared_distance(queries[i], vectors[first + j])
-                if squared < best[i]:
+                m = first + j
+                squared = squared_distance(queries[i], vectors[m])
+                if squared < best[i] or (squared == best[i] and m < index[i]):
                     best[i] = squared
-                    index[i] = first + j
+                    index[i] = m
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def centre(features, order, mean, rows, ordered, centred, squared):
     """Bring rows into `order`; take the mean off, and note the squared norms."""
     for i in range(rows[0], rows[1]):
@@ -206,7 +215,7 @@ def centre(features, order, mean, rows, ordered, centred, squared):
         squared[i] = total
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled
 def tile_means(x, starts, means, deviation):
     """Mean of each run of rows, from `starts[g]` to `starts[g + 1]`; each row's distance to it."""
     for g in range(means.shape[0]):

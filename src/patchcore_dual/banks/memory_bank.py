@@ -50,18 +50,18 @@ class MemoryBank:
         prepared = self.queries(queries)
         if isinstance(prepared, Queries):
             return self.search_on(prepared.axes).nearest(prepared)
-        distance, index = self._exhaustive.nearest(prepared.reshape(-1, prepared.shape[-1]))
-        return distance.reshape(prepared.shape[:-1]), index.reshape(prepared.shape[:-1])
+        own = self.own(prepared)
+        distance, index = self._exhaustive.nearest(own.reshape(-1, own.shape[-1]))
+        return distance.reshape(own.shape[:-1]), index.reshape(own.shape[:-1])
 
     def queries(self, features: np.ndarray | Queries) -> np.ndarray | Queries:
         """Patch features made ready to be searched for, in this bank and in others like it.
 
-        Of a small bank, its own channels of the features.
+        As they are where the bank is small.
         """
-        if isinstance(features, Queries):
+        if isinstance(features, Queries) or self.is_small:
             return features
-        own = self.own(features)
-        return own if self.is_small else Queries.of(own, self._axes)
+        return Queries.of(self.own(features), self._axes)
 
     @property
     def is_small(self) -> bool:

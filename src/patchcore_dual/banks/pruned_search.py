@@ -37,7 +37,7 @@ _BLOCK = 512  # vectors of the bank at a time, whose codes and products fit a co
 _STRIP = 256  # patches at a time
 _SLACK = 1e-5  # of squared norms: far more than single precision loses
 _FARTHEST = np.finfo(np.float32).max  # the compiled loops take no infinity
-_NONE = np.float32(-1e30)  # the bound of no vector at all
+_NONE = -_FARTHEST  # the bound of no vector at all
 _ALLOWED = 8  # one pair in so many may pass the first bound; else products are cheaper
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -244,7 +244,7 @@ class PrunedSearch:
 
         share(work, range(len(self._norms)))
         for best, nearest in found:
-            closer = best < squared
+            closer = (best < squared) | ((best == squared) & (nearest < index))
             squared[closer], index[closer] = best[closer], nearest[closer]
             distance[closer] = np.sqrt(best[closer])
 

@@ -131,7 +131,8 @@ class Queries:
         stand_in = in_second.codes * in_second.scales[:, None]
         deviation = second - stand_in[tiles.of]
         # By Pythagoras, less what the axes hold; a little more, for rounding.
-        apart = np.sqrt(np.maximum(apart**2 - apart_along**2, 0) + ROUNDING * squared)
+        rounding = ROUNDING * (squared + apart**2)
+        apart = np.sqrt(np.maximum(apart**2 - apart_along**2, 0) + rounding)
         guide, apart_leading = _means(leading, tiles)
         return cls(
             axes,

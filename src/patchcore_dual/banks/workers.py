@@ -1,5 +1,6 @@
 """Threads that share a search: as many as PyTorch uses, each computing alone."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,10 @@ def _pool() -> tuple[ThreadPoolExecutor, int]:
     ready.wait()
     torch.set_num_threads(count)
     return pool, count
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has no threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def share(work: Callable[[Iterator[Item]], None], items: Iterable[Item]) -> None:

@@ -88,7 +88,7 @@ def fit(
     from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.evaluation.synthetic_gain import judge_synthetic
+    from patchcore_dual.evaluation.synthetic_gain import check_can_judge, judge_synthetic
     from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.images.subsets import choose_defects, choose_synthetic
     from patchcore_dual.memory import parse_memory
@@ -115,16 +115,26 @@ def fit(
     manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
     which = parse_synthetic(synthetic)
     limit = parse_memory(memory)
-    unfinished = model.absolute().with_name(f".{model.absolute().name}.unfinished")
     detector = PatchCoreDual(weights=weights, device=device, **settings)
     check_writable(model)
+    unfinished = model.absolute().parent / f".{model.absolute().name}.unfinished"
+    if which == "best":
+        check_can_judge(detector, manifest)
+    else:
+        manifest = choose_synthetic(manifest, which)
     gain = None
     with progress_bar() as progress:
+        banks = detector.normal_banks(
+            manifest.part(split="train"),
+            progress,
+            unfinished=unfinished,
+            memory=limit,
+            tell=lambda message: console.print(message, markup=False),
+        )
         if which == "best":
-            gain = judge_synthetic(detector, manifest, progress)
-            which = gain.kept
-        training_set = choose_synthetic(manifest, which)
-        detector.fit(training_set, progress, None, unfinished, limit, console.print)
+            gain = judge_synthetic(detector, manifest, banks, progress)
+            manifest = choose_synthetic(manifest, gain.kept)
+        detector.fit(manifest, progress, banks)
     detector.save(model)
     shutil.rmtree(unfinished, ignore_errors=True)
     if as_json:

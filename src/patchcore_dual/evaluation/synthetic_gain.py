@@ -18,6 +18,7 @@ from patchcore_dual.images.subsets import choose_synthetic
 from patchcore_dual.progress import Progress, silent
 from patchcore_dual.scoring import RULES
 from patchcore_dual.scoring.guard import mean_recall
+from patchcore_dual.training import NormalBanks
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -64,31 +65,36 @@ class SyntheticGain:
         )
 
 
-def judge_synthetic(
-    detector: PatchCoreDual, manifest: Manifest, progress: Progress = silent
-) -> SyntheticGain:
-    """Try none, a quarter, half, three quarters and all of the synthetic training images.
-
-    Args:
-        detector: gives backbone and settings; it is not fitted.
-
-    Raises SettingsError where the rule does not score defective images when it is fitted, or where
-    the manifest has no synthetic images.
-    """
+def check_can_judge(detector: PatchCoreDual, manifest: Manifest) -> None:
+    """Raise SettingsError where the rule does not score defective images when it is fitted, or
+    where the manifest has no synthetic images."""
     if not RULES[detector.settings.scoring].uses_probe:
         raise SettingsError(
             f"--synthetic best: {detector.settings.scoring} does not hold defective images out. "
             "Use --scoring calibrated, or say how many."
         )
-    training_set = manifest.part(split="train")
-    total = len(training_set.synthetic())
-    if not total:
+    if not len(manifest.part(split="train").synthetic()):
         raise SettingsError(
             f"--synthetic best: {manifest.folder} has no synthetic images to choose from. "
             "Make some with: patchcore-dual augment"
         )
+
+
+def judge_synthetic(
+    detector: PatchCoreDual, manifest: Manifest, banks: NormalBanks, progress: Progress = silent
+) -> SyntheticGain:
+    """Try none, a quarter, half, three quarters and all of the synthetic training images.
+
+    Args:
+        detector: gives backbone and settings; it is not fitted.
+        banks: the normal banks of its training images.
+
+    Raises SettingsError; see `check_can_judge`.
+    """
+    check_can_judge(detector, manifest)
+    training_set = manifest.part(split="train")
+    total = len(training_set.synthetic())
     counts = sorted({round(share * total) for share in SHARES})
-    banks = detector.normal_banks(training_set, progress)
     found = []
     for count in counts:
         fitted = detector.with_settings().fit(
