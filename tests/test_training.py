@@ -16,6 +16,7 @@ from patchcore_dual.holding_out import KEPT_PATCHES, hold_out
 from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.preparation import prepare
 from patchcore_dual.images.reading import read_image, read_mask
+from patchcore_dual.partial import Partial
 from patchcore_dual.progress import silent
 from patchcore_dual.scoring import gather_evidence
 from patchcore_dual.settings import Settings
@@ -327,3 +328,24 @@ def test_progress_is_told(train):
     for stage in stages:
         *_, (_, done, total) = (step for step in told if step[0] == stage)
         assert done == total
+
+
+@pytest.mark.parametrize("name", ["vectors 0 of", "cells 0 of", "vectors 1 of", "projected"])
+def test_kept_work_that_lost_its_end_is_done_again(train, tmp_path, name):
+    """Files beside each other may lose different images."""
+
+    def banks():
+        kept = Partial(tmp_path / "kept", "key")
+        return build_normal_banks(embed, train, SETTINGS, None, silent, True, kept)
+
+    first = banks()
+    file = tmp_path / "kept" / f"{name} good images"
+    file.write_bytes(file.read_bytes()[:-8])
+    second = banks()
+    for one, other in zip(
+        (first.whole, first.sample, *first.without_fold),
+        (second.whole, second.sample, *second.without_fold),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one.vectors, other.vectors)
+        np.testing.assert_array_equal(one.cell, other.cell)
