@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
+from patchcore_dual.banks.products import product
+
 LEADING = 128  # compared patch by patch
 KEPT = 384  # those after LEADING are compared tile by tile; what is left, by larger tiles
 _ROWS = 8192  # of the bank, from which the axes are computed
@@ -52,7 +54,7 @@ class PrincipalAxes:
         """What the axes do not hold of centred vectors `[n, d]`, given coordinates `[n, k]`."""
         if self.axes.shape[0] == self.axes.shape[1]:
             return np.zeros((len(centred), 2), np.float32)
-        return np.asarray(centred - along @ self.axes.T)
+        return np.asarray(centred - product(along, self.axes.T))
 
 
 def _at_least_two(x: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from patchcore_dual.banks.products import product
+
 _BLOCK_BYTES = 64 * 2**20
 
 
@@ -36,7 +38,7 @@ class ExhaustiveSearch:
         """
         for rows in self._blocks(len(queries)):
             centred = queries[rows] - self._centre
-            squared = self._centred @ (-2 * centred).T
+            squared = product(self._centred, (-2 * centred).T)
             squared += self._squared_norms[:, None]
             squared += np.einsum("qd,qd->q", centred, centred)
             yield np.maximum(squared, 0, out=squared)
@@ -47,7 +49,7 @@ class ExhaustiveSearch:
 
     def _relative(self, centred: np.ndarray) -> np.ndarray:
         """Squared distances less the queries' own squared norms, which do not matter to order."""
-        squared = (-2 * centred) @ self._centred.T
+        squared = product(-2 * centred, self._centred.T)
         squared += self._squared_norms
         return squared
 

@@ -30,6 +30,7 @@ from patchcore_dual.banks.kernels import (
     sift_products,
     try_candidates,
 )
+from patchcore_dual.banks.products import product
 from patchcore_dual.banks.queries import Queries, StandIns, norms
 from patchcore_dual.banks.workers import share, share_rows
 
@@ -59,7 +60,7 @@ class PrunedSearch:
             centred = vectors[rows] - axes.mean
             squared = np.einsum("nd,nd->n", centred, centred)
             constant[rows] = squared * (_SLACK - 0.5)
-            along = centred @ axes.axes
+            along = product(centred, axes.axes)
             for block, x in zip(
                 blocks, (*axes.split(along), axes.rest(centred, along)), strict=True
             ):
@@ -122,7 +123,7 @@ class PrunedSearch:
         axes, n = self.axes, len(self._vectors)
         centred = patches - axes.mean
         squared = np.einsum("qd,qd->q", centred, centred)
-        along = centred @ axes.axes
+        along = product(centred, axes.axes)
         bound = np.zeros((len(patches), self._constant.size), np.float32)
         bound += self._constant.reshape(-1)
         each, none = np.arange(len(patches)), np.zeros(len(patches), np.float32)
@@ -261,7 +262,7 @@ class PrunedSearch:
         first = b * _BLOCK
         centred = self._vectors[first : first + _BLOCK] - self.axes.mean
         patches = queries.patches[rows] - self.axes.mean
-        products = (torch.from_numpy(patches) @ torch.from_numpy(centred).t()).numpy()
+        products = product(patches, centred.T)
         plus = self._constant[b][: len(centred)]
         sift_products(
             products, plus, rows, queries.patches, need, self._vectors, first, best, index

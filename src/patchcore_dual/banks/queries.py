@@ -14,6 +14,7 @@ import numpy as np
 from patchcore_dual.banks.axes import PrincipalAxes
 from patchcore_dual.banks.codes import encode
 from patchcore_dual.banks.kernels import centre, tile_means
+from patchcore_dual.banks.products import product
 from patchcore_dual.banks.workers import share_rows
 
 TILE = 2
@@ -121,7 +122,7 @@ class Queries:
         patches, centred = np.empty_like(flat), np.empty_like(flat)
         squared = np.empty(n, np.float32)
         share_rows(lambda rows: centre(flat, order, axes.mean, rows, patches, centred, squared), n)
-        along = centred @ axes.axes
+        along = product(centred, axes.axes)
         leading, second = axes.split(along)
         each = np.arange(n)
         whole, apart = _means(centred, large)

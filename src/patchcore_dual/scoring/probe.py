@@ -24,7 +24,7 @@ class Probe:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """float32 `[...]` of features `[..., d]`."""
-        return features @ self.weights + np.float32(self.offset)
+        return np.einsum("...d,d->...", features, self.weights) + np.float32(self.offset)
 
 
 @dataclass(frozen=True)
