@@ -9,11 +9,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # Threads that wait for each other by spinning halve the speed, or worse, on a PC that does anything
-# else beside. Read when PyTorch is loaded; a user's own setting stands.
+# else beside. Read when PyTorch and NumPy are loaded; a user's own setting stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault(
-    "OPENBLAS_THREAD_TIMEOUT", "4"
-)  # the same for NumPy, where it is loaded later
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 if TYPE_CHECKING:
     from patchcore_dual.detector import PatchCoreDual
