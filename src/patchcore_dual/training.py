@@ -8,10 +8,8 @@ fold is made when it is asked for.
 """
 
 import functools
-import time
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,18 +18,17 @@ import numpy as np
 from patchcore_dual.banks import (
     MemoryBank,
     coreset_size,
-    projection_matrix,
     select_coresets,
 )
 from patchcore_dual.errors import DataError
-from patchcore_dual.estimate import FIRST, estimate
+from patchcore_dual.estimate import estimate
 from patchcore_dual.features.defect_patches import Embed, defect_patches
 from patchcore_dual.found import Found
 from patchcore_dual.images.manifest import Manifest, Sample
-from patchcore_dual.images.prefetch import ahead
 from patchcore_dual.images.reading import read_image, read_mask
 from patchcore_dual.memory import UNLIMITED, Memory
 from patchcore_dual.partial import Partial
+from patchcore_dual.passes import WORK_PER_PATCH, Passes
 from patchcore_dual.progress import Progress
 from patchcore_dual.scoring import Evidence
 from patchcore_dual.settings import Settings
@@ -40,8 +37,6 @@ FOLDS = 5
 SAMPLED_PATCHES = 50_000  # good patches for the probe's whitening, of all images together
 SAMPLED_DEFECT_PATCHES = 20_000  # of real defects, and as many of synthetic ones
 BANKS_HELD = 3  # the whole one, one without a fold, and what its search keeps
-WORK_PER_PATCH = 48  # bytes that choosing takes for each patch beside its projected features
-FULL_PRECISION = 2_000_000  # good patches, above which projected features take half precision
 
 
 class FoldBanks(Sequence[MemoryBank]):
@@ -103,23 +98,6 @@ class DefectPatches:
     patches: MemoryBank
 
 
-Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
-"""A sample's patch features `[m, d]` that a bank may take, and their grid cells `[m, 2]`."""
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The projected patches of many images, stacked, and where each image's begin and end."""
-
-    projected: np.ndarray
-    starts: np.ndarray
-
-    @property
-    def image(self) -> np.ndarray:
-        """int32 `[n]`, the image of each row."""
-        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
-
-
 def check_training_set(manifest: Manifest) -> None:
     """Raise DataError unless there are good images to learn from."""
     if not len(manifest):
@@ -168,7 +146,7 @@ def build_normal_banks(
         h, w, d = features.shape
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 
-    passes = _Passes(
+    passes = Passes(
         "good images", samples, all_patches, channels, settings.seed, unfinished, memory, progress
     )
     patches, width = passes.layout()
@@ -253,7 +231,7 @@ def build_defect_bank(
         if samples:
             with TemporaryDirectory() as folder:
                 store = Partial(Path(folder) / "fit", "")
-                passes = _Passes(
+                passes = Passes(
                     name,
                     samples,
                     patches_of_defects,
@@ -319,116 +297,6 @@ def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> di
         load[:, fold] += (len(members[name]) - defective[name], defective[name])
         fold_of.update({s.image: fold for s in members[name]})
     return fold_of
-
-
-@dataclass(frozen=True)
-class _Passes:
-    """The two passes over some images: projected features of all, full vectors of the chosen.
-
-    Attributes:
-        name: what to call the images.
-        store: keeps what is done of the passes.
-        memory: what does not fit is mapped from the files of `store`.
-    """
-
-    name: str
-    samples: Sequence[Sample]
-    patches_of: Patches
-    channels: np.ndarray | None
-    seed: int
-    store: Partial
-    memory: Memory
-    progress: Progress
-    _first: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-    _known: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def layout(self) -> tuple[int, int]:
-        """About how many patches there are (as many of each image as of the first), and of what
-        length."""
-        if "layout" not in self._known:
-            found = self.store.arrays(f"layout of {self.name}", self._look)
-            self._known["layout"] = found["layout"]
-        patches, width = self._known["layout"].tolist()
-        return patches * len(self.samples), width
-
-    def _look(self) -> dict[str, np.ndarray]:
-        self._first.append(self.patches_of(self.samples[0]))
-        return {"layout": np.array(self._first[0][0].shape)}
-
-    def pace(self) -> float | None:
-        """Seconds that one image takes, by the first few; None where they were done before."""
-        if self.store.resumes:
-            return None
-        few = self.samples[1 : FIRST + 1]
-        started = time.perf_counter()
-        for sample in few:
-            self._first.append(self.patches_of(sample))
-        return (time.perf_counter() - started) / max(1, len(few))
-
-    def project(self) -> _Rows:
-        """First pass. Of very many patches half precision is enough to choose by."""
-        expected, width = self.layout()
-        dtype = np.float32 if expected <= FULL_PRECISION else np.float16
-        projection = projection_matrix(
-            width if self.channels is None else len(self.channels), self.seed
-        )
-        rows = self.store.rows(f"projected {self.name}", dtype, projection.shape[1])
-
-        def projected(vectors: np.ndarray) -> np.ndarray:
-            own = vectors if self.channels is None else vectors[:, self.channels]
-            return own @ projection
-
-        first = self._first if not rows.counts else []
-        remaining = self.samples[len(rows.counts) + len(first) :]
-        # Projected where they are computed: two products side by side get in each other's way.
-        coming = ahead(lambda sample: projected(self.patches_of(sample)[0]), remaining, 1)
-        for of_image in chain((projected(vectors) for vectors, _ in first), coming):
-            rows.append(of_image)
-            self.progress(f"features of {self.name}", len(rows.counts), len(self.samples))
-        self._first.clear()
-        starts = np.concatenate([[0], np.cumsum(rows.counts, dtype=np.int64)])
-        size = expected * projection.shape[1] * np.dtype(dtype).itemsize
-        return _Rows(rows.read(self.memory.fits(size, WORK_PER_PATCH * expected)), starts)
-
-    def collect(self, starts: np.ndarray, choices: Sequence[np.ndarray]) -> list[MemoryBank]:
-        """Second pass: a bank of the full vectors of some rows, for each choice of them.
-
-        Args:
-            starts: see `_Rows`.
-            choices: sorted row numbers.
-        """
-        stage = f"vectors of {self.name}"
-        _, width = self.layout()
-        stored = [
-            (
-                self.store.rows(f"vectors {i} of {self.name}", np.float32, width),
-                self.store.rows(f"cells {i} of {self.name}", np.int32, 2),
-            )
-            for i in range(len(choices))
-        ]
-        done = min(len(store.counts) for both in stored for store in both)
-        computed = ahead(self.patches_of, self.samples[done:], 1)
-        for i, (vectors, cells) in enumerate(computed, start=done):
-            for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
-                begin, end = np.searchsorted(rows, starts[i : i + 2])
-                places = rows[begin:end] - starts[i]
-                for store, of_image in ((kept_vectors, vectors), (kept_cells, cells)):
-                    if len(store.counts) == i:
-                        store.append(of_image[places])
-            self.progress(stage, i + 1, len(self.samples))
-        names = tuple(sample.image for sample in self.samples)
-        banks = []
-        for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
-            image = np.searchsorted(starts, rows, side="right") - 1
-            used, image = np.unique(image, return_inverse=True)
-            fits = self.memory.fits(2 * len(rows) * width * 4)
-            sources = tuple(names[i] for i in used)
-            banks.append(
-                MemoryBank(
-                    kept_vectors.read(fits), image.astype(np.int32), kept_cells.read(), sources
-                )
-            )
-        return banks
 
 
 def _draw(n: int, size: int, seed: int) -> np.ndarray:

@@ -147,7 +147,8 @@ class PrunedSearch:
 
     def _nearest_to_tiles(self, queries: Queries) -> np.ndarray:
         """int64 `[t]`: the vector that looks nearest to each tile in the leading block."""
-        guide = torch.from_numpy(queries.guide.codes)
+        codes, scales = queries.guide
+        guide = torch.from_numpy(codes)
         found = []
 
         def look(blocks: Iterator[int]) -> None:
@@ -158,7 +159,7 @@ class PrunedSearch:
                 code_products(guide, self._codes[0][b], products)
                 keep_largest(
                     products.numpy(),
-                    queries.guide.scales,
+                    scales,
                     self._scales[0][b],
                     self._constant[b],
                     b * _BLOCK,
@@ -197,7 +198,8 @@ class PrunedSearch:
             (rows[start : start + _STRIP], leading_codes[start : start + _STRIP])
             for start in range(0, len(rows), _STRIP)
         ]
-        squared = distance**2
+        # A little more than the guess, so that it is found again: of equals the first counts.
+        squared = distance**2 * np.float32(1 + 1e-6)
         found = []
 
         def work(blocks: Iterator[int]) -> None:

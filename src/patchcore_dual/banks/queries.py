@@ -77,7 +77,8 @@ class Queries:
         blocks: stand-ins in the leading block, in the one after it, and in all that is left.
         deviation: float32 `[q, m]`, of the second block from its stand-in.
         second_norms: float32 `[q]`, of the second block itself.
-        guide: stand-ins of the tiles in the leading block, for a first guess.
+        guide: codes int8 `[t, d]` and scales `[t]` of the tiles' means in the leading block, for a
+            first guess.
         beside: int64 `[t, 5]`, each tile and those beside it, −1 for none.
     """
 
@@ -91,7 +92,7 @@ class Queries:
     blocks: tuple[StandIns, StandIns, StandIns]
     deviation: np.ndarray
     second_norms: np.ndarray
-    guide: StandIns
+    guide: tuple[np.ndarray, np.ndarray]
     beside: np.ndarray
 
     def __len__(self) -> int:
@@ -134,7 +135,6 @@ class Queries:
         # By Pythagoras, less what the axes hold; a little more, for rounding.
         rounding = ROUNDING * (squared + apart**2)
         apart = np.sqrt(np.maximum(apart**2 - apart_along**2, 0) + rounding)
-        guide, apart_leading = _means(leading, tiles)
         return cls(
             axes,
             tuple(shape),
@@ -150,7 +150,7 @@ class Queries:
             ),
             deviation,
             norms(second),
-            StandIns.of(guide, tiles.of, apart_leading),
+            encode(_means(leading, tiles)[0]),
             beside,
         )
 
