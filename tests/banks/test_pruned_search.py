@@ -12,12 +12,12 @@ from patchcore_dual.banks.pruned_search import PrunedSearch
 from patchcore_dual.banks.queries import Queries
 
 
-def smooth(h, w, d, seed):
+def smooth(h, w, d, seed, decay=0.98):
     """Features whose neighbours are alike, with few strong directions, as a network's are."""
     rng = np.random.default_rng(seed)
     field = rng.standard_normal((h // 4 + 2, w // 4 + 2, d)).repeat(4, 0).repeat(4, 1)[:h, :w]
     field = field + 0.3 * rng.standard_normal((h, w, d))
-    return (field * 0.98 ** np.arange(d) + 5).astype(np.float32)
+    return (field * decay ** np.arange(d) + 5).astype(np.float32)
 
 
 def distances(features, vectors):
@@ -37,14 +37,25 @@ def check(features, vectors, axes=None, rtol=1e-5):
     np.testing.assert_allclose(distance, apart, rtol=1e-5, atol=1e-30)
 
 
-# Below, between and above the axes that are kept: with an empty second block, an empty rest, none.
-@pytest.mark.parametrize("d", [3, LEADING, LEADING + 40, KEPT, KEPT + 30])
+# With an empty second block, an empty rest, all three blocks, and as many axes as there may be.
+@pytest.mark.parametrize(("d", "decay"), [(3, 1), (40, 1), (200, 1), (300, 0.98), (600, 1)])
 @pytest.mark.parametrize("shape", [(9, 21), (1, 1), (17, 1), (40,)])
-def test_finds_what_comparing_every_pair_finds(d, shape):
-    vectors = smooth(20, 60, d, 0).reshape(-1, d)
-    features = smooth(max(shape), max(shape), d, 1)[: shape[0]]
+def test_finds_what_comparing_every_pair_finds(d, decay, shape):
+    vectors = smooth(20, 60, d, 0, decay).reshape(-1, d)
+    features = smooth(max(shape), max(shape), d, 1, decay)[: shape[0]]
     features = features[:, : shape[1]] if len(shape) == 2 else features[:, 0]
     check(np.ascontiguousarray(features), vectors)
+
+
+def test_axes_hold_the_variance_that_they_are_to_hold():
+    vectors = smooth(50, 50, 300, 0, decay=0.99).reshape(-1, 300)
+    axes = PrincipalAxes.of(vectors)
+    along = (vectors - axes.mean) @ axes.axes
+    whole = ((vectors - axes.mean) ** 2).sum()
+    assert (along[:, : axes.leading] ** 2).sum() >= LEADING * whole
+    assert (along**2).sum() >= KEPT * whole
+    assert axes.leading < axes.axes.shape[1] < 300
+    np.testing.assert_allclose(axes.axes.T @ axes.axes, np.eye(axes.axes.shape[1]), atol=1e-5)
 
 
 def test_more_than_one_block_and_strip():

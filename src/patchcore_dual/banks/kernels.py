@@ -8,7 +8,7 @@ what the compiler turns into vector instructions.
 import numpy as np
 from numba import njit
 
-_CHUNK = 64  # columns looked through at a time
+_CHUNK = 32  # columns looked through at a time
 
 
 def compiled(function):
@@ -51,10 +51,18 @@ def _scaled(out, products, scale, scales, plus):
 
 
 @compiled
-def _bound(out, products, scale, scales, plus, w0, norms0, w1, norms1, w2, norms2):
+def _with_margins(out, products, scale, scales, plus, w0, norms0, w1, norms1, w2, norms2):
     for j in range(out.shape[0]):
         margin = w0 * norms0[j] + w1 * norms1[j] + w2 * norms2[j]
         out[j] = np.float32(products[j]) * scale * scales[j] + plus[j] + margin
+
+
+@compiled
+def _count_passing(products, scale, scales, plus, limit):
+    count = np.int32(0)
+    for j in range(products.shape[0]):
+        count += np.int32(np.float32(products[j]) * scale * scales[j] + plus[j] > limit)
+    return count
 
 
 @compiled
@@ -145,7 +153,8 @@ def sift(
     n = lead.shape[1]
     half = np.float32(0.5)
     of_tile = np.empty(n, np.float32)
-    bound = np.empty(n, np.float32)
+    widest = np.empty(3, np.float32)
+    norms0, norms1, norms2 = norms[0], norms[1], norms[2]
     have = -1
     passed = 0
     for r in range(rows.shape[0]):
@@ -153,29 +162,50 @@ def sift(
         tile = tile_of[i]
         if tile != have:
             have = tile
-            row = rest[rest_of[tile]]
-            _scaled(of_tile, middle[tile], tile_scale[tile], middle_scales, row)
-        w0, w1, w2 = weights[0, i], weights[1, i], weights[2, i]
-        row0, row1, row2 = norms[0], norms[1], norms[2]
-        products = lead[r]
-        _bound(bound, products, scale[i], scales, of_tile, w0, row0, w1, row1, w2, row2)
+            widest[:] = 0
+            for s in range(r, rows.shape[0]):
+                if tile_of[rows[s]] != tile:
+                    break
+                for k in range(3):
+                    widest[k] = max(widest[k], weights[k, rows[s]])
+            products, plus = middle[tile], rest[rest_of[tile]]
+            w0, w1, w2 = widest[0], widest[1], widest[2]
+            _with_margins(
+                of_tile,
+                products,
+                tile_scale[tile],
+                middle_scales,
+                plus,
+                w0,
+                norms0,
+                w1,
+                norms1,
+                w2,
+                norms2,
+            )
+        products, own = lead[r], scale[i]
         limit = need[i] - half * best[i]
-        count = _count_above(bound, limit)
-        if count == 0:
+        if _count_passing(products, own, scales, of_tile, limit) == 0:
             continue
-        passed += count
-        if passed > allowed:
-            return r
-        change = own_weight[i] - w1
+        less0, less1, less2 = weights[0, i] - w0, own_weight[i] - w1, weights[2, i] - w2
         for start in range(0, n, _CHUNK):
-            if _count_above(bound[start : start + _CHUNK], limit) == 0:
+            end = min(n, start + _CHUNK)
+            count = _count_passing(
+                products[start:end], own, scales[start:end], of_tile[start:end], limit
+            )
+            if count == 0:
                 continue
-            for j in range(start, min(n, start + _CHUNK)):
-                if bound[j] <= limit:
+            passed += count
+            if passed > allowed:
+                return r
+            for j in range(start, end):
+                bound = np.float32(products[j]) * own * scales[j] + of_tile[j]
+                if bound <= limit:
                     continue
                 m = first + j
-                closer = _dot(deviation[i], middle_codes[j]) * middle_scales[j] + change * row1[j]
-                if bound[j] + closer <= limit:
+                bound += _dot(deviation[i], middle_codes[j]) * middle_scales[j]
+                bound += less0 * norms0[j] + less1 * norms1[j] + less2 * norms2[j]
+                if bound <= limit:
                     continue
                 squared = squared_distance(queries[i], vectors[m])
                 if squared < best[i] or (squared == best[i] and m < index[i]):

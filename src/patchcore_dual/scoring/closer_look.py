@@ -1,28 +1,28 @@
 """Approximate search: a guess for every patch, and a closer look where the score is decided.
 
 A guess is the distance to some vector that looks near (`banks/pruned_search.py`): never too small,
-some per cent too large on the mean. Normal patches get guesses; the defect bank, which is small,
-is searched exactly. The rule reads both, and the tiles of patches that it finds most anomalous are
-searched exactly in the normal bank too; again, until the patch that it finds most anomalous and
-those round it are among them. Where a rule's score is that of its most anomalous patch and grows
-with the distance from the normal bank, it is then the score of exact search: no other patch can be
-more anomalous than its guess says. What becomes of the scores is measured all the same on training
-images when a model is fitted; the smallest share of tiles that keeps them within `TOLERANCE` is
-taken.
+some per cent too large on the mean, nearly always right in the defect bank. The rule reads guesses
+from both banks, and the tiles of patches that it finds most anomalous are searched exactly; again,
+until the patch that it finds most anomalous and those round it are among them. A rule whose score
+is that of its most anomalous patch and grows with the distance from the normal bank has then the
+score of exact search, unless a guess hid from the defect bank a patch that looks like a defect.
+What becomes of the scores is measured on training images when a model is fitted; the smallest share
+of tiles that keeps them within `TOLERANCE` is taken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
-from patchcore_dual.scoring.evidence import Evidence, Nearest, gather_evidence, search, weigh
+from patchcore_dual.scoring.evidence import Evidence, Nearest, gather_evidence, weigh
 from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.rule import Rule
 from patchcore_dual.scoring.weights import normal_weight, positive_weight
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+DEFECT_SHARE = 4  # times as many in the defect bank, where they cost less
 TOLERANCE = 1e-3  # of an image score, relative to itself or to the threshold
 
 
@@ -58,28 +58,53 @@ def look_closely(
     queries = normal_bank.queries(features) if share < 1 and alike else features
     if not isinstance(queries, Queries):
         return gather_evidence(features, normal_bank, defect_bank, probe, rule.weighted)
-    normal_search = normal_bank.search_on(queries.axes)
-    found = normal_search.guess(queries)
-    logit, defect = None, None
+    normal = _Searched(normal_bank, features, queries, normal_weight if rule.weighted else None)
+    defect, logit = None, None
     if defect_bank is not None:
         weight = positive_weight if rule.weighted else None
-        defect = search(features, defect_bank, weight, queries)
+        defect = _Searched(defect_bank, features, queries, weight)
         logit = probe(features) if probe else None
-    looked = np.zeros(queries.shape, dtype=bool)
     while True:
-        normal = Nearest(*found)
-        if rule.weighted:
-            normal = weigh(normal, features, normal_bank, normal_weight)
-        evidence = Evidence(normal, defect, logit)
+        evidence = Evidence(normal.nearest, defect.nearest if defect else None, logit)
         _, grid = rule(evidence)
         row, column = np.unravel_index(grid.argmax(), grid.shape)
         deciding = (slice(max(0, row - 1), row + 2), slice(max(0, column - 1), column + 2))
-        if looked[deciding].all():
+        searched, part = normal, share
+        if defect and not defect.is_exact[deciding].all():
+            searched, part = defect, min(1, DEFECT_SHARE * share)
+        elif normal.is_exact[deciding].all():
             return evidence
-        where = queries.most_of(np.where(looked, -np.inf, grid), share)
+        where = queries.most_of(np.where(searched.is_exact, -np.inf, grid), part)
         where[deciding] = True
-        found = normal_search.refine(queries, found, where & ~looked)
-        looked |= where
+        searched.look(where)
+
+
+class _Searched:
+    """What a bank says of an image so far: exact where it was looked at, a guess elsewhere."""
+
+    def __init__(
+        self,
+        bank: MemoryBank,
+        features: np.ndarray,
+        queries: Queries,
+        weight: Callable[[np.ndarray, int], float] | None,
+    ) -> None:
+        self._bank, self._features, self._queries, self._weight = bank, features, queries, weight
+        self._search = bank.search_on(queries.axes)
+        self._found = self._search.guess(queries)
+        self.is_exact = np.zeros(queries.shape, dtype=bool)
+
+    @property
+    def nearest(self) -> Nearest:
+        found = Nearest(*self._found)
+        if self._weight is None:
+            return found
+        return weigh(found, self._features, self._bank, self._weight)
+
+    def look(self, where: np.ndarray) -> None:
+        """Search for some patches, bool `[h, w]`, as exact search would."""
+        self._found = self._search.refine(self._queries, self._found, where & ~self.is_exact)
+        self.is_exact |= where
 
 
 def choose_share(
