@@ -35,10 +35,10 @@ def propose_masks(
     masked = [s for s in defective if s.mask_is_known]
     normals = manifest.part(label="negative").samples
     # Fold by fold, so that each bank is made once.
-    by_fold = sorted(normals, key=lambda sample: banks.fold_of[sample.image])
+    by_fold = sorted([*normals, *unknown], key=lambda sample: banks.fold_of[sample.image])
     for done, sample in enumerate(by_fold, start=1):
         _standing_out(sample, embed, manifest, banks)
-        progress("what is usual on good images", done, len(normals))
+        progress("what stands out", done, len(by_fold))
     places = position_statistics([_log(banks, s) for s in normals])
 
     whitening = fit_whitening(banks.sample.vectors)

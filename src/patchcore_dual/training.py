@@ -42,19 +42,15 @@ BANKS_HELD = 3  # the whole one, one without a fold, and what its search keeps
 class FoldBanks(Sequence[MemoryBank]):
     """The banks without each fold, made of a common one when they are asked for.
 
-    The last few are kept: whoever goes through images fold by fold needs one at a time.
+    The last one is kept: whoever goes through images fold by fold needs one at a time.
     """
 
     def __init__(
-        self,
-        union: MemoryBank,
-        chosen: Sequence[np.ndarray],
-        channels: np.ndarray | None,
-        kept: int,
+        self, union: MemoryBank, chosen: Sequence[np.ndarray], channels: np.ndarray | None
     ) -> None:
-        """`chosen`: for each fold, which vectors of `union` its bank has; `kept`: how many."""
+        """`chosen`: for each fold, which vectors of `union` its bank has."""
         self._union, self._chosen, self._channels = union, chosen, channels
-        self._kept, self._banks = kept, dict[int, MemoryBank]()
+        self._last: tuple[int, MemoryBank] | None = None
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -62,12 +58,11 @@ class FoldBanks(Sequence[MemoryBank]):
     def __getitem__(self, fold: int) -> MemoryBank:  # type: ignore[override]
         if not 0 <= fold < len(self):
             raise IndexError(fold)
-        if fold not in self._banks:
-            while len(self._banks) >= self._kept:
-                del self._banks[next(iter(self._banks))]
+        if self._last is None or self._last[0] != fold:
+            self._last = None  # before the next is made, so that there are never two
             bank = self._union.select(self._chosen[fold])
-            self._banks[fold] = bank.restricted(self._channels)
-        return self._banks[fold]
+            self._last = fold, bank.restricted(self._channels)
+        return self._last[1]
 
 
 @dataclass(frozen=True)
@@ -184,12 +179,10 @@ def build_normal_banks(
     union, sample = passes.collect(starts, (wanted, drawn))
     whole, *without_fold = (np.searchsorted(wanted, rows) for rows in chosen)
     whole_bank = union.select(whole).restricted(channels)
-    held = 2 * 4 * width * sum(map(len, without_fold))
     found = Found(tuple(fold_of), unfinished.rows("held-out distances", np.float64, 2))
-    at_once = len(without_fold) if memory.fits(held) else 1
     return NormalBanks(
         whole_bank,
-        FoldBanks(union, without_fold, channels, at_once),
+        FoldBanks(union, without_fold, channels),
         fold_of,
         sample,
         radius,
