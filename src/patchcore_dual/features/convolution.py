@@ -2,8 +2,9 @@
 
 Frozen batch norms fold into the convolution before them. On a processor oneDNN then adds the
 shortcut and clips while the result is still in cache, and keeps the weights in the layout that its
-kernels read, which PyTorch would otherwise make again for every image. Apart from the order of
-rounding the numbers are the same. Elsewhere the plain operations run.
+kernels read, which PyTorch would otherwise make again for every image. Which layout is fast depends
+on the size of the image: the first one decides. Apart from the order of rounding the numbers are
+the same. Elsewhere the plain operations run.
 """
 
 from functools import cache
@@ -46,9 +47,7 @@ class FusedConvolution(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self._where = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach().contiguous(), *self._where
-        )
+        self._weight = conv.weight.detach().contiguous()
         self._bias = None if conv.bias is None else conv.bias.detach()
 
     def forward(
@@ -57,6 +56,10 @@ class FusedConvolution(nn.Module):
         """`[B, C, H, W]`, best in channels_last, which the result is too."""
         name, constants = _ONEDNN[activation]
         convolution = torch.ops.mkldnn._convolution_pointwise
+        if not self._weight.is_mkldnn:
+            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self._weight, *self._where, list(x.shape)
+            )
         weights = (self._weight, self._bias, *self._where)
         if plus is None:
             return convolution(x, *weights, name, constants, None)
