@@ -37,14 +37,6 @@ def _dot(a, codes):
 
 
 @compiled
-def _count_above(x, limit):
-    count = np.int32(0)
-    for j in range(x.shape[0]):
-        count += np.int32(x[j] > limit)
-    return count
-
-
-@compiled
 def _scaled(out, products, scale, scales, plus):
     for j in range(out.shape[0]):
         out[j] = np.float32(products[j]) * scale * scales[j] + plus[j]
@@ -77,9 +69,9 @@ def keep_largest(products, scale, scales, plus, first, largest, where):
     """Bring each row's largest estimate, and its column, up to date with one more block."""
     estimate = np.empty(products.shape[1], np.float32)
     for g in range(products.shape[0]):
-        _scaled(estimate, products[g], scale[g], scales, plus)
-        if _count_above(estimate, largest[g]) == 0:
+        if _count_passing(products[g], scale[g], scales, plus, largest[g]) == 0:
             continue
+        _scaled(estimate, products[g], scale[g], scales, plus)
         for j in range(estimate.shape[0]):
             if estimate[j] > largest[g]:
                 largest[g] = estimate[j]
@@ -132,6 +124,9 @@ def sift(
     allowed,
 ):
     """Compare some queries with one block of the bank; measure only pairs that the bound leaves.
+
+    The first bound takes the widest margins in a query's tile, so that they are added once a tile;
+    what passes is looked at with its own.
 
     Args:
         lead: int32 `[r, n]`, products of the leading codes of `r` queries; `middle` int32
