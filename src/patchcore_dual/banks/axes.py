@@ -7,7 +7,7 @@ from scipy.linalg import eigh
 
 from patchcore_dual.banks.products import product
 
-LEADING = 0.83  # of the variance, compared patch by patch
+LEADING = 0.8  # of the variance, compared patch by patch
 KEPT = 0.95  # of the variance; after the leading axes, tile by tile; what is left, by larger tiles
 MOST_LEADING, MOST_KEPT = 192, 512  # axes
 _STEP = 32  # axes that 8-bit products take at once

@@ -8,7 +8,7 @@ what the compiler turns into vector instructions.
 import numpy as np
 from numba import njit
 
-_CHUNK = 32  # columns looked through at a time
+_WORD = 8  # flags that are looked at together
 
 
 def compiled(function):
@@ -29,10 +29,11 @@ def squared_distance(a, b):
 
 
 @compiled
-def _dot(a, codes):
-    total = np.float32(0)
-    for k in range(a.shape[0]):
-        total += a[k] * np.float32(codes[k])
+def _dot(a, b):
+    """Of int8 codes. Narrow types throughout, or no vector instructions are found for it."""
+    total = np.int32(0)
+    for k in range(np.int32(a.shape[0])):
+        total = np.int32(total + np.int32(np.int16(a[k]) * np.int16(b[k])))
     return total
 
 
@@ -55,6 +56,12 @@ def _count_passing(products, scale, scales, plus, limit):
     for j in range(products.shape[0]):
         count += np.int32(np.float32(products[j]) * scale * scales[j] + plus[j] > limit)
     return count
+
+
+@compiled
+def _flag_passing(flags, products, scale, scales, plus, limit):
+    for j in range(flags.shape[0]):
+        flags[j] = np.float32(products[j]) * scale * scales[j] + plus[j] > limit
 
 
 @compiled
@@ -112,6 +119,7 @@ def sift(
     need,
     weights,
     deviation,
+    deviation_scale,
     own_weight,
     vectors,
     first,
@@ -129,15 +137,16 @@ def sift(
     what passes is looked at with its own.
 
     Args:
-        lead: int32 `[r, n]`, products of the leading codes of `r` queries; `middle` int32
-            `[tiles, n]`, of the tiles' codes in the second block; `rest` float32
+        lead: int32 `[r, n]`, products of the leading codes of `r` queries, n divisible by 8;
+            `middle` int32 `[tiles, n]`, of the tiles' codes in the second block; `rest` float32
             `[large tiles, n]`, all else: products in what is left, and −‖m‖²/2.
         rows: int64 `[r]`, which queries those are; tiles together.
         need: float32 `[q]`, ‖q‖²/2 less the slack for rounding; a pair is kept whose bound exceeds
             `need − best/2`.
         weights: float32 `[3, q]`, what a block's norm is multiplied with to give its margin.
-        deviation, own_weight: `[q, d]` and `[q]`, of a query's middle block from its tile's
-            stand-in, and the margin's weight once that deviation is accounted for.
+        deviation, deviation_scale: codes int8 `[q, d]` and their scales `[q]`, of what a query's
+            middle block differs by from its tile's stand-in.
+        own_weight: `[q]`, the margin's weight once that deviation is accounted for.
         first: number of the block's first vector.
         best, index: squared distance and number of the nearest so far, brought up to date.
         allowed: how many pairs may pass the first bound.
@@ -150,6 +159,8 @@ def sift(
     of_tile = np.empty(n, np.float32)
     widest = np.empty(3, np.float32)
     norms0, norms1, norms2 = norms[0], norms[1], norms[2]
+    flags = np.empty(n, np.uint8)
+    words = flags.view(np.uint64)  # so that none of eight is seen at once
     have = -1
     passed = 0
     for r in range(rows.shape[0]):
@@ -180,25 +191,21 @@ def sift(
             )
         products, own = lead[r], scale[i]
         limit = need[i] - half * best[i]
-        if _count_passing(products, own, scales, of_tile, limit) == 0:
-            continue
+        _flag_passing(flags, products, own, scales, of_tile, limit)
         less0, less1, less2 = weights[0, i] - w0, own_weight[i] - w1, weights[2, i] - w2
-        for start in range(0, n, _CHUNK):
-            end = min(n, start + _CHUNK)
-            count = _count_passing(
-                products[start:end], own, scales[start:end], of_tile[start:end], limit
-            )
-            if count == 0:
+        differs, differs_scale = deviation[i], deviation_scale[i]
+        for word in range(words.shape[0]):
+            if words[word] == 0:
                 continue
-            passed += count
-            if passed > allowed:
-                return r
-            for j in range(start, end):
-                bound = np.float32(products[j]) * own * scales[j] + of_tile[j]
-                if bound <= limit:
+            for j in range(_WORD * word, _WORD * (word + 1)):
+                if flags[j] == 0:
                     continue
+                passed += 1
                 m = first + j
-                bound += _dot(deviation[i], middle_codes[j]) * middle_scales[j]
+                bound = np.float32(products[j]) * own * scales[j] + of_tile[j]
+                bound += (
+                    np.float32(_dot(differs, middle_codes[j])) * differs_scale * middle_scales[j]
+                )
                 bound += less0 * norms0[j] + less1 * norms1[j] + less2 * norms2[j]
                 if bound <= limit:
                     continue
@@ -207,6 +214,8 @@ def sift(
                     best[i] = squared
                     index[i] = m
                     limit = need[i] - half * squared
+        if passed > allowed:
+            return r + 1
     return rows.shape[0]
 
 

@@ -35,7 +35,7 @@ from patchcore_dual.banks.queries import Queries, StandIns, norms
 from patchcore_dual.banks.workers import share, share_rows
 
 _BLOCK = 512  # vectors of the bank at a time, whose codes and products fit a core's cache
-_STRIP = 256  # patches at a time
+_STRIP = 512  # patches at a time
 _SLACK = 1e-5  # of squared norms: far more than single precision loses
 _FARTHEST = np.finfo(np.float32).max  # the compiled loops take no infinity
 _NONE = -_FARTHEST  # the bound of no vector at all
@@ -184,7 +184,10 @@ class PrunedSearch:
                 for block, stand_in in zip(self._blocks, queries.blocks, strict=True)
             ]
         )
-        own_weight = np.float32(self._blocks[1].coding) * queries.second_norms
+        left_out = queries.deviation.residual
+        own_weight = left_out + np.float32(self._blocks[1].coding) * (
+            queries.second_norms + left_out
+        )
         tiles, tile_of = np.unique(queries.tiles.of[rows], return_inverse=True)
         tile_of_row = np.zeros(len(queries), np.int64)
         tile_of_row[rows] = tile_of
@@ -229,7 +232,8 @@ class PrunedSearch:
                         second_scales,
                         need,
                         weights,
-                        queries.deviation,
+                        queries.deviation.codes,
+                        queries.deviation.scales,
                         own_weight,
                         self._vectors,
                         b * _BLOCK,

@@ -75,7 +75,7 @@ class Queries:
         squared: float32 `[q]`, squared distance from the axes' mean.
         tiles, large: tiles of 2×2 and of 8×8.
         blocks: stand-ins in the leading block, in the one after it, and in all that is left.
-        deviation: float32 `[q, m]`, of the second block from its stand-in.
+        deviation: stand-ins for how the second block differs from its own stand-in.
         second_norms: float32 `[q]`, of the second block itself.
         guide: codes int8 `[t, d]` and scales `[t]` of the tiles' means in the leading block, for a
             first guess.
@@ -90,7 +90,7 @@ class Queries:
     tiles: Tiles
     large: Tiles
     blocks: tuple[StandIns, StandIns, StandIns]
-    deviation: np.ndarray
+    deviation: StandIns
     second_norms: np.ndarray
     guide: tuple[np.ndarray, np.ndarray]
     beside: np.ndarray
@@ -125,7 +125,7 @@ class Queries:
         share_rows(lambda rows: centre(flat, order, axes.mean, rows, patches, centred, squared), n)
         along = product(centred, axes.axes)
         leading, second = axes.split(along)
-        each = np.arange(n)
+        each, nothing = np.arange(n), np.zeros(n, np.float32)
         whole, apart = _means(centred, large)
         whole_along, apart_along = _means(along, large)
         means, apart_second = _means(second, tiles)
@@ -144,11 +144,11 @@ class Queries:
             tiles,
             large,
             (
-                StandIns.of(leading, each, np.zeros(n, np.float32)),
+                StandIns.of(leading, each, nothing),
                 replace(in_second, residual=norms(deviation)),
                 StandIns.of(axes.rest(whole, whole_along), large.of, apart),
             ),
-            deviation,
+            StandIns.of(deviation, each, nothing),
             norms(second),
             encode(_means(leading, tiles)[0]),
             beside,
