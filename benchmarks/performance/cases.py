@@ -25,7 +25,7 @@ class Scale:
 
     width: int = 256  # of cases A and B
     height: int = 640
-    split_seeds: int = 3
+    split_seeds: int = 5
     coreset_limit_s: float | None = 60
     normal: int = 46_000
     defect: int = 5_000
@@ -39,7 +39,6 @@ class Scale:
 
 
 FULL = Scale(
-    split_seeds=5,
     coreset_limit_s=None,
     image_counts=(50, 100, 200, 500, 1_000, 2_000),
     fit_limit_s=7_200,
@@ -145,13 +144,13 @@ def _ours(bench: Bench, case: str, prepared: str, rate: float) -> Found:
         "scoring": "patchcore",
         "normal_rate": rate,
     }
-    inspect = {"prepared": prepared, "model": model}
-    return {
-        f"{case}-ours-fit": bench.run(Measurement(f"{case}-ours-fit", "ours", "fit", fit)),
-        f"{case}-ours-inspect": bench.run(
-            Measurement(f"{case}-ours-inspect", "ours", "inspect", inspect)
-        ),
-    }
+    name = f"{case}-ours-fit"
+    found = {name: bench.run(Measurement(name, "ours", "fit", fit))}
+    for tool, search in (("ours", "exact"), ("approximate", "approximate")):
+        inspect = {"prepared": prepared, "model": model, "search": search}
+        name = f"{case}-{tool}-inspect"
+        found[name] = bench.run(Measurement(name, "ours", "inspect", inspect))
+    return found
 
 
 def other_splits(bench: Bench, wanted: set[str]) -> Found:

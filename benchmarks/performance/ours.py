@@ -2,18 +2,25 @@
 
 import shutil
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.banks.pruned_search import PrunedSearch
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import Backbone
-from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.images.manifest import Manifest, Sample
 from patchcore_dual.images.reading import read_image
 from patchcore_dual.memory import UNLIMITED, parse_memory
+from patchcore_dual.scoring import CloserLook, Inspection, choose_share
 from performance import chosen
 from performance.measuring import Stopwatch, auroc, peak_mib, size_mib, time_each
+
+JUDGED_ON = 8  # images on which approximate search is judged, beside those that are timed
 
 
 class Stages:
@@ -91,18 +98,52 @@ def watch_parts(watch: Stopwatch) -> None:
             setattr(kind, name, watch.wrap("search", getattr(kind, name)))
 
 
-def inspect(prepared: str, model: str, **limits: Any) -> dict[str, Any]:
+def search_approximately(detector: PatchCoreDual, features: Iterable[np.ndarray]) -> None:
+    """As after fitting with `search="approximate"`, judged on these features `[h, w, d]`."""
+    model = detector.model
+    ones = [(one, model.normal_bank, model.defect_bank) for one in features]
+    look = choose_share(model.rule, model.decision.image.value, ones, model.probe)
+    detector._model = replace(model, closer_look=look)
+
+
+def score_error(
+    detector: PatchCoreDual, images: Iterable[np.ndarray], answers: Sequence[Inspection]
+) -> float:
+    """The largest error of a score, relative to the larger of the exact one and the threshold.
+
+    The detector searches exactly from then on.
+    """
+    detector._model = replace(detector.model, closer_look=CloserLook())
+    threshold, errors = abs(detector.model.decision.image.value), [0.0]
+    for image, answer in zip(images, answers, strict=False):
+        exact = detector.inspect(image).score
+        errors.append(abs(answer.score - exact) / max(abs(exact), threshold))
+    return max(errors)
+
+
+def inspect(prepared: str, model: str, search: str = "exact", **limits: Any) -> dict[str, Any]:
     """Every test image, from pixels in memory to score, map and regions."""
     detector = PatchCoreDual.load(model)
-    manifest = Manifest.load(prepared).part("test")
+    manifest = Manifest.load(prepared)
+
+    def pixels(samples: Iterable[Sample]) -> Iterable[np.ndarray]:
+        return (read_image(manifest.image_path(sample)) for sample in samples)
+
+    if search == "approximate":
+        good = list(manifest.part("train", label="negative"))[:JUDGED_ON]
+        search_approximately(detector, map(detector.embed, pixels(good)))
+    share = detector.model.closer_look.share
+    tested = list(manifest.part("test"))
     watch = Stopwatch()
     watch_parts(watch)
-    pixels = (read_image(manifest.image_path(sample)) for sample in manifest)
-    times, answers = time_each(pixels, detector.inspect, watch, **limits)
-    labels = [sample.is_defective for sample in manifest][: len(answers)]
+    times, answers = time_each(pixels(tested), detector.inspect, watch, **limits)
+    labels = [sample.is_defective for sample in tested][: len(answers)]
+    peak = peak_mib()
     return {
         "ms": times,
-        "peak_mib": peak_mib(),
+        "peak_mib": peak,
         "image_auroc": auroc([answer.score for answer in answers], labels),
         "bank": len(detector.model.normal_bank),
+        "share": share,
+        "score_error": score_error(detector, pixels(tested), answers) if share < 1 else 0.0,
     }

@@ -17,14 +17,12 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import load_backbone
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.reading import read_image
-from patchcore_dual.scoring import CloserLook, choose_share
 from performance.images import mixed
 from performance.measuring import Stopwatch, peak_mib, time_each
-from performance.ours import watch_parts
+from performance.ours import JUDGED_ON, score_error, search_approximately, watch_parts
 from performance.vectors import four_views
 
 FITTED_ON = 24  # good images
-JUDGED_ON = 8  # images on which approximate search is judged, beside those that are timed
 
 
 class RealFeatures:
@@ -87,11 +85,8 @@ def inspect(
     pixels = [read_image(manifest.image_path(sample)) for sample in rows]
     judged = [backbone.features(image) for image in pixels[:JUDGED_ON]]
     pixels = pixels[JUDGED_ON:]
-    model = detector.model
     if detector.settings.search == "approximate":
-        ones = [(features, model.normal_bank, model.defect_bank) for features in judged]
-        look = choose_share(model.rule, model.decision.image.value, ones, model.probe)
-        detector._model = replace(model, closer_look=look)
+        search_approximately(detector, judged)
     for image in pixels:
         backbone.features(image)
     backbone.runs_network = True
@@ -100,18 +95,12 @@ def inspect(
     # Looking features up is no part of inspecting, but it takes well under a millisecond.
     times, answers = time_each(pixels, detector.inspect, watch)
     backbone.runs_network = False
-    look, errors = detector.model.closer_look, [0.0]
-    if look.share < 1:
-        detector._model = replace(detector.model, closer_look=CloserLook())
-        threshold = abs(detector.model.decision.image.value)
-        for image, answer in zip(pixels, answers, strict=False):
-            exact = detector.inspect(image).score
-            errors.append(abs(answer.score - exact) / max(abs(exact), threshold))
+    share, peak = detector.model.closer_look.share, peak_mib()
     return {
-        "share": look.share,
-        "score_error": max(errors),
+        "share": share,
+        "score_error": score_error(detector, pixels, answers) if share < 1 else 0.0,
         "ms": times,
-        "peak_mib": peak_mib(),
+        "peak_mib": peak,
         "bank": len(detector.model.normal_bank),
         "defect_bank": len(detector.model.defect_bank or ()),
         "scoring": scoring,

@@ -12,6 +12,7 @@ from performance.ratios import fit_of, inspect_of
 START, END = "<!-- written by make bench: start -->", "<!-- written by make bench: end -->"
 TOOLS = {
     "ours": "PatchCoreDual, `patchcore`",
+    "approximate": "the same, approximate search",
     "anomalib": "anomalib",
     "inspection": "patchcore-inspection's procedure, faiss",
 }
