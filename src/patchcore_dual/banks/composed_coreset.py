@@ -6,9 +6,10 @@ that are made of the same parts. What the parts left out may lie farther from th
 than what they chose, so a last pass finds what the choice does not cover, and the last tenth of
 the choice goes to the farthest of that.
 
-Every vector chosen is at least as far from those before it as the radius that is returned, and no
-vector of the bank is farther than it from the choice. So the radius is at most twice the least one
-that is possible, as with the plain greedy choice (Gonzalez 1985).
+No vector of the bank is farther from the choice than the radius that is returned. The first nine
+tenths are at least as far from each other as the radius they reach in the union, as in the plain
+greedy choice (Gonzalez 1985); how near the whole choice comes to that one's radius is measured, not
+promised.
 
 The pass only asks whether some chosen vector lies within the radius. Vectors are visited in cells
 round random pivots, and try the chosen ones in the order of their distance to the pivot; most find
@@ -101,7 +102,7 @@ def select_coresets(
             greedy = Greedy(vectors, of_bank, size)
             greedy.add(first_choice(len(of_bank), seed))
             greedy.choose(max(1, int(_KEPT * size)), told)
-            radius = greedy.radius
+            radius = greedy.reached()
             kept = of_bank[greedy.chosen]
             rest = np.ones(len(fold), dtype=bool) if f is None else fold != f
             rest[union] = False  # the union's own distances are known

@@ -1,8 +1,8 @@
 """Greedy k-centre coreset (thesis 4.3.4; Gonzalez 1985; Sener and Savarese 2018; PatchCore).
 
 Starting from one seeded vector, the vector farthest from those chosen is added again and again.
-The plain loop measures every vector after each choice. Here the choices are the same, but most
-vectors are measured late and many never to the end:
+The plain loop measures every vector after each choice. Here the choices are the same, up to the
+rounding of single precision, but most vectors are measured late and many never to the end:
 
 * A vector's distance to the chosen set only shrinks, so what was last measured is an upper bound.
 * The next choices are made among the few thousand vectors with the largest bounds. As long as the
