@@ -99,7 +99,10 @@ def watch_parts(watch: Stopwatch) -> None:
 
 
 def search_approximately(detector: PatchCoreDual, features: Iterable[np.ndarray]) -> None:
-    """As after fitting with `search="approximate"`, judged on these features `[h, w, d]`."""
+    """Approximate search with the share of tiles that does for these features `[h, w, d]`.
+
+    Fitting judges more images, defective ones too, and with banks that lack them.
+    """
     model = detector.model
     ones = [(one, model.normal_bank, model.defect_bank) for one in features]
     look = choose_share(model.rule, model.decision.image.value, ones, model.probe)

@@ -63,8 +63,7 @@ class Runner:
     def _kept_or_run(self, measurement: Measurement) -> dict[str, Any]:
         file = self.folder / f"{measurement.name}.json"
         asked = json.loads(json.dumps(measurement.arguments))
-        code = _digest(HERE / f"{measurement.module}.py")
-        code += self._code if measurement.runs_our_code else ""
+        code = _digest(HERE) + (self._code if measurement.runs_our_code else "")
         if file.is_file() and not self.fresh:
             kept = json.loads(file.read_text())
             # Data are made once: our code may change without changing them.
@@ -101,7 +100,8 @@ class Runner:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return {"over_limit_s": measurement.limit_s}
+            print(f" ended after {measurement.limit_s:.0f} s", end="", file=sys.stderr)
+            return {"over_limit_s": measurement.limit_s} if measurement.function == "fit" else {}
         except FileNotFoundError:
             print(f" there is no {python}: run make bench", end="", file=sys.stderr)
             return {}
