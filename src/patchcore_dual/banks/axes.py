@@ -11,7 +11,7 @@ LEADING = 0.8  # of the variance, compared patch by patch
 KEPT = 0.95  # of the variance; after the leading axes, tile by tile; what is left, by larger tiles
 MOST_LEADING, MOST_KEPT = 192, 512  # axes
 _STEP = 32  # axes that 8-bit products take at once
-_ROWS = 8192  # of the bank, from which the axes are computed
+_ROWS = 8192  # of the bank, to twice as many, from which the axes are computed
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _count_passing(products, scale, scales, plus, limit):
 @compiled
 def _flag_passing(flags, products, scale, scales, plus, limit):
     for j in range(flags.shape[0]):
-        flags[j] = np.float32(products[j]) * scale * scales[j] + plus[j] > limit
+        flags[j] = np.float32(products[j]) * scale * scales[j] + plus[j] >= limit
 
 
 @compiled
@@ -83,6 +83,19 @@ def keep_largest(products, scale, scales, plus, first, largest, where):
             if estimate[j] > largest[g]:
                 largest[g] = estimate[j]
                 where[g] = first + j
+
+
+@compiled
+def _add_block(bound, products, scale, scales, margin, norms):
+    for j in range(bound.shape[0]):
+        bound[j] += np.float32(products[j]) * scale * scales[j] + margin * norms[j]
+
+
+@compiled
+def add_block(bound, products, scale, scales, margin, norms, rows):
+    """Add one block of axes to bounds `[q, n]` on inner products, for some rows."""
+    for i in range(rows[0], rows[1]):
+        _add_block(bound[i], products[i], scale[i], scales, margin[i], norms)
 
 
 @compiled
@@ -139,15 +152,21 @@ def sift(
     Args:
         lead: int32 `[r, n]`, products of the leading codes of `r` queries, n divisible by 8;
             `middle` int32 `[tiles, n]`, of the tiles' codes in the second block; `rest` float32
-            `[large tiles, n]`, all else: products in what is left, and −‖m‖²/2.
+            `[large tiles, n]`, all else: products in what is left, −‖m‖²/2, the slack for rounding.
         rows: int64 `[r]`, which queries those are; tiles together.
-        need: float32 `[q]`, ‖q‖²/2 less the slack for rounding; a pair is kept whose bound exceeds
+        queries, vectors: float32 `[q, d]` and `[N, d]`, to measure what is left.
+        tile_of, rest_of: int64 `[q]` and `[tiles]`, each query's row of `middle`, and of that row
+            the row of `rest`.
+        scale, tile_scale, scales, middle_scales: float32 `[q]`, `[tiles]`, `[n]`, `[n]`, of the
+            codes of queries, tiles, and the block's vectors in the first and second block of axes.
+        need: float32 `[q]`, ‖q‖²/2 less the slack for rounding; a pair is kept whose bound reaches
             `need − best/2`.
         weights: float32 `[3, q]`, what a block's norm is multiplied with to give its margin.
-        deviation, deviation_scale: codes int8 `[q, d]` and their scales `[q]`, of what a query's
-            middle block differs by from its tile's stand-in.
+        deviation, deviation_scale: codes int8 `[q, d]` and their scales `[q]`, of how a query's
+            second block differs from its tile's stand-in.
         own_weight: `[q]`, the margin's weight once that deviation is accounted for.
         first: number of the block's first vector.
+        norms: float32 `[3, n]`, of its vectors in each block of axes; `middle_codes` int8 `[n, d]`.
         best, index: squared distance and number of the nearest so far, brought up to date.
         allowed: how many pairs may pass the first bound.
 
@@ -207,7 +226,7 @@ def sift(
                     np.float32(_dot(differs, middle_codes[j])) * differs_scale * middle_scales[j]
                 )
                 bound += less0 * norms0[j] + less1 * norms1[j] + less2 * norms2[j]
-                if bound <= limit:
+                if bound < limit:
                     continue
                 squared = squared_distance(queries[i], vectors[m])
                 if squared < best[i] or (squared == best[i] and m < index[i]):
@@ -227,7 +246,7 @@ def sift_products(products, plus, rows, queries, need, vectors, first, best, ind
         i = rows[r]
         row = products[r]
         for j in range(row.shape[0]):
-            if row[j] + plus[j] > need[i] - half * best[i]:
+            if row[j] + plus[j] >= need[i] - half * best[i]:
                 m = first + j
                 squared = squared_distance(queries[i], vectors[m])
                 if squared < best[i] or (squared == best[i] and m < index[i]):
@@ -250,7 +269,7 @@ def centre(features, order, mean, rows, ordered, centred, squared):
 
 
 @compiled
-def tile_means(x, starts, means, deviation):
+def tile_means(x, starts, means, apart):
     """Mean of each run of rows, from `starts[g]` to `starts[g + 1]`; each row's distance to it."""
     for g in range(means.shape[0]):
         mean = means[g]
@@ -264,4 +283,4 @@ def tile_means(x, starts, means, deviation):
         for k in range(mean.shape[0]):
             mean[k] *= share
         for i in range(starts[g], starts[g + 1]):
-            deviation[i] = np.sqrt(squared_distance(x[i], mean))
+            apart[i] = np.sqrt(squared_distance(x[i], mean))

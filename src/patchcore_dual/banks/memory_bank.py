@@ -69,19 +69,18 @@ class MemoryBank:
         return len(self) <= _SMALL
 
     def search_on(self, axes: PrincipalAxes) -> PrunedSearch:
-        """The search for queries on these axes; kept."""
-        known = self._searches.get(id(axes))
-        if known is None or known.axes is not axes:
-            known = self._searches[id(axes)] = PrunedSearch(self.vectors, axes)
-        return known
+        """The search for queries on these axes; the last one is kept."""
+        if not self._search or self._search[0].axes is not axes:
+            self._search[:] = [PrunedSearch(self.vectors, axes)]
+        return self._search[0]
 
     @cached_property
     def _axes(self) -> PrincipalAxes:
         return PrincipalAxes.of(self.vectors)
 
     @cached_property
-    def _searches(self) -> dict[int, PrunedSearch]:
-        return {}
+    def _search(self) -> list[PrunedSearch]:
+        return []
 
     def own(self, features: np.ndarray) -> np.ndarray:
         """The bank's channels of patch features `[..., D]`."""
@@ -97,7 +96,9 @@ class MemoryBank:
         """The bank of only these channels; None leaves it whole."""
         if channels is None:
             return self
-        return replace(self, vectors=self.vectors[:, channels], channels=channels)
+        return replace(
+            self, vectors=np.ascontiguousarray(self.vectors[:, channels]), channels=channels
+        )
 
     @cached_property
     def _exhaustive(self) -> ExhaustiveSearch:
@@ -140,7 +141,7 @@ class MemoryBank:
             return self.nearest_by_source(features), np.full(features.shape[:2], np.inf, np.float32)
         features = self.own(features)
         h, w, d = features.shape
-        search = self.search_on(self._axes)
+        search = self._search[0] if self._search else self.search_on(self._axes)
         index, distance, limit = search.closest(features.reshape(h * w, d), _CLOSEST)
         by_source = np.full((h * w, len(self.sources)), np.inf, np.float32)
         np.minimum.at(by_source, (np.arange(h * w)[:, None], self.image[index]), distance)

@@ -9,13 +9,15 @@ stand-in a takes the place of q (`queries.py`) and an 8-bit code c that of m:
 
     ⟨q, m⟩ = ⟨a, c⟩ + ⟨q − a, m⟩ + ⟨a, m − c⟩ ≤ ⟨a, c⟩ + (‖q − a‖ + ε‖a‖)·‖m‖,
 
-ε being the largest ‖m − c‖/‖m‖ of the bank. Pairs that the bound does not rule out are measured in
-full, so that what is found is what exhaustive search finds. On real features one to three pairs in
-a thousand are left, a few in ten thousand once their second block is compared patch by patch. The
-first b of a patch comes from the vectors that look nearest to its tile or to one beside it.
+ε being the largest ‖m − c‖/‖m‖ of the bank. In the second block a is a tile's mean. Pairs that are
+left have it replaced there by a + ê, ê coding the patch's own q − a: the same bound with a stand-in
+nearer to q, at the price of ⟨ê, c⟩. What even that does not rule out is measured in full, so that
+what is found is what exhaustive search finds. The first b of a patch comes from the vectors that
+look nearest to its tile or to one beside it.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ import torch
 from patchcore_dual.banks.axes import PrincipalAxes
 from patchcore_dual.banks.codes import bank_levels, code_products, encode
 from patchcore_dual.banks.kernels import (
+    add_block,
     keep_largest,
     measure,
     scaled_products,
@@ -124,23 +127,27 @@ class PrunedSearch:
         centred = patches - axes.mean
         squared = np.einsum("qd,qd->q", centred, centred)
         along = product(centred, axes.axes)
-        bound = np.zeros((len(patches), self._constant.size), np.float32)
-        bound += self._constant.reshape(-1)
-        each, none = np.arange(len(patches)), np.zeros(len(patches), np.float32)
         leading, second, rest = self._blocks
+        each, none = np.arange(len(patches)), np.zeros(len(patches), np.float32)
+        bound = np.outer(norms(axes.rest(centred, along)), rest.norms)
+        bound += self._constant.reshape(-1)
+        products = torch.empty(bound.shape, dtype=torch.int32)
         for block, x in zip((leading, second), axes.split(along), strict=True):
             own = StandIns.of(x, each, none)
-            products = torch.empty(bound.shape, dtype=torch.int32)
             code_products(torch.from_numpy(own.codes), torch.from_numpy(block.codes).t(), products)
-            bound += products.numpy() * own.scales[:, None] * block.scales
-            bound += (own.residual + np.float32(block.coding) * own.norms)[:, None] * block.norms
-        bound += norms(axes.rest(centred, along))[:, None] * rest.norms
+            margin = own.residual + np.float32(block.coding) * own.norms
+            of_block = products.numpy(), own.scales, block.scales, margin, block.norms
+            share_rows(partial(add_block, bound, *of_block), len(patches))
         bound = bound[:, :n]
-        index = np.argpartition(bound, n - count, axis=1)[:, n - count :]
+        index = np.empty((len(patches), count), np.int64)
         distance = np.empty(index.shape, np.float32)
-        share_rows(
-            lambda rows: measure(index, patches, self._vectors, rows, distance), len(patches)
-        )
+
+        def take(rows: tuple[int, int]) -> None:
+            own = slice(*rows)
+            index[own] = np.argpartition(bound[own], n - count, axis=1)[:, n - count :]
+            measure(index, patches, self._vectors, rows, distance)
+
+        share_rows(take, len(patches))
         smallest = np.take_along_axis(bound, index, axis=1).min(axis=1)
         below = squared * np.float32(1 - 2 * _SLACK) - 2 * smallest
         return index, distance, np.sqrt(np.maximum(below, 0))
@@ -170,7 +177,9 @@ class PrunedSearch:
 
         share(look, range(len(self._norms)))
         largest, where = (np.stack(one) for one in zip(*found, strict=True))
-        return np.asarray(where[largest.argmax(axis=0), np.arange(len(guide))])
+        # Of equal estimates the first vector's, whichever thread found it.
+        where[largest < largest.max(axis=0)] = self._constant.size
+        return np.asarray(where.min(axis=0))
 
     def _sift(
         self, queries: Queries, rows: np.ndarray, distance: np.ndarray, index: np.ndarray
@@ -184,10 +193,8 @@ class PrunedSearch:
                 for block, stand_in in zip(self._blocks, queries.blocks, strict=True)
             ]
         )
-        left_out = queries.deviation.residual
-        own_weight = left_out + np.float32(self._blocks[1].coding) * (
-            queries.second_norms + left_out
-        )
+        own = queries.own_second
+        own_weight = own.residual + np.float32(self._blocks[1].coding) * own.norms
         tiles, tile_of = np.unique(queries.tiles.of[rows], return_inverse=True)
         tile_of_row = np.zeros(len(queries), np.int64)
         tile_of_row[rows] = tile_of
@@ -232,8 +239,8 @@ class PrunedSearch:
                         second_scales,
                         need,
                         weights,
-                        queries.deviation.codes,
-                        queries.deviation.scales,
+                        own.codes,
+                        own.scales,
                         own_weight,
                         self._vectors,
                         b * _BLOCK,

@@ -6,7 +6,7 @@ leading block, the mean of a tile of 2×2 patches in the next, of 8×8 in what i
 codes. How far a patch is from its stand-in is known, and bounds what the stand-in leaves out.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -75,8 +75,8 @@ class Queries:
         squared: float32 `[q]`, squared distance from the axes' mean.
         tiles, large: tiles of 2×2 and of 8×8.
         blocks: stand-ins in the leading block, in the one after it, and in all that is left.
-        deviation: stand-ins for how the second block differs from its own stand-in.
-        second_norms: float32 `[q]`, of the second block itself.
+        own_second: what takes the second block's place patch by patch: codes of how it differs from
+            its tile's stand-in, norms and residual of the two together.
         guide: codes int8 `[t, d]` and scales `[t]` of the tiles' means in the leading block, for a
             first guess.
         beside: int64 `[t, 5]`, each tile and those beside it, −1 for none.
@@ -90,8 +90,7 @@ class Queries:
     tiles: Tiles
     large: Tiles
     blocks: tuple[StandIns, StandIns, StandIns]
-    deviation: StandIns
-    second_norms: np.ndarray
+    own_second: StandIns
     guide: tuple[np.ndarray, np.ndarray]
     beside: np.ndarray
 
@@ -125,13 +124,15 @@ class Queries:
         share_rows(lambda rows: centre(flat, order, axes.mean, rows, patches, centred, squared), n)
         along = product(centred, axes.axes)
         leading, second = axes.split(along)
-        each, nothing = np.arange(n), np.zeros(n, np.float32)
         whole, apart = _means(centred, large)
         whole_along, apart_along = _means(along, large)
-        means, apart_second = _means(second, tiles)
-        in_second = StandIns.of(means, tiles.of, apart_second)
-        stand_in = in_second.codes * in_second.scales[:, None]
-        deviation = second - stand_in[tiles.of]
+        codes, scales = encode(_means(second, tiles)[0])
+        stand_in = (codes * scales[:, None])[tiles.of]
+        deviation = second - stand_in
+        in_second = StandIns(codes, scales, norms(stand_in), norms(deviation))
+        codes, scales = encode(deviation)
+        left_out = deviation - codes * scales[:, None]
+        own_second = StandIns(codes, scales, norms(second - left_out), norms(left_out))
         # By Pythagoras, less what the axes hold; a little more, for rounding.
         rounding = ROUNDING * (squared + apart**2)
         apart = np.sqrt(np.maximum(apart**2 - apart_along**2, 0) + rounding)
@@ -144,12 +145,11 @@ class Queries:
             tiles,
             large,
             (
-                StandIns.of(leading, each, nothing),
-                replace(in_second, residual=norms(deviation)),
+                StandIns.of(leading, np.arange(n), np.zeros(n, np.float32)),
+                in_second,
                 StandIns.of(axes.rest(whole, whole_along), large.of, apart),
             ),
-            StandIns.of(deviation, each, nothing),
-            norms(second),
+            own_second,
             encode(_means(leading, tiles)[0]),
             beside,
         )

@@ -52,7 +52,8 @@ def look_closely(
 ) -> Evidence:
     """`gather_evidence`, exact in the tiles that decide, `share` of them at a time.
 
-    Exact everywhere where a bank is too small for guesses, or banks read different channels.
+    Exact everywhere where the normal bank is too small for guesses, or banks read different
+    channels.
     """
     alike = defect_bank is None or normal_bank.has_channels_of(defect_bank)
     queries = normal_bank.queries(features) if share < 1 and alike else features
