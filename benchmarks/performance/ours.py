@@ -116,6 +116,8 @@ def score_error(
 
     The detector searches exactly from then on.
     """
+    if detector.model.closer_look.share == 1:
+        return 0.0
     detector._model = replace(detector.model, closer_look=CloserLook())
     threshold, errors = abs(detector.model.decision.image.value), [0.0]
     for image, answer in zip(images, answers, strict=False):
@@ -148,5 +150,5 @@ def inspect(prepared: str, model: str, search: str = "exact", **limits: Any) -> 
         "image_auroc": auroc([answer.score for answer in answers], labels),
         "bank": len(detector.model.normal_bank),
         "share": share,
-        "score_error": score_error(detector, pixels(tested), answers) if share < 1 else 0.0,
+        "score_error": score_error(detector, pixels(tested), answers),
     }

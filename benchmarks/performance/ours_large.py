@@ -98,7 +98,7 @@ def inspect(
     share, peak = detector.model.closer_look.share, peak_mib()
     return {
         "share": share,
-        "score_error": score_error(detector, pixels, answers) if share < 1 else 0.0,
+        "score_error": score_error(detector, pixels, answers),
         "ms": times,
         "peak_mib": peak,
         "bank": len(detector.model.normal_bank),

@@ -1,7 +1,12 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.banks.axes import PrincipalAxes
+from patchcore_dual.banks.queries import Queries
 from reference import neighbours as slow
 
 
@@ -96,3 +101,24 @@ def test_nearest_by_source_is_the_nearest_of_each_image():
 def test_vectors_of_one_image():
     some = bank()
     np.testing.assert_array_equal(some.of("b"), some.vectors[4:8])
+
+
+def test_one_search_is_kept_and_answers_alike_on_any_axes():
+    rng = np.random.default_rng(3)
+    vectors, features = (rng.standard_normal((n, 30)).astype(np.float32) for n in (1200, 50))
+    n = len(vectors)
+    some = MemoryBank(vectors, np.zeros(n, np.int32), np.zeros((n, 2), np.int32), ("a",))
+    first, second = (PrincipalAxes.of(v) for v in (vectors, vectors[:400]))
+    kept = weakref.ref(some.search_on(first))
+    assert some.search_on(first) is kept()
+    expected = slow.nearest(features, vectors)[0]
+    for axes in (first, second):
+        found = some.nearest(Queries.of(features, axes))[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    gc.collect()
+    assert kept() is None
+
+
+def test_rows_of_some_channels_lie_together():
+    """Else every distance to one gathers its values from all over memory."""
+    assert bank().restricted(np.array([0, 2, 4])).vectors.flags.c_contiguous
