@@ -38,7 +38,10 @@ _TRIED = (64, 512, 2048)  # chosen vectors tried, by distance to the pivot; then
 
 @dataclass(frozen=True)
 class Coreset:
-    """Rows that were chosen, int64 sorted, and the covering radius they reached."""
+    """Rows that were chosen, int64 sorted, and the covering radius they reached.
+
+    In single precision: what lies within 1e-19, whose square it cannot hold, counts as covered.
+    """
 
     rows: np.ndarray
     radius: float
