@@ -8,7 +8,9 @@ what the compiler turns into vector instructions.
 import numpy as np
 from numba import njit
 
-_WORD = 8  # flags that are looked at together
+_WORD = 8  # flags that are looked at together, and words of flags
+_NOTED = 1024  # words of flags, about, whose pairs are looked at together
+_HALF = np.float32(0.5)
 
 
 def compiled(function):
@@ -119,6 +121,27 @@ def measure(candidates, queries, vectors, rows, distances):
 
 
 @compiled
+def _any(words):
+    some = words[0]
+    for k in range(1, _WORD):
+        some |= words[k]
+    return some != 0
+
+
+@compiled
+def _list_flagged(pairs, place, words):
+    """Positions of flags that are set, of words of eight at these places; how many."""
+    found = 0
+    for f in range(place.shape[0]):
+        word = words[f]
+        for k in range(_WORD):
+            pairs[found] = _WORD * place[f] + k
+            found += (word & np.uint64(1)) != 0
+            word >>= np.uint64(8)
+    return found
+
+
+@compiled
 def sift(
     lead,
     middle,
@@ -146,11 +169,12 @@ def sift(
 ):
     """Compare some queries with one block of the bank; measure only pairs that the bound leaves.
 
-    The first bound takes the widest margins in a query's tile, so that they are added once a tile;
-    what passes is looked at with its own.
+    The first bound takes the widest margins in a query's tile, so that they are added once a tile.
+    Pairs that pass are few, and a processor guesses wrong which: they are noted without a branch,
+    bounded again with their own margins a thousand or so at a time, and measured at the end.
 
     Args:
-        lead: int32 `[r, n]`, products of the leading codes of `r` queries, n divisible by 8;
+        lead: int32 `[r, n]`, products of the leading codes of `r` queries, n divisible by 64;
             `middle` int32 `[tiles, n]`, of the tiles' codes in the second block; `rest` float32
             `[large tiles, n]`, all else: products in what is left, −‖m‖²/2, the slack for rounding.
         rows: int64 `[r]`, which queries those are; tiles together.
@@ -174,14 +198,14 @@ def sift(
         How many rows it did; fewer than r where more pairs passed than allowed.
     """
     n = lead.shape[1]
-    half = np.float32(0.5)
-    of_tile = np.empty(n, np.float32)
-    widest = np.empty(3, np.float32)
     norms0, norms1, norms2 = norms[0], norms[1], norms[2]
+    of_tile, widest = np.empty(n, np.float32), np.empty(3, np.float32)
     flags = np.empty(n, np.uint8)
-    words = flags.view(np.uint64)  # so that none of eight is seen at once
-    have = -1
-    passed = 0
+    words = flags.view(np.uint64)
+    place = np.empty(_NOTED + words.shape[0] + 1, np.int64)
+    noted = np.empty(place.shape[0], np.uint64)
+    pairs = np.empty(_WORD * place.shape[0], np.int64)
+    have, count, passed = -1, 0, 0
     for r in range(rows.shape[0]):
         i = rows[r]
         tile = tile_of[i]
@@ -193,46 +217,52 @@ def sift(
                     break
                 for k in range(3):
                     widest[k] = max(widest[k], weights[k, rows[s]])
-            products, plus = middle[tile], rest[rest_of[tile]]
-            w0, w1, w2 = widest[0], widest[1], widest[2]
             _with_margins(
                 of_tile,
-                products,
+                middle[tile],
                 tile_scale[tile],
                 middle_scales,
-                plus,
-                w0,
+                rest[rest_of[tile]],
+                widest[0],
                 norms0,
-                w1,
+                widest[1],
                 norms1,
-                w2,
+                widest[2],
                 norms2,
             )
-        products, own = lead[r], scale[i]
-        limit = need[i] - half * best[i]
-        _flag_passing(flags, products, own, scales, of_tile, limit)
-        less0, less1, less2 = weights[0, i] - w0, own_weight[i] - w1, weights[2, i] - w2
-        differs, differs_scale = deviation[i], deviation_scale[i]
-        for word in range(words.shape[0]):
-            if words[word] == 0:
+        _flag_passing(flags, lead[r], scale[i], scales, of_tile, need[i] - _HALF * best[i])
+        for line in range(0, words.shape[0], _WORD):
+            if not _any(words[line : line + _WORD]):
                 continue
-            for j in range(_WORD * word, _WORD * (word + 1)):
-                if flags[j] == 0:
-                    continue
-                passed += 1
-                m = first + j
-                bound = np.float32(products[j]) * own * scales[j] + of_tile[j]
-                bound += (
-                    np.float32(_dot(differs, middle_codes[j])) * differs_scale * middle_scales[j]
-                )
-                bound += less0 * norms0[j] + less1 * norms1[j] + less2 * norms2[j]
-                if bound < limit:
-                    continue
-                squared = squared_distance(queries[i], vectors[m])
-                if squared < best[i] or (squared == best[i] and m < index[i]):
-                    best[i] = squared
-                    index[i] = m
-                    limit = need[i] - half * squared
+            for word in range(line, line + _WORD):
+                place[count] = r * words.shape[0] + word
+                noted[count] = words[word]
+                count += words[word] != 0
+        if count < _NOTED and r + 1 < rows.shape[0]:
+            continue
+        found = _list_flagged(pairs, place[:count], noted)
+        count = 0
+        passed += found
+        kept = 0
+        for p in range(found):
+            s, j = divmod(pairs[p], n)
+            i = rows[s]
+            tile = tile_of[i]
+            bound = np.float32(middle[tile, j]) * tile_scale[tile]
+            bound += np.float32(_dot(deviation[i], middle_codes[j])) * deviation_scale[i]
+            bound = bound * middle_scales[j] + rest[rest_of[tile], j]
+            bound += np.float32(lead[s, j]) * scale[i] * scales[j]
+            bound += weights[0, i] * norms0[j] + own_weight[i] * norms1[j]
+            bound += weights[2, i] * norms2[j]
+            pairs[kept] = pairs[p]
+            kept += bound >= need[i] - _HALF * best[i]
+        for p in range(kept):
+            s, j = divmod(pairs[p], n)
+            i, m = rows[s], first + j
+            squared = squared_distance(queries[i], vectors[m])
+            if squared < best[i] or (squared == best[i] and m < index[i]):
+                best[i] = squared
+                index[i] = m
         if passed > allowed:
             return r + 1
     return rows.shape[0]
@@ -241,12 +271,11 @@ def sift(
 @compiled
 def sift_products(products, plus, rows, queries, need, vectors, first, best, index):
     """As `sift`, from inner products float32 `[r, n]` themselves in place of bounds."""
-    half = np.float32(0.5)
     for r in range(rows.shape[0]):
         i = rows[r]
         row = products[r]
         for j in range(row.shape[0]):
-            if row[j] + plus[j] >= need[i] - half * best[i]:
+            if row[j] + plus[j] >= need[i] - _HALF * best[i]:
                 m = first + j
                 squared = squared_distance(queries[i], vectors[m])
                 if squared < best[i] or (squared == best[i] and m < index[i]):

@@ -12,7 +12,7 @@ from patchcore_dual.banks.pruned_search import PrunedSearch
 from patchcore_dual.banks.queries import Queries
 
 _SMALL = 1000  # vectors up to which comparing every pair is cheaper than preparing not to
-_CLOSEST = 2048  # vectors in which the nearest of many sources are looked for
+_CLOSEST = 512  # vectors in which the nearest of many sources are looked for
 
 
 @dataclass(frozen=True)
