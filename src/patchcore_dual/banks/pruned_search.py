@@ -42,6 +42,7 @@ _STRIP = 512  # patches at a time
 _SLACK = 1e-5  # of squared norms: far more than single precision loses
 _FARTHEST = np.finfo(np.float32).max  # the compiled loops take no infinity
 _NONE = -_FARTHEST  # the bound of no vector at all
+_GLANCE = 3  # one block in so many does for a guess that is searched on from
 _SAMPLED = 16  # one bound in so many says which may be among the largest
 _ALLOWED = 8  # one pair in so many may pass the first bound; else products are cheaper
 
@@ -82,13 +83,16 @@ class PrunedSearch:
 
         The queries have to be on the same axes.
         """
-        return self.refine(queries, self.guess(queries))
+        return self.refine(queries, self.guess(queries, _GLANCE))
 
-    def guess(self, queries: Queries) -> Found:
-        """For each query a vector near it: the nearest of a few that look nearest to its tile."""
+    def guess(self, queries: Queries, every: int = 1) -> Found:
+        """For each query a vector near it: the nearest of a few that look nearest to its tile.
+
+        `every`: look at one block of vectors in so many.
+        """
         n = len(queries)
         best, index = np.full(n, _FARTHEST, np.float32), np.full(n, -1, np.int64)
-        candidates = self._nearest_to_tiles(queries)[queries.beside]
+        candidates = self._nearest_to_tiles(queries, every)[queries.beside]
         candidates[queries.beside < 0] = -1
         candidates = candidates[queries.tiles.of]
         share_rows(
@@ -153,8 +157,8 @@ class PrunedSearch:
         below = squared * np.float32(1 - 2 * _SLACK) - 2 * smallest
         return index, distance, np.sqrt(np.maximum(below, 0))
 
-    def _nearest_to_tiles(self, queries: Queries) -> np.ndarray:
-        """int64 `[t]`: the vector that looks nearest to each tile in the leading block."""
+    def _nearest_to_tiles(self, queries: Queries, every: int) -> np.ndarray:
+        """int64 `[t]`: the vector that looks nearest to each tile in the leading block of axes."""
         codes, scales = queries.guide
         guide = torch.from_numpy(codes)
         found = []
@@ -176,7 +180,7 @@ class PrunedSearch:
                 )
             found.append((largest, where))
 
-        share(look, range(len(self._norms)))
+        share(look, range(0, len(self._norms), every))
         largest, where = (np.stack(one) for one in zip(*found, strict=True))
         # Of equal estimates the first vector's, whichever thread found it.
         where[largest < largest.max(axis=0)] = self._constant.size
