@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from patchcore_dual.banks import composed_coreset, coreset_size, select_coreset, select_coresets
 
-UNSEEN = float(np.sqrt(np.finfo(np.float32).tiny))  # a distance whose square counts as zero
+UNSEEN = float(np.sqrt(np.finfo(np.float32).tiny))  # what lies nearer may count as covered
 
 
 def farthest(vectors, chosen):
@@ -103,7 +103,7 @@ def test_copies_ties_and_any_size(vectors, size, folds):
         assert 1 <= len(coreset.rows) <= size
         reached = farthest(vectors[own], np.searchsorted(own, coreset.rows))
         assert np.isfinite(coreset.radius)
-        # Beside the largest values single precision loses small ones, and no square under 1e-38.
+        # Single precision loses small values beside the largest, and squares under 1e-38.
         assert reached <= coreset.radius * (1 + 1e-3) + 1e-3 * np.abs(vectors).max() + UNSEEN
 
 

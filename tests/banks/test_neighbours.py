@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from patchcore_dual.banks import neighbours
-from patchcore_dual.banks.neighbours import ExhaustiveSearch, k_nearest
+from patchcore_dual.banks.neighbours import ExhaustiveSearch, k_nearest, largest
 from reference import neighbours as slow
 
 
@@ -80,3 +80,12 @@ def test_k_nearest_in_order():
 def test_k_nearest_takes_equals_by_index():
     vectors = np.array([[5], [1], [-1], [1], [0]], np.float32)
     assert k_nearest(np.zeros(1, np.float32), vectors, 4).tolist() == [4, 1, 2, 3]
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 400), count=st.integers(1, 400), levels=st.integers(1, 50))
+def test_the_largest_are_found(n, count, levels):
+    values = np.random.default_rng(n).integers(0, levels, n).astype(np.float32)
+    found = largest(values, min(n, count))
+    assert len(set(found.tolist())) == min(n, count)
+    assert sorted(values[found]) == sorted(values)[max(0, n - count) :]

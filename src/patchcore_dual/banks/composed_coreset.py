@@ -40,7 +40,8 @@ _TRIED = (64, 512, 2048)  # chosen vectors tried, by distance to the pivot; then
 class Coreset:
     """Rows that were chosen, int64 sorted, and the covering radius they reached.
 
-    In single precision: what lies within 1e-19, whose square it cannot hold, counts as covered.
+    In single precision, which does not hold squares under 1e-38 well: what lies within 1e-19 may
+    count as covered.
     """
 
     rows: np.ndarray

@@ -8,8 +8,9 @@ what the compiler turns into vector instructions.
 import numpy as np
 from numba import njit
 
-_WORD = 8  # flags that are looked at together, and words of flags
-_NOTED = 1024  # words of flags, about, whose pairs are looked at together
+_WORD = 8  # flags that are looked at together
+_LINE = 8  # words of flags that are looked at together
+_NOTED = 1024  # words with flags set that are gathered, about, before their pairs are looked at
 _HALF = np.float32(0.5)
 
 
@@ -123,14 +124,17 @@ def measure(candidates, queries, vectors, rows, distances):
 @compiled
 def _any(words):
     some = words[0]
-    for k in range(1, _WORD):
+    for k in range(1, _LINE):
         some |= words[k]
     return some != 0
 
 
 @compiled
 def _list_flagged(pairs, place, words):
-    """Positions of flags that are set, of words of eight at these places; how many."""
+    """Positions of flags that are set, of words of eight at these places; how many.
+
+    A word's first flag is its lowest byte: the processor has to be little endian.
+    """
     found = 0
     for f in range(place.shape[0]):
         word = words[f]
@@ -170,8 +174,8 @@ def sift(
     """Compare some queries with one block of the bank; measure only pairs that the bound leaves.
 
     The first bound takes the widest margins in a query's tile, so that they are added once a tile.
-    Pairs that pass are few, and a processor guesses wrong which: they are noted without a branch,
-    bounded again with their own margins a thousand or so at a time, and measured at the end.
+    Few pairs pass, and which, a processor cannot predict: they are noted without a branch for each.
+    When many are noted they are bounded again, with their own margins, and those left are measured.
 
     Args:
         lead: int32 `[r, n]`, products of the leading codes of `r` queries, n divisible by 64;
@@ -195,17 +199,18 @@ def sift(
         allowed: how many pairs may pass the first bound.
 
     Returns:
-        How many rows it did; fewer than r where more pairs passed than allowed.
+        How many rows it did; fewer than r where more pairs passed than allowed: the rows whose
+        pairs were noted last are left as they were.
     """
     n = lead.shape[1]
     norms0, norms1, norms2 = norms[0], norms[1], norms[2]
     of_tile, widest = np.empty(n, np.float32), np.empty(3, np.float32)
     flags = np.empty(n, np.uint8)
     words = flags.view(np.uint64)
-    place = np.empty(_NOTED + words.shape[0] + 1, np.int64)
+    place = np.empty(_NOTED + words.shape[0], np.int64)
     noted = np.empty(place.shape[0], np.uint64)
     pairs = np.empty(_WORD * place.shape[0], np.int64)
-    have, count, passed = -1, 0, 0
+    have, count, passed, begun = -1, 0, 0, 0
     for r in range(rows.shape[0]):
         i = rows[r]
         tile = tile_of[i]
@@ -231,21 +236,22 @@ def sift(
                 norms2,
             )
         _flag_passing(flags, lead[r], scale[i], scales, of_tile, need[i] - _HALF * best[i])
-        for line in range(0, words.shape[0], _WORD):
-            if not _any(words[line : line + _WORD]):
+        for line in range(0, words.shape[0], _LINE):
+            if not _any(words[line : line + _LINE]):
                 continue
-            for word in range(line, line + _WORD):
+            for word in range(line, line + _LINE):
                 place[count] = r * words.shape[0] + word
                 noted[count] = words[word]
                 count += words[word] != 0
         if count < _NOTED and r + 1 < rows.shape[0]:
             continue
         found = _list_flagged(pairs, place[:count], noted)
-        count = 0
         passed += found
+        if passed > allowed:
+            return begun
         kept = 0
-        for p in range(found):
-            s, j = divmod(pairs[p], n)
+        for pair in pairs[:found]:
+            s, j = divmod(pair, n)
             i = rows[s]
             tile = tile_of[i]
             bound = np.float32(middle[tile, j]) * tile_scale[tile]
@@ -254,17 +260,16 @@ def sift(
             bound += np.float32(lead[s, j]) * scale[i] * scales[j]
             bound += weights[0, i] * norms0[j] + own_weight[i] * norms1[j]
             bound += weights[2, i] * norms2[j]
-            pairs[kept] = pairs[p]
+            pairs[kept] = pair
             kept += bound >= need[i] - _HALF * best[i]
-        for p in range(kept):
-            s, j = divmod(pairs[p], n)
+        for pair in pairs[:kept]:
+            s, j = divmod(pair, n)
             i, m = rows[s], first + j
             squared = squared_distance(queries[i], vectors[m])
             if squared < best[i] or (squared == best[i] and m < index[i]):
                 best[i] = squared
                 index[i] = m
-        if passed > allowed:
-            return r + 1
+        begun, count = r + 1, 0
     return rows.shape[0]
 
 

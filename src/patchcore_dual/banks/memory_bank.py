@@ -12,7 +12,7 @@ from patchcore_dual.banks.pruned_search import PrunedSearch
 from patchcore_dual.banks.queries import Queries
 
 _SMALL = 1000  # vectors up to which comparing every pair is cheaper than preparing not to
-_CLOSEST = 512  # vectors in which the nearest of many sources are looked for
+_FEW = 8192  # vectors up to which the nearest of each source are looked for in all
 
 
 @dataclass(frozen=True)
@@ -127,22 +127,23 @@ class MemoryBank:
         ]
         return np.sqrt(np.concatenate(by_source, axis=1).T).reshape(h, w, len(self.sources))
 
-    def nearest_sources(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def nearest_sources(self, features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """`nearest_by_source` of a few patches, for the sources that are nearest to each.
 
         Args:
             features: float32 `[h, w, D]`.
+            count: how many vectors near each patch to measure; all of a bank not much larger.
 
         Returns:
             float32 `[h, w, len(sources)]`, and float32 `[h, w]`: distances up to the second are
             those of `nearest_by_source`, larger ones may be too large.
         """
-        if len(self) <= 4 * _CLOSEST:
+        if len(self) <= max(_FEW, 4 * count):
             return self.nearest_by_source(features), np.full(features.shape[:2], np.inf, np.float32)
         features = self.own(features)
         h, w, d = features.shape
         search = self._search[0] if self._search else self.search_on(self._axes)
-        index, distance, limit = search.closest(features.reshape(h * w, d), _CLOSEST)
+        index, distance, limit = search.closest(features.reshape(h * w, d), count)
         by_source = np.full((h * w, len(self.sources)), np.inf, np.float32)
         np.minimum.at(by_source, (np.arange(h * w)[:, None], self.image[index]), distance)
         return by_source.reshape(h, w, -1), limit.reshape(h, w)

@@ -7,6 +7,7 @@ import numpy as np
 from patchcore_dual.banks.products import product
 
 _BLOCK_BYTES = 64 * 2**20
+_SAMPLED = 16  # one value in so many says which may be among the largest
 
 
 class ExhaustiveSearch:
@@ -61,3 +62,15 @@ def k_nearest(query: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
     """
     distances = np.linalg.norm(vectors - query, axis=1)
     return np.argsort(distances, kind="stable")[:k]
+
+
+def largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the `count` largest of float32 `[n]`, in no order."""
+    likely = np.arange(len(values))
+    sample = values[::_SAMPLED]
+    cut = len(sample) - 2 * count // _SAMPLED - 1  # twice their share: nearly always enough
+    if cut > 0:
+        above = np.flatnonzero(values >= np.partition(sample, cut)[cut])
+        likely = above if len(above) >= count else likely
+    cut = len(likely) - count
+    return likely[np.argpartition(values[likely], cut)[cut:]] if cut else likely

@@ -12,8 +12,8 @@ stand-in a takes the place of q (`queries.py`) and an 8-bit code c that of m:
 ε being the largest ‖m − c‖/‖m‖ of the bank. In the second block a is a tile's mean. Pairs that are
 left have it replaced there by a + ê, ê coding the patch's own q − a: the same bound with a stand-in
 nearer to q, at the price of ⟨ê, c⟩. What even that does not rule out is measured in full, so that
-what is found is what exhaustive search finds. The first b of a patch comes from the vectors that
-look nearest to its tile or to one beside it.
+what is found is what exhaustive search finds. The first b of a patch comes from the vectors that,
+of those looked at, look nearest to its tile or to one beside it.
 """
 
 from collections.abc import Iterator
@@ -33,6 +33,7 @@ from patchcore_dual.banks.kernels import (
     sift_products,
     try_candidates,
 )
+from patchcore_dual.banks.neighbours import largest
 from patchcore_dual.banks.products import product
 from patchcore_dual.banks.queries import Queries, StandIns, norms
 from patchcore_dual.banks.workers import share, share_rows
@@ -42,8 +43,7 @@ _STRIP = 512  # patches at a time
 _SLACK = 1e-5  # of squared norms: far more than single precision loses
 _FARTHEST = np.finfo(np.float32).max  # the compiled loops take no infinity
 _NONE = -_FARTHEST  # the bound of no vector at all
-_GLANCE = 3  # one block in so many does for a guess that is searched on from
-_SAMPLED = 16  # one bound in so many says which may be among the largest
+_GLANCE = 3  # before an exact search, a guess looks at one block of vectors in so many
 _ALLOWED = 8  # one pair in so many may pass the first bound; else products are cheaper
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -149,7 +149,7 @@ class PrunedSearch:
 
         def take(rows: tuple[int, int]) -> None:
             for i in range(*rows):
-                index[i] = _largest(bound[i], count)
+                index[i] = largest(bound[i], count)
             measure(index, patches, self._vectors, rows, distance)
 
         share_rows(take, len(patches))
@@ -158,7 +158,8 @@ class PrunedSearch:
         return index, distance, np.sqrt(np.maximum(below, 0))
 
     def _nearest_to_tiles(self, queries: Queries, every: int) -> np.ndarray:
-        """int64 `[t]`: the vector that looks nearest to each tile in the leading block of axes."""
+        """int64 `[t]`: the vector that looks nearest to each tile in the leading block of axes, of
+        one block of vectors in so many."""
         codes, scales = queries.guide
         guide = torch.from_numpy(codes)
         found = []
@@ -285,20 +286,6 @@ class PrunedSearch:
         sift_products(
             products, plus, rows, queries.patches, need, self._vectors, first, best, index
         )
-
-
-def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the `count` largest of `[n]`, in no order."""
-    likely = np.arange(len(values))
-    sample = values[::_SAMPLED]
-    allowed = 2 * count // _SAMPLED  # twice their share of the sample: nearly always enough
-    if allowed < len(sample):
-        floor = np.partition(sample, len(sample) - allowed - 1)[len(sample) - allowed - 1]
-        above = np.flatnonzero(values >= floor)
-        if len(above) >= count:
-            likely = above
-    cut = len(likely) - count
-    return likely[np.argpartition(values[likely], cut)[cut:]] if cut else likely
 
 
 class _Coded:

@@ -13,6 +13,7 @@ from patchcore_dual.scoring.evidence import Evidence, Nearest
 from patchcore_dual.scoring.rule import Rule
 
 RESAMPLES = 16
+FIRST = 512  # vectors near a patch that are measured first, to find the nearest sources
 
 
 def score_uncertainty(
@@ -55,11 +56,13 @@ def _resampled(
     """Distances float32 `[RESAMPLES, h, w]` to the bank of a resample of its images."""
     n = len(bank.sources)
     drawn = [np.unique(images) for images in rng.integers(n, size=(RESAMPLES, n))]
-    by_source, known_to = bank.nearest_sources(features)
-    resampled = np.stack([by_source[..., images].min(axis=-1) for images in drawn])
-    if (resampled > known_to).any():  # a resample without any of the nearest sources
-        by_source = bank.nearest_by_source(features)
+    count = FIRST
+    while True:
+        by_source, known_to = bank.nearest_sources(features, count)
         resampled = np.stack([by_source[..., images].min(axis=-1) for images in drawn])
+        if (resampled <= known_to).all():
+            break
+        count *= 8  # a resample lacked all of the nearest sources; in the end all are known
     return np.maximum(resampled, distance)  # the whole bank holds the nearest of all
 
 
