@@ -1,10 +1,14 @@
 """A small prepared data set and a model fitted on it, made once and not to be changed."""
 
 import pytest
+from hypothesis import settings
 
 from lookalikes import make_kolektorsdd
 from patchcore_dual.images.manifest import Manifest
 from patchcore_dual.images.preparation import prepare
+
+settings.register_profile("untimed", deadline=None)  # a slow machine is no failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_a_small_set_is_chosen_from_directly():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     vectors=hnp.arrays(
         np.float32,

@@ -38,7 +38,7 @@ def test_few_candidates_are_brought_up_to_date_in_time(monkeypatch, candidates):
     assert select_coreset(vectors, 150, 0).tolist() == greedy_coreset(vectors, 150, 0).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     vectors=hnp.arrays(
         np.float32,

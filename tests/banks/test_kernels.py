@@ -110,7 +110,7 @@ class Block:
         return cls(given, squared, best, index, rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), count=st.integers(20, 500))
 def test_what_both_bounds_leave_is_measured_and_nothing_else(seed, count):
     block = Block.random(seed, count)

@@ -32,7 +32,7 @@ def test_in_blocks(monkeypatch, block):
     check(normal(60, 20, 0), normal(80, 20, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), d=st.integers(1, 4))
 def test_the_distance_is_the_smallest_even_where_several_are(data, d):
     whole = st.integers(-3, 3)
@@ -82,7 +82,7 @@ def test_k_nearest_takes_equals_by_index():
     assert k_nearest(np.zeros(1, np.float32), vectors, 4).tolist() == [4, 1, 2, 3]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(1, 400), count=st.integers(1, 400), levels=st.integers(1, 50))
 def test_the_largest_are_found(n, count, levels):
     values = np.random.default_rng(n).integers(0, levels, n).astype(np.float32)

@@ -85,7 +85,7 @@ def in_blocks(three):
 
 
 @pytest.mark.parametrize("three_blocks", [False, True])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(1, 700),
     shape=st.tuples(st.integers(1, 19), st.integers(1, 19)),
@@ -109,7 +109,7 @@ def test_random_data_with_ties_and_copies(three_blocks, n, shape, d, whole, seed
 
 
 @pytest.mark.parametrize("three_blocks", [False, True])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     scale=st.sampled_from([1e-18, 1e-6, 1.0, 1e6, 1e12]),
     outlier=st.sampled_from([0.0, 1e3, 1e6]),

@@ -29,7 +29,7 @@ def random_images(seed, n_images, n_levels=None, shape=(9, 12), offset=0.0):
     return list(maps.astype(np.float32)), list(masks)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(4, 80), st.sampled_from([0.0, -3.0])
 )
@@ -44,7 +44,7 @@ def test_is_exact_where_bins_hold_one_value(seed, n_images, n_levels, offset):
     assert result.aupro == pytest.approx(slow.aupro(maps, masks), abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-30, 1e-3, 1.0, 1e20]))
 def test_auroc_lies_within_its_bound_at_any_scale(seed, scale):
     maps, masks = random_images(seed, 3)

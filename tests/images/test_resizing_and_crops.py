@@ -17,7 +17,7 @@ def components(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:
     return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(masks, sizes, sizes)
 def test_no_defect_is_lost_and_none_invented(
     mask: NDArray[np.bool_], width: int, height: int
@@ -83,7 +83,7 @@ def test_crop_at_the_border_keeps_its_size() -> None:
     assert crop_boxes(np.ones((30, 40), np.bool_)) == [Box(0, 0, 40, 30)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 300), st.integers(1, 300)), fill=st.just(False)))
 def test_crops_hold_every_defect_and_do_not_overlap(mask: NDArray[np.bool_]) -> None:
     boxes = crop_boxes(mask)

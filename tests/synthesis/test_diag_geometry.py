@@ -20,7 +20,7 @@ def masks(draw: st.DrawFn) -> NDArray[np.bool_]:
     return mask
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks())
 def test_a_crop_holds_the_mask_and_keeps_the_proportions(mask: NDArray[np.bool_]) -> None:
     view = crop_view(mask, 1024)
@@ -38,7 +38,7 @@ def test_a_crop_holds_the_mask_and_keeps_the_proportions(mask: NDArray[np.bool_]
         assert (view.width, view.height) == (1024, 1024)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks(), st.sampled_from([crop_view, whole_view]))
 def test_what_is_painted_comes_back_to_the_asked_place(mask: NDArray[np.bool_], look) -> None:
     view = look(mask, 256)

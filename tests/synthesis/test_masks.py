@@ -33,7 +33,7 @@ def donor_with(*boxes: tuple[int, int, int, int]) -> RealDefect:
     return RealDefect("donor.png", grey_surface(7), mask, "scratch")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_a_borrowed_mask_is_the_donors_moved_and_lies_on_the_part(seed):
     part = EVERYWHERE.copy()
@@ -154,7 +154,7 @@ def test_a_defect_larger_than_the_part_asks_for_another_try():
         draw_mask(NORMAL, np.zeros_like(part), np.random.default_rng(0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), width=st.integers(48, 300), height=st.integers(48, 300))
 def test_a_drawn_mask_lies_on_the_part(seed, width, height):
     normal = surface(1, width, height)
