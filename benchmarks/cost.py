@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.reading import read_image
 
 RULES = ("ratio", "calibrated")
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from patchcore_dual.synthesis.diag import Diag, DiagParameters
-from patchcore_dual.synthesis.diag_pipeline import import_pipeline_class
+from patchcore_dual.synthesis.diag.diag import Diag, DiagParameters
+from patchcore_dual.synthesis.diag.pipeline import import_pipeline_class
+from patchcore_dual.synthesis.diag.prompts import preset_prompts
 from patchcore_dual.synthesis.generator import AskedMask, UnusableDefectError
-from patchcore_dual.synthesis.prompts import preset_prompts
 
 
 @dataclass(frozen=True)

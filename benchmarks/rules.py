@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.evaluation.bench import Bench, Method, RememberingBackbone, Trial
-from patchcore_dual.evaluation.protocols import resplit
-from patchcore_dual.images.manifest import Manifest
+from patchcore_dual.experiments.protocols import resplit
+from patchcore_dual.experiments.runner import Bench, Method, RememberingBackbone, Trial
 from patchcore_dual.scoring import RULES
 
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import settings
 
 from lookalikes import make_kolektorsdd
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.preparation import prepare
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.preparation import prepare
 
 settings.register_profile("untimed", deadline=None)  # a slow machine is no failure
 settings.load_profile("untimed")

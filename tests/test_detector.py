@@ -11,14 +11,14 @@ import pytest
 
 from lookalikes import make_folder, make_ksdd2, surface
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.data.reading import read_image
+from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.preparation import prepare
-from patchcore_dual.images.reading import read_image
-from patchcore_dual.images.resizing import resize_image
 from patchcore_dual.scoring import RULES, Threshold, anomaly_map, gather_evidence, resize_map
-from patchcore_dual.scoring.rules import PatchCore
+from patchcore_dual.scoring.fusion.rules import PatchCore
 from patchcore_dual.settings import PRESETS, Settings
 
 
@@ -269,7 +269,8 @@ def test_the_asked_false_alarm_rate_is_used(prepared):
 def test_only_training_images_are_touched(detector, prepared, monkeypatch):
     opened = set()
     monkeypatch.setattr(
-        "patchcore_dual.training.read_image", lambda path: opened.add(path) or read_image(path)
+        "patchcore_dual.training.banks.read_image",
+        lambda path: opened.add(path) or read_image(path),
     )
     again = PatchCoreDual(scoring="ratio").fit(prepared)
     assert opened == {prepared.image_path(s) for s in prepared.part("train")}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.placement import SplitSettings
+from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import evaluate
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.placement import SplitSettings
-from patchcore_dual.images.preparation import prepare
 
 SHARED = Path(__file__).parents[2] / "shared"
 KOLEKTORSDD = SHARED / "data/kolektorsdd"

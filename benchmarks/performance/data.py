@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from patchcore_dual.images.manifest import PREPARATION_NAME, Manifest, Sample
-from patchcore_dual.images.placement import SplitSettings
-from patchcore_dual.images.preparation import prepare
-from patchcore_dual.images.reading import read_image
-from patchcore_dual.images.surfaces import make_surfaces
+from patchcore_dual.data.manifest import PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.prepare.placement import SplitSettings
+from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.data.reading import read_image
+from patchcore_dual.demo.surfaces import make_surfaces
 
 MOST_SHIFT = 6  # pixels
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.data.reading import read_image
+from patchcore_dual.demo.surfaces import make_surfaces
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.preparation import prepare
-from patchcore_dual.images.reading import read_image
-from patchcore_dual.images.surfaces import make_surfaces
 from performance.measuring import resident_mib
 
 SIZE = 64

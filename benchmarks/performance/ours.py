@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.banks.pruned_search import PrunedSearch
+from patchcore_dual.banks.search.pruned import PrunedSearch
+from patchcore_dual.data.manifest import Manifest, Sample
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import Backbone
-from patchcore_dual.images.manifest import Manifest, Sample
-from patchcore_dual.images.reading import read_image
-from patchcore_dual.memory import UNLIMITED, parse_memory
 from patchcore_dual.scoring import CloserLook, Inspection, choose_share
+from patchcore_dual.utils.memory import UNLIMITED, parse_memory
 from performance import chosen
 from performance.measuring import Stopwatch, auroc, peak_mib, size_mib, time_each
 

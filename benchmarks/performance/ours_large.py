@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import load_backbone
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.reading import read_image
 from performance.images import mixed
 from performance.measuring import Stopwatch, peak_mib, time_each
 from performance.ours import JUDGED_ON, score_error, search_approximately, watch_parts

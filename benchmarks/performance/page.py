@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from patchcore_dual.files import write_atomically
+from patchcore_dual.utils.files import write_atomically
 from performance.cases import RATES, Found
 from performance.plots import fit_plot, search_plot
 from performance.ratios import fit_of, inspect_of

@@ -32,7 +32,7 @@ def ours(banks: list[np.ndarray]) -> Search:
 def approximate(banks: list[np.ndarray]) -> Search:
     """`look_closely` for the rule `ratio` (`patchcore` with one bank), a sixteenth at a time."""
     from patchcore_dual.scoring import look_closely
-    from patchcore_dual.scoring.rules import PatchCore, Ratio
+    from patchcore_dual.scoring.fusion.rules import PatchCore, Ratio
 
     normal, *defect = _memory_banks(banks)
     rule = Ratio() if defect else PatchCore()

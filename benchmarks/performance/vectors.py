@@ -12,9 +12,9 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from patchcore_dual.banks import projection_matrix, select_coreset
+from patchcore_dual.data.manifest import Manifest, Sample
+from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.features import Backbone, load_backbone
-from patchcore_dual.images.manifest import Manifest, Sample
-from patchcore_dual.images.reading import read_image, read_mask
 from performance.images import mixed
 
 _FLIPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from patchcore_dual.features.resnet import build_resnet
+from patchcore_dual.features.networks.resnet import build_resnet
 
 
 def random_weights(name: str, path: Path, seed: int = 0) -> Path:

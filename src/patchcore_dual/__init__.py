@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 if TYPE_CHECKING:
+    from patchcore_dual.data.manifest import Manifest, Sample
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.images.manifest import Manifest, Sample
     from patchcore_dual.scoring import Inspection
 
 __all__ = ["Inspection", "Manifest", "PatchCoreDual", "Sample"]
@@ -24,8 +24,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "PatchCoreDual": "patchcore_dual.detector",
     "Inspection": "patchcore_dual.scoring",
-    "Manifest": "patchcore_dual.images.manifest",
-    "Sample": "patchcore_dual.images.manifest",
+    "Manifest": "patchcore_dual.data.manifest",
+    "Sample": "patchcore_dual.data.manifest",
 }
 
 

@@ -10,19 +10,13 @@ import torch
 
 from patchcore_dual import __version__
 from patchcore_dual.banks import MemoryBank, projection_matrix
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import check_image, read_image
+from patchcore_dual.data.resizing import resize_image, resizing_note
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
-from patchcore_dual.holding_out import hold_out, unseen_images
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.prefetch import ahead
-from patchcore_dual.images.reading import check_image, read_image
-from patchcore_dual.images.resizing import resize_image, resizing_note
-from patchcore_dual.memory import UNLIMITED, Memory
-from patchcore_dual.model import Model, decide, describe_training_set, keep_held_out
-from patchcore_dual.model_folder import fingerprint, load_model, read_fingerprint, save_model
-from patchcore_dual.partial import FORMAT, Partial, key_of
-from patchcore_dual.progress import Progress, silent
-from patchcore_dual.proposals import propose_masks
+from patchcore_dual.model.folder import fingerprint, load_model, read_fingerprint, save_model
+from patchcore_dual.model.model import Model, decide, describe_training_set, keep_held_out
 from patchcore_dual.scoring import (
     RULES,
     CloserLook,
@@ -38,13 +32,19 @@ from patchcore_dual.scoring import (
     score_uncertainty,
 )
 from patchcore_dual.settings import Settings
-from patchcore_dual.training import (
+from patchcore_dual.training.banks import (
     DefectPatches,
     NormalBanks,
     build_defect_bank,
     build_normal_banks,
     check_training_set,
 )
+from patchcore_dual.training.checkpoint import FORMAT, Partial, key_of
+from patchcore_dual.training.cross_fitting import hold_out, unseen_images
+from patchcore_dual.training.pseudo_masks import propose_masks
+from patchcore_dual.utils.memory import UNLIMITED, Memory
+from patchcore_dual.utils.prefetch import ahead
+from patchcore_dual.utils.progress import Progress, silent
 
 
 class PatchCoreDual:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.banks.axes import PrincipalAxes
-from patchcore_dual.banks.queries import Queries
+from patchcore_dual.banks.search.principal_axes import PrincipalAxes
+from patchcore_dual.banks.search.queries import Queries
 from reference import neighbours as slow
 
 

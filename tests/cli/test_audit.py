@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 
 from lookalikes import make_kolektorsdd
 from patchcore_dual.cli.audit import audit
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.errors import DataError
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.preparation import prepare
 
 app = typer.Typer()
 app.command()(audit)

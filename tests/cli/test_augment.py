@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from patchcore_dual.cli.main import main
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.reading import read_image, read_mask
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import read_image, read_mask
 from synthesis.tiny_sdxl import make_tiny_sdxl
 
 

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from patchcore_dual.cli.main import main
+from patchcore_dual.demo import surfaces
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.images import surfaces
 
 
 @pytest.fixture

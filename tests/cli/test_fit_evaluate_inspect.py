@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from patchcore_dual.cli.main import main
+from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.model_folder import MODEL_FILE
+from patchcore_dual.model.folder import MODEL_FILE
 
 
 @dataclass

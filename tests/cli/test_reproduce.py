@@ -11,10 +11,10 @@ from PIL import Image
 
 from lookalikes import make_ksdd2, make_magnetic_tile
 from patchcore_dual.cli.main import main
-from patchcore_dual.evaluation import protocols
-from patchcore_dual.evaluation.bench import Bench
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.images.preparation import prepare
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.experiments import protocols
+from patchcore_dual.experiments.runner import Bench
 
 LITE = ("--backbone", "efficientnet_lite0")
 METHODS = ["PatchCore", "PatchCoreDual, thesis", "PatchCoreDual", "PatchCoreDual with poisson"]

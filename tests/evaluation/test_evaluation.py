@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.evaluation import ImageResult, evaluate, summarise
 from patchcore_dual.evaluation.metrics import auroc
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics, PixelResult
-from patchcore_dual.images.manifest import Manifest, Sample
 
 MODEL = {
     "scoring": "ratio",

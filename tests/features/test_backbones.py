@@ -8,7 +8,7 @@ from torch import nn
 
 from patchcore_dual.errors import SettingsError, WeightsError
 from patchcore_dual.features import BACKBONES, Backbone, load_backbone, patch_features
-from patchcore_dual.features.resnet import build_resnet
+from patchcore_dual.features.networks.resnet import build_resnet
 from patchcore_dual.features.weights import file_sha256, find_weights, read_state_dict
 
 # Parameters without the classifier, from torchvision's documentation.

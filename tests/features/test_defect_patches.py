@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from patchcore_dual.data.crops import MIN_SIDE, crop_boxes
+from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.features.defect_patches import (
     MIN_COVERAGE,
     cell_coverage,
     covered_cells,
     defect_patches,
 )
-from patchcore_dual.images.crops import MIN_SIDE, crop_boxes
-from patchcore_dual.images.resizing import resize_image
 
 CELL = 8
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, memory_bank
 from patchcore_dual.scoring import gather_evidence, score_uncertainty
-from patchcore_dual.scoring.rules import PatchCore
+from patchcore_dual.scoring.fusion.rules import PatchCore
 
 
 def bank(vectors, sources):

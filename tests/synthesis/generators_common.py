@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalikes import scratch, surface
-from patchcore_dual.images.surfaces import photograph
+from patchcore_dual.demo.surfaces import photograph
 from patchcore_dual.synthesis.generator import AskedMask, RealDefect, UnusableDefectError
-from patchcore_dual.synthesis.masks import borrow_mask, draw_mask
-from patchcore_dual.synthesis.parts import part_region
+from patchcore_dual.synthesis.masks.borrowed import borrow_mask, draw_mask
+from patchcore_dual.synthesis.masks.parts import part_region
 
 
 def grey_surface(seed: int, width: int = 96, height: int = 128) -> NDArray[np.uint8]:

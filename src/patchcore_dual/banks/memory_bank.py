@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from patchcore_dual.banks.axes import PrincipalAxes
-from patchcore_dual.banks.neighbours import ExhaustiveSearch, k_nearest
-from patchcore_dual.banks.pruned_search import PrunedSearch
-from patchcore_dual.banks.queries import Queries
+from patchcore_dual.banks.search.exhaustive import ExhaustiveSearch, k_nearest
+from patchcore_dual.banks.search.principal_axes import PrincipalAxes
+from patchcore_dual.banks.search.pruned import PrunedSearch
+from patchcore_dual.banks.search.queries import Queries
 
 _SMALL = 1000  # vectors up to which comparing every pair is cheaper than preparing not to
 _FEW = 8192  # vectors up to which the nearest of each source are looked for in all

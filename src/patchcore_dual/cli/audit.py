@@ -12,7 +12,7 @@ def audit(
 ) -> None:
     """Look for exact copies, near duplicates and groups across the split; exit code 1 if any."""
     from patchcore_dual.cli.console import print_json, progress_bar
-    from patchcore_dual.images.audit import audit_folder
+    from patchcore_dual.data.audit import audit_folder
 
     with progress_bar() as progress:
         report = audit_folder(prepared, progress)

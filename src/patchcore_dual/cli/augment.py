@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.images.manifest import Manifest
-    from patchcore_dual.progress import Progress
+    from patchcore_dual.synthesis.diag.prompts import Prompt
     from patchcore_dual.synthesis.generator import Generator
-    from patchcore_dual.synthesis.prompts import Prompt
+    from patchcore_dual.utils.progress import Progress
 
 DEFAULT_COUNT = 100
 IMAGES_PER_PROMPT = 50
@@ -142,14 +142,14 @@ def augment(
     at the contact sheet: images that its reject.txt lists are not used.
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.data.manifest import Manifest
+    from patchcore_dual.data.subsets import choose_defects
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.images.manifest import Manifest
-    from patchcore_dual.images.subsets import choose_defects
     from patchcore_dual.synthesis import CPU_GENERATORS
-    from patchcore_dual.synthesis.enrolment import enrol
-    from patchcore_dual.synthesis.materials import judge_run, notes_on, write_review
-    from patchcore_dual.synthesis.runs import run_folder
-    from patchcore_dual.synthesis.synthesise import synthesise
+    from patchcore_dual.synthesis.runs.enrolment import enrol
+    from patchcore_dual.synthesis.runs.materials import judge_run, notes_on, write_review
+    from patchcore_dual.synthesis.runs.run import run_folder
+    from patchcore_dual.synthesis.runs.synthesise import synthesise
 
     for_diag = {
         "--preset": preset,
@@ -269,7 +269,7 @@ def check_options(
 
 def _propose(manifest: "Manifest", path: Path, overwrite: bool, as_json: bool) -> None:
     from patchcore_dual.cli.console import print_json
-    from patchcore_dual.synthesis.prompt_proposals import write_proposal
+    from patchcore_dual.synthesis.diag.prompt_proposals import write_proposal
 
     proposed = [prompt.positive for prompt in write_proposal(manifest, path, overwrite)]
     if as_json:
@@ -284,7 +284,7 @@ def _propose(manifest: "Manifest", path: Path, overwrite: bool, as_json: bool) -
 
 def _prompts(preset: str | None, prompts: Path | None) -> "tuple[Prompt, ...]":
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.synthesis.prompts import preset_prompts, read_prompts
+    from patchcore_dual.synthesis.diag.prompts import preset_prompts, read_prompts
 
     if preset is not None and prompts is not None:
         raise SettingsError("give --preset or --prompts, not both.")
@@ -308,8 +308,8 @@ def _diag(
 ) -> "list[Generator]":
     """A generator for each prompt; parameters that are None keep their defaults."""
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.synthesis.diag import Diag, DiagParameters
-    from patchcore_dual.synthesis.diag_pipeline import HOW_TO_DOWNLOAD, load_pipeline
+    from patchcore_dual.synthesis.diag.diag import Diag, DiagParameters
+    from patchcore_dual.synthesis.diag.pipeline import HOW_TO_DOWNLOAD, load_pipeline
 
     if pipeline is None:
         raise SettingsError(f"diag needs --pipeline FOLDER. {HOW_TO_DOWNLOAD}")

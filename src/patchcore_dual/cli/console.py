@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from patchcore_dual.progress import Progress as ProgressFunction
+from patchcore_dual.utils.progress import Progress as ProgressFunction
 
 console = Console(stderr=True, highlight=False)
 

@@ -21,13 +21,13 @@ def demo(
     """Make machined-metal parts, then prepare, fit and evaluate: PatchCore against both banks."""
     from patchcore_dual.cli.console import console, progress_bar
     from patchcore_dual.cli.evaluate import print_table
+    from patchcore_dual.data.manifest import Manifest
+    from patchcore_dual.data.prepare.preparation import prepare
+    from patchcore_dual.demo.surfaces import make_surfaces
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import DataError
     from patchcore_dual.evaluation.evaluation import evaluate
     from patchcore_dual.evaluation.report import report_on, write_comparison
-    from patchcore_dual.images.manifest import Manifest
-    from patchcore_dual.images.preparation import prepare
-    from patchcore_dual.images.surfaces import make_surfaces
 
     if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():
         raise DataError(f"{out} is not empty and was not made by a demo. Give another --out.")

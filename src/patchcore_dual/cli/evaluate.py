@@ -49,14 +49,14 @@ def evaluate(
     import numpy as np
 
     from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.evaluation.evaluation import ImageResult, write_scores
     from patchcore_dual.evaluation.evaluation import evaluate as run
     from patchcore_dual.evaluation.report import report_on
-    from patchcore_dual.files import write_atomically
-    from patchcore_dual.images.manifest import Manifest
     from patchcore_dual.scoring import Inspection
+    from patchcore_dual.utils.files import write_atomically
 
     if split not in ("train", "test"):
         raise SettingsError(f"--split is {split!r}; use test or train.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from patchcore_dual.model import Model
+    from patchcore_dual.model.model import Model
 
 
 def fit(
@@ -86,14 +86,14 @@ def fit(
 ) -> None:
     """Fit a model on the training images of a prepared data set (4.3)."""
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.data.manifest import Manifest
+    from patchcore_dual.data.subsets import choose_defects, choose_synthetic
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.evaluation.synthetic_gain import check_can_judge, judge_synthetic
-    from patchcore_dual.images.manifest import Manifest
-    from patchcore_dual.images.subsets import choose_defects, choose_synthetic
-    from patchcore_dual.memory import parse_memory
-    from patchcore_dual.model_folder import check_writable
+    from patchcore_dual.model.folder import check_writable
     from patchcore_dual.settings import PRESETS
+    from patchcore_dual.training.synthetic_choice import check_can_judge, judge_synthetic
+    from patchcore_dual.utils.memory import parse_memory
 
     if preset is not None and preset not in PRESETS:
         raise SettingsError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}.")
@@ -187,7 +187,7 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
 
 
 def _print(model: "Model", folder: Path, prepared: Path) -> None:
-    from patchcore_dual.scoring.calibrated import Calibrated
+    from patchcore_dual.scoring.fusion.calibrated import Calibrated
 
     facts, threshold = model.trained_on, model.decision.image
     asked = model.settings.false_alarm_rate

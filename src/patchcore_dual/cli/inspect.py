@@ -26,10 +26,10 @@ def inspect(
     A file that cannot be read is reported and the others go on; the exit code is then 2.
     """
     from patchcore_dual.cli.console import console, print_json
+    from patchcore_dual.data.reading import read_image, write_png
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import ImageError
-    from patchcore_dual.images.prefetch import ahead
-    from patchcore_dual.images.reading import read_image, write_png
+    from patchcore_dual.utils.prefetch import ahead
 
     paths = list_paths(images)
     detector = PatchCoreDual.load(model, weights, device)
@@ -72,8 +72,8 @@ def inspect(
 
 def list_paths(images: list[Path]) -> list[Path]:
     """The files named, and all images in and below the folders named."""
+    from patchcore_dual.data.reading import IMAGE_SUFFIXES, natural_key
     from patchcore_dual.errors import DataError
-    from patchcore_dual.images.reading import IMAGE_SUFFIXES, natural_key
 
     paths: list[Path] = []
     for path in images:

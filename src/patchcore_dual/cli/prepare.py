@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from patchcore_dual.images.summary import PreparationSummary, Range
+    from patchcore_dual.data.prepare.summary import PreparationSummary, Range
 
 
 def prepare(
@@ -42,8 +42,8 @@ def prepare(
 ) -> None:
     """Prepare a data set: one size, masks, crops, a train and test tree, a manifest (3.2)."""
     from patchcore_dual.cli.console import print_json, progress_bar
-    from patchcore_dual.images.placement import SplitSettings
-    from patchcore_dual.images.preparation import prepare as prepare_data
+    from patchcore_dual.data.prepare.placement import SplitSettings
+    from patchcore_dual.data.prepare.preparation import prepare as prepare_data
 
     width, height = parse_size(size)
     with progress_bar() as progress:

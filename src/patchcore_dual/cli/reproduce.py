@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.evaluation.reproduce import Plan
-    from patchcore_dual.evaluation.tables import Table
-    from patchcore_dual.images.manifest import Manifest
+    from patchcore_dual.experiments.reproduce import Plan
+    from patchcore_dual.experiments.tables import Table
 
 
 def reproduce(
@@ -52,12 +52,12 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run the thesis's experiments on any prepared data set (5.2): tables with intervals."""
+    from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.evaluation.protocols import PROTOCOLS
-    from patchcore_dual.evaluation.reproduce import FIGURES, Plan
-    from patchcore_dual.evaluation.supply import default_generator
-    from patchcore_dual.images.manifest import Manifest
+    from patchcore_dual.experiments.protocols import PROTOCOLS
+    from patchcore_dual.experiments.reproduce import FIGURES, Plan
+    from patchcore_dual.experiments.supply import default_generator
 
     targets = (*PROTOCOLS, *FIGURES)
     if target not in targets:
@@ -93,9 +93,9 @@ def _figure(
     as_json: bool,
 ) -> None:
     from patchcore_dual.cli.console import print_json, progress_bar
-    from patchcore_dual.evaluation.figure1 import figure1
-    from patchcore_dual.evaluation.figure5 import figure5
-    from patchcore_dual.evaluation.protocol_report import facts_of, write_figure
+    from patchcore_dual.experiments.figure1 import figure1
+    from patchcore_dual.experiments.figure5 import figure5
+    from patchcore_dual.experiments.protocol_report import facts_of, write_figure
 
     facts, split = facts_of(plan, manifest, detector), plan.split(manifest, 0)
     with progress_bar() as progress:
@@ -120,11 +120,11 @@ def _protocol(
     as_json: bool,
 ) -> None:
     from patchcore_dual.cli.console import console, print_json, progress_bar
-    from patchcore_dual.evaluation.findings import BASELINES, PUBLISHED, rows_of
-    from patchcore_dual.evaluation.protocol_report import facts_of, write_protocol
-    from patchcore_dual.evaluation.protocols import groups_of
-    from patchcore_dual.evaluation.reproduce import run
-    from patchcore_dual.evaluation.tables import tables_of
+    from patchcore_dual.experiments.findings import BASELINES, PUBLISHED, rows_of
+    from patchcore_dual.experiments.protocol_report import facts_of, write_protocol
+    from patchcore_dual.experiments.protocols import groups_of
+    from patchcore_dual.experiments.reproduce import run
+    from patchcore_dual.experiments.tables import tables_of
 
     def tell(seed: int, found: bool) -> None:
         console.print(f"seed {seed}: {'found finished' if found else 'done'}")

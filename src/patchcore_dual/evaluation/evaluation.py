@@ -11,14 +11,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from patchcore_dual.data.manifest import Label, Manifest, Sample, Split
+from patchcore_dual.data.reading import read_mask
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.metrics import auroc, average_precision, best_f1, recall_at_fpr
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics, PixelResult
-from patchcore_dual.files import write_atomically
-from patchcore_dual.images.manifest import Label, Manifest, Sample, Split
-from patchcore_dual.images.reading import read_mask
-from patchcore_dual.progress import Progress, silent
 from patchcore_dual.scoring.inspection import Inspection
+from patchcore_dual.utils.files import write_atomically
+from patchcore_dual.utils.progress import Progress, silent
 
 Outcome = Literal["miss", "false alarm", "found", "passed"]
 

@@ -13,11 +13,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.evaluation import plots
 from patchcore_dual.evaluation.evaluation import Detector, Evaluation, ImageResult, known_mask
-from patchcore_dual.files import write_atomically
-from patchcore_dual.images.manifest import Manifest
-from patchcore_dual.progress import Progress, silent
+from patchcore_dual.utils.files import write_atomically
+from patchcore_dual.utils.progress import Progress, silent
 
 GALLERY_LIMIT = 48
 
@@ -220,8 +220,9 @@ def jpeg_base64(picture: NDArray[np.uint8]) -> str:
 
 def environment() -> jinja2.Environment:
     """The pages' templates, with the filters they use."""
+    package, parts = Path(__file__).parents[1], ("evaluation", "experiments")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader([package / part / "templates" for part in parts]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

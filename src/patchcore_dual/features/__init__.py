@@ -1,5 +1,6 @@
 """Patch features: an image batch in, a grid of patch features out (thesis 4.3.2, 4.3.3)."""
 
+from patchcore_dual.features.aggregation import patch_features
 from patchcore_dual.features.backbones import (
     BACKBONES,
     Backbone,
@@ -7,7 +8,6 @@ from patchcore_dual.features.backbones import (
     choose_device,
     load_backbone,
 )
-from patchcore_dual.features.patches import patch_features
 
 __all__ = [
     "BACKBONES",

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.features.convolution import fuse
-from patchcore_dual.features.patches import patch_features
-from patchcore_dual.features.resnet import ResNet, build_resnet
+from patchcore_dual.features.aggregation import patch_features
+from patchcore_dual.features.networks.convolution import fuse
+from patchcore_dual.features.networks.resnet import ResNet, build_resnet
 from patchcore_dual.features.weights import file_sha256, find_weights, fit_state, read_state_dict
 
 if TYPE_CHECKING:
-    from patchcore_dual.features.efficientnet import EfficientNetLite0
+    from patchcore_dual.features.networks.efficientnet import EfficientNetLite0
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,7 +25,7 @@ LITE_STD = (128 / 255,) * 3
 
 
 def _efficientnet_lite0(deepest: int) -> "EfficientNetLite0":
-    from patchcore_dual.features.efficientnet import build_efficientnet_lite0
+    from patchcore_dual.features.networks.efficientnet import build_efficientnet_lite0
 
     return build_efficientnet_lite0(deepest)
 

@@ -6,8 +6,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from patchcore_dual.images.crops import crop_boxes, defect_boxes
-from patchcore_dual.images.resizing import resize_image
+from patchcore_dual.data.crops import crop_boxes, defect_boxes
+from patchcore_dual.data.resizing import resize_image
 
 PatchChoice = Literal["mask", "box", "crop"]
 

@@ -37,7 +37,7 @@ def find_weights(name: str, path: Path | None) -> Path:
             raise WeightsError(f"there is no weights file {path}. Check the path after --weights.")
         return path
     if name == "efficientnet_lite0":
-        from patchcore_dual.features.efficientnet import packaged_weights
+        from patchcore_dual.features.networks.efficientnet import packaged_weights
 
         return packaged_weights()
     published = TORCHVISION_FILES[name]

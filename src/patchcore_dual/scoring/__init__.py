@@ -1,6 +1,6 @@
 """From distances to decisions: weights, fusion rules, maps, thresholds, regions (4.3.5)."""
 
-from patchcore_dual.scoring.closer_look import CloserLook, choose_share, look_closely
+from patchcore_dual.scoring.adaptive_search import CloserLook, choose_share, look_closely
 from patchcore_dual.scoring.evidence import (
     Evidence,
     HeldOutImage,
@@ -8,12 +8,12 @@ from patchcore_dual.scoring.evidence import (
     TrainingEvidence,
     gather_evidence,
 )
+from patchcore_dual.scoring.fusion.probe import Probe
+from patchcore_dual.scoring.fusion.rule import Answer, Rule
+from patchcore_dual.scoring.fusion.rules import RULES, rule_for
 from patchcore_dual.scoring.inspection import Inspection, Match, match_at
 from patchcore_dual.scoring.maps import anomaly_map, resize_map
-from patchcore_dual.scoring.probe import Probe
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
-from patchcore_dual.scoring.rule import Answer, Rule
-from patchcore_dual.scoring.rules import RULES, rule_for
 from patchcore_dual.scoring.thresholds import Threshold, conformal_threshold
 from patchcore_dual.scoring.uncertainty import score_uncertainty
 

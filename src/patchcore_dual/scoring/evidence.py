@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
-from patchcore_dual.scoring.probe import Probe
-from patchcore_dual.scoring.weights import normal_weight, positive_weight
+from patchcore_dual.scoring.fusion.probe import Probe
+from patchcore_dual.scoring.neighbourhood_weights import normal_weight, positive_weight
 
 NEIGHBOURS = 3  # b, thesis 5.1.3
 

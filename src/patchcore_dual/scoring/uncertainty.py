@@ -10,7 +10,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.scoring.evidence import Evidence, Nearest
-from patchcore_dual.scoring.rule import Rule
+from patchcore_dual.scoring.fusion.rule import Rule
 
 RESAMPLES = 16
 FIRST = 512  # vectors near a patch that are measured first, to find the nearest sources

@@ -1,0 +1,1 @@
+"""Exact nearest-neighbour search, exhaustive and pruned by bounds."""

@@ -1,0 +1,1 @@
+"""Prepared data sets: manifest, images and masks, splits, duplicates (thesis 3)."""

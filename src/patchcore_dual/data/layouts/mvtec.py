@@ -1,0 +1,50 @@
+"""MVTec AD, one category: train/good, test/good, test/KIND, ground_truth/KIND/NNN_mask.png."""
+
+from pathlib import Path
+
+from patchcore_dual.data.layouts.recognise import wrong_layout
+from patchcore_dual.data.layouts.source import RawSample, Source, safe_names, some, subfolders
+from patchcore_dual.data.manifest import Split
+from patchcore_dual.data.reading import list_images
+from patchcore_dual.errors import DataError
+
+EXPECTED = "train/good, test/good, test/KIND and ground_truth/KIND/NNN_mask.png of one category"
+GOOD = "good"
+
+
+def read_mvtec(source: Path) -> Source:
+    """Read one category of MVTec AD. The folder decides label and kind; the split is its own."""
+    if not _is_category(source):
+        if categories := [f.name for f in subfolders(source) if _is_category(f)]:
+            raise DataError(
+                f"{source} holds several categories of MVTec AD: {some(categories, 20)}. "
+                f"Name one of them, as {source / categories[0]}."
+            )
+        raise wrong_layout(source, "mvtec", EXPECTED)
+    splits: tuple[Split, ...] = ("train", "test")
+    found = [
+        (split, image)
+        for split in splits
+        for folder in subfolders(source / split)
+        for image in list_images(folder)
+    ]
+    names = safe_names(image.relative_to(source) for _, image in found)
+    samples = [
+        _sample(source, split, image, name)
+        for (split, image), name in zip(found, names, strict=True)
+    ]
+    return Source(samples, has_official_split=True)
+
+
+def _is_category(folder: Path) -> bool:
+    return (folder / "train" / GOOD).is_dir() and (folder / "test").is_dir()
+
+
+def _sample(source: Path, split: Split, image: Path, name: str) -> RawSample:
+    kind = image.parent.name
+    if kind == GOOD:
+        return RawSample(image=image, mask=None, name=name, label="negative", split=split)
+    mask = source / "ground_truth" / kind / f"{image.stem}_mask.png"
+    if not mask.is_file():
+        raise DataError(f"{image} has no mask: expected {mask}.")
+    return RawSample(image=image, mask=mask, name=name, label="positive", split=split, kind=kind)

@@ -1,0 +1,195 @@
+"""Preparing a data set: from its files as they were published to one folder that `fit` reads.
+
+This is section 3.2 of the thesis: one size, masks that keep every defect, crops around defects,
+a tree of train and test, and a table that describes it.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patchcore_dual.data.audit import report
+from patchcore_dual.data.crops import crop_boxes
+from patchcore_dual.data.duplicates import find_copies, find_near_duplicates
+from patchcore_dual.data.layouts import LAYOUTS, RawSample
+from patchcore_dual.data.manifest import PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
+from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
+from patchcore_dual.data.prepare.staging import check_replaceable, staged_folder
+from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
+from patchcore_dual.data.reading import read_image, read_mask, write_png
+from patchcore_dual.data.resizing import resize_image, resize_mask
+from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.utils.progress import Progress, silent
+
+
+def prepare(
+    layout: str,
+    source: Path,
+    prepared: Path,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    split: SplitSettings | None = None,
+    skip_unreadable: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> PreparationSummary:
+    """Read the data set `source` of a named layout and write it, prepared, as `prepared`.
+
+    Images are resized to `width` x `height` pixels, or left at their sizes where both are None.
+    `split` says how train and test are told apart where the data set does not say. An unreadable
+    file ends it, or is left out and listed with `skip_unreadable`. Images are read one at a time,
+    and twice: once to audit them, once to write them.
+
+    The same call gives the same bytes. `prepared` appears whole at the end or not at all; only a
+    prepared data set is ever replaced, and only with `overwrite`.
+
+    Raises DataError (ImageError for a single file) for data that cannot be used, SettingsError
+    for settings that do not fit the data.
+    """
+    split = split or SplitSettings()
+    source, prepared = source.resolve(), prepared.resolve()
+    _check_arguments(layout, source, prepared, width, height)
+    check_replaceable(prepared, overwrite)
+    found = LAYOUTS[layout](source)
+    scans, skipped = _scan_all(found.samples, source, skip_unreadable, progress)
+    prints = [s.fingerprint for s in scans]
+    copies, near = find_copies(prints), find_near_duplicates(prints)
+    placed, dropped = place(scans, copies, near, found.has_official_split, split)
+    _check_sides(placed, source)
+    with staged_folder(prepared, overwrite) as folder:
+        samples, n_crops = _write_all(placed, folder, width, height, progress)
+        summary = PreparationSummary(
+            prepared=prepared,
+            layout=layout,
+            size=f"{width}x{height}" if width else "native",
+            split=_describe(split, found.has_official_split),
+            counts=count(placed),
+            original_width=spread([p.scan.width for p in placed]),
+            original_height=spread([p.scan.height for p in placed]),
+            defect_area=spread([p.scan.defect_area for p in placed if p.scan.defect_area]),
+            defect_share=spread([p.scan.defect_share for p in placed if p.scan.defect_area]),
+            n_unknown_masks=sum(not p.scan.mask_is_known for p in placed),
+            n_groups=len({p.group for p in placed}),
+            n_crops=n_crops,
+            dropped_copies=dropped,
+            skipped=skipped,
+            notes=found.notes,
+            audit=report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
+        )
+        Manifest(folder, tuple(samples)).save()
+        text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
+        (folder / PREPARATION_NAME).write_text(text, encoding="utf-8")
+    return summary
+
+
+def _check_arguments(
+    layout: str, source: Path, prepared: Path, width: int | None, height: int | None
+) -> None:
+    if layout not in LAYOUTS:
+        raise SettingsError(f"There is no layout {layout!r}; use one of {', '.join(LAYOUTS)}.")
+    if (width is None) != (height is None) or any(n is not None and n < 1 for n in (width, height)):
+        raise SettingsError("Width and height are two positive numbers, or both left out.")
+    if source.is_relative_to(prepared):
+        raise DataError(
+            f"The prepared data set {prepared} would take the place of its source {source}. "
+            "Name another folder."
+        )
+
+
+def _scan_all(
+    samples: Sequence[RawSample], source: Path, skip_unreadable: bool, progress: Progress
+) -> tuple[list[Scan], list[str]]:
+    scans: list[Scan] = []
+    skipped: list[str] = []
+    for done, sample in enumerate(samples):
+        progress("reading images", done, len(samples))
+        try:
+            scans.append(scan(sample, _relative(sample.image, source)))
+        except UnreadableError as error:
+            if not skip_unreadable:
+                raise UnreadableError(f"{error} Or leave it out with --skip-unreadable.") from None
+            skipped.append(_relative(sample.image, source))
+    progress("reading images", len(samples), len(samples))
+    return scans, skipped
+
+
+def _check_sides(placed: Sequence[Placed], source: Path) -> None:
+    if not any(p.scan.label == "negative" for p in placed):
+        raise DataError(f"{source} has no readable good images; the method learns from good ones.")
+    if not any(p.scan.label == "negative" and p.split == "train" for p in placed):
+        raise DataError(
+            f"The training side of {source} has no good images: check the split, "
+            "or use another --train-fraction or --split-seed."
+        )
+
+
+def _write_all(
+    placed: Sequence[Placed],
+    folder: Path,
+    width: int | None,
+    height: int | None,
+    progress: Progress,
+) -> tuple[list[Sample], int]:
+    """Write every image; the rows of the manifest and the number of crops."""
+    for part in ("train", "test"):
+        for name in ("negative", "positive", "masks", "crops"):
+            (folder / part / name).mkdir(parents=True)
+    samples, n_crops = [], 0
+    for done, one in enumerate(placed):
+        progress("writing images", done, len(placed))
+        sample, crops = _write_one(one, folder, width, height)
+        samples.append(sample)
+        n_crops += crops
+    progress("writing images", len(placed), len(placed))
+    return samples, n_crops
+
+
+def _write_one(
+    placed: Placed, folder: Path, width: int | None, height: int | None
+) -> tuple[Sample, int]:
+    raw, part = placed.scan.sample, placed.split
+    image = read_image(raw.image)
+    height, width = height or image.shape[0], width or image.shape[1]
+    mask = np.zeros(image.shape[:2], dtype=np.bool_)
+    if raw.mask and placed.scan.defect_area:
+        mask = read_mask(raw.mask)
+    image, mask = resize_image(image, width, height), resize_mask(mask, width, height)
+
+    image_name = f"{part}/{placed.scan.label}/{raw.name}.png"
+    mask_name = f"{part}/masks/{raw.name}.png" if placed.scan.mask_is_known else ""
+    write_png(folder / image_name, image)
+    if mask_name:
+        write_png(folder / mask_name, mask)
+    boxes = crop_boxes(mask)
+    for number, box in enumerate(boxes):
+        write_png(folder / part / "crops" / f"{raw.name}-{number}.png", box.cut(image))
+    sample = Sample(
+        image=image_name,
+        mask=mask_name,
+        label=placed.scan.label,
+        split=part,
+        kind=raw.kind,
+        group=placed.group,
+        source=placed.scan.name,
+    )
+    return sample, len(boxes)
+
+
+def _describe(split: SplitSettings, is_official: bool) -> dict[str, Any]:
+    """The settings that decided the split, for preparation.json."""
+    if split.file:
+        return {"by": "file", "file": split.file.name}
+    if not is_official:
+        return {"by": "group", "train_fraction": split.train_fraction, "seed": split.seed}
+    if split.train_defects:
+        return {"by": "data set", "train_defects": split.train_defects, "seed": split.seed}
+    return {"by": "data set"}
+
+
+def _relative(path: Path, source: Path) -> str:
+    return path.relative_to(source).as_posix()

@@ -1,0 +1,82 @@
+"""What `prepare` tells about a prepared data set, on screen and in preparation.json."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patchcore_dual.data.audit import AuditReport
+from patchcore_dual.data.prepare.placement import Placed
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many images there are of one split, label and kind."""
+
+    split: str
+    label: str
+    kind: str
+    images: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """Least, middle and greatest of some values."""
+
+    min: float
+    median: float
+    max: float
+
+
+@dataclass(frozen=True)
+class PreparationSummary:
+    """The facts of one preparation.
+
+    Sizes and defect areas are those of the original files, in pixels; `defect_share` is the share
+    of its image that a defective image's mask covers. They are None where no mask marks anything.
+    """
+
+    prepared: Path
+    layout: str
+    size: str
+    split: dict[str, Any]
+    counts: list[Count]
+    original_width: Range | None
+    original_height: Range | None
+    defect_area: Range | None
+    defect_share: Range | None
+    n_unknown_masks: int
+    n_groups: int
+    n_crops: int
+    dropped_copies: list[str]
+    skipped: list[str]
+    notes: list[str]
+    audit: AuditReport
+
+    @property
+    def n_images(self) -> int:
+        return sum(c.images for c in self.counts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but where the folder lies, so that equal preparations give equal JSON."""
+        fields = {k: v for k, v in vars(self).items() if k not in ("prepared", "audit", "counts")}
+        plain = {k: asdict(v) if isinstance(v, Range) else v for k, v in fields.items()}
+        counts = [asdict(c) for c in self.counts]
+        return {**plain, "n_images": self.n_images, "counts": counts, "audit": self.audit.to_json()}
+
+
+def count(placed: Sequence[Placed]) -> list[Count]:
+    """The numbers of images by split, label and kind."""
+    numbers = Counter((p.split, p.scan.label, p.scan.sample.kind) for p in placed)
+    order = sorted(numbers, key=lambda key: (key[0] == "test", *key[1:]))
+    return [Count(*key, images=numbers[key]) for key in order]
+
+
+def spread(values: Sequence[float]) -> Range | None:
+    """The range of some values, None where there are none."""
+    if not values:
+        return None
+    return Range(*(round(float(f(values)), 6) for f in (np.min, np.median, np.max)))

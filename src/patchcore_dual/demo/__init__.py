@@ -1,0 +1,1 @@
+"""Rendered photographs of machined metal parts, for trying everything without data."""

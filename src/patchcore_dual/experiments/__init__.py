@@ -1,0 +1,1 @@
+"""Protocols that fit many models: the thesis's tables and figures, and beyond."""

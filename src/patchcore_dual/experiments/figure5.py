@@ -1,0 +1,140 @@
+"""The thesis's Fig. 5: image, ground truth and the heat maps of each method, side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from patchcore_dual.data.manifest import Manifest, Sample
+from patchcore_dual.data.reading import read_image
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import DataError
+from patchcore_dual.evaluation.evaluation import Evaluation, known_mask
+from patchcore_dual.experiments.pictures import (
+    FONT,
+    GAP,
+    GREEN,
+    INK,
+    LINE,
+    MUTED,
+    RED,
+    Picture,
+    fit,
+)
+from patchcore_dual.experiments.protocols import table1
+from patchcore_dual.experiments.runner import Bench, RememberingBackbone
+from patchcore_dual.scoring.drawing import heat_overlay
+from patchcore_dual.utils.progress import Progress, silent
+
+ROWS = 6
+_PANEL = (240, 320)  # the most a panel takes, width and height in pixels
+_LEAST_WIDTH = 170  # of a column, for its texts
+
+
+def figure5(
+    manifest: Manifest,
+    detector: PatchCoreDual,
+    generator: str,
+    names: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[Picture, list[str]]:
+    """The figure, uint8 `[h, w, 3]` RGB, and the test images that are its rows.
+
+    Args:
+        manifest: with its split. The methods of Table 1 are fitted on its training images.
+        generator: whose synthetic defects the last of them is taught.
+        names: test images to show; the most telling ones where none is named.
+
+    Raises DataError for a name that is not a test image.
+    """
+    test = {s.image: s for s in manifest.part("test")}
+    if unknown := [name for name in names if name not in test]:
+        raise DataError(
+            f"{unknown[0]} is not a test image of {manifest.folder}. Name one as its "
+            f"manifest.csv does, for example {next(iter(test), 'none')}."
+        )
+    detector.backbone = RememberingBackbone(detector.backbone)
+    bench = Bench(manifest, detector, progress)
+    (trial,) = table1(manifest, 0, 1, generator)
+    fitted = {method.name: bench.fit(method, manifest) for method in trial.methods}
+    if not names:
+        judged = {name: bench.judge(d, manifest, pixels=False) for name, d in fitted.items()}
+        names = most_telling(judged)
+    return _draw(manifest, [test[name] for name in names], fitted), list(names)
+
+
+def most_telling(evaluations: Mapping[str, Evaluation], rows: int = ROWS) -> list[str]:
+    """The images that tell the methods apart, by their names, in the order to show them.
+
+    Those defects on which the methods disagree most about how many good parts look worse; and last
+    the good part that most methods reject, by the widest margin.
+    """
+    first = next(iter(evaluations.values()))
+    rank = np.stack([_share_below(e) for e in evaluations.values()])
+    apart = rank.max(axis=0) - rank.min(axis=0)
+    defects = [i for i in np.argsort(-apart, kind="stable") if first.labels[i]]
+    rejected = np.sum([[r.is_rejected for r in e.images] for e in evaluations.values()], axis=0)
+    alarms = list(np.flatnonzero(~first.labels & (rejected > 0)))
+    alarms.sort(key=lambda i: (-rejected[i], -rank[:, i].mean()))
+    chosen = defects[: rows - 1] if alarms else defects[:rows]
+    return [first.images[i].path for i in (*chosen, *alarms[:1])]
+
+
+def _share_below(evaluation: Evaluation) -> NDArray[np.float64]:
+    """For each image the share of good parts with a lower score, `[n]`."""
+    good = np.sort(evaluation.scores[~evaluation.labels])
+    return np.searchsorted(good, evaluation.scores, side="left") / max(len(good), 1)
+
+
+def _draw(
+    manifest: Manifest, samples: Sequence[Sample], fitted: Mapping[str, PatchCoreDual]
+) -> Picture:
+    """A row an image: the image, its mask, and each method's heat map with score and verdict."""
+    titles = ("Image", "Ground truth", *fitted)
+    rows = []
+    for sample in samples:
+        image = read_image(manifest.image_path(sample))
+        mask = known_mask(manifest, sample, image.shape[:2])
+        truth = np.full_like(image, 128) if mask is None else _white(mask)
+        what = sample.kind or ("defect" if sample.is_defective else "good")
+        cells = [
+            (image, Path(sample.image).stem, MUTED),
+            (truth, what if mask is not None else f"{what}, no mask", MUTED),
+        ]
+        for detector in fitted.values():
+            seen = detector.inspect(image)
+            is_right = (seen.score > seen.threshold) == sample.is_defective
+            caption = f"{seen.score:.3g} / {seen.threshold:.3g}  {seen.verdict}"
+            cells.append((heat_overlay(image, seen.heat), caption, GREEN if is_right else RED))
+        rows.append(cells)
+    return _grid(titles, rows)
+
+
+def _grid(
+    titles: Sequence[str], rows: Sequence[Sequence[tuple[Picture, str, tuple[int, int, int]]]]
+) -> Picture:
+    scaled = [[(fit(picture, _PANEL), text, ink) for picture, text, ink in row] for row in rows]
+    width = max(_LEAST_WIDTH, *(panel.width for row in scaled for panel, _, _ in row))
+    heights = [max(panel.height for panel, _, _ in row) for row in scaled]
+    size = (
+        len(titles) * (width + GAP) + GAP,
+        GAP + LINE + sum(h + LINE + GAP for h in heights) + GAP,
+    )
+    canvas = Image.new("RGB", size, (255, 255, 255))
+    pen = ImageDraw.Draw(canvas)
+    lefts = [GAP + i * (width + GAP) for i in range(len(titles))]
+    for left, title in zip(lefts, titles, strict=True):
+        pen.text((left, GAP - 2), title, fill=INK, font=FONT)
+    top = GAP + LINE
+    for row, height in zip(scaled, heights, strict=True):
+        for left, (panel, text, ink) in zip(lefts, row, strict=True):
+            canvas.paste(panel, (left, top))
+            pen.text((left, top + height + 1), text, fill=ink, font=FONT)
+        top += height + LINE + GAP
+    return np.asarray(canvas)
+
+
+def _white(mask: NDArray[np.bool_]) -> Picture:
+    return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)

@@ -1,0 +1,99 @@
+"""`Supply`: the synthetic images a method is taught, from the prepared set or made for it."""
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+from patchcore_dual.data.manifest import Manifest, Sample
+from patchcore_dual.data.subsets import choose_synthetic
+from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.synthesis import CPU_GENERATORS
+from patchcore_dual.synthesis.runs.synthesise import synthesise
+from patchcore_dual.utils.progress import Progress, silent
+
+DIAG = "diag"  # takes a diffusion model, so its images cannot be made on the way
+DEFAULT = "poisson"
+
+
+class Supply:
+    """Synthetic training images of one split; those it makes go when it does.
+
+    Args:
+        seed: of everything random in them.
+    """
+
+    def __init__(self, seed: int, progress: Progress = silent) -> None:
+        self._seed = seed
+        self._progress = progress
+        self._folder: Path | None = None
+        self._made_from: tuple[str, Manifest] | None = None
+
+    def __call__(self, manifest: Manifest, generator: str, count: int) -> tuple[Sample, ...]:
+        """The first `count` images of a generator; the first 50 are among the first 100.
+
+        The manifest's own where it has enough, else made from its real training images. Raises as
+        `own_images` does.
+        """
+        if own := own_images(manifest, generator, count):
+            return own
+        parents = manifest.real().part("train")
+        kind = CPU_GENERATORS[generator]
+        folder = self._folder_for(generator, parents)
+        return synthesise(parents, [kind()], count, self._seed, folder, progress=self._progress)
+
+    def _folder_for(self, generator: str, parents: Manifest) -> Path:
+        """Where the images are, so far; those of other parents are removed."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="patchcore-dual-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        folder = self._folder / "images"
+        if self._made_from != (generator, parents):
+            shutil.rmtree(folder, ignore_errors=True)
+            self._made_from = (generator, parents)
+        return folder
+
+
+def own_images(manifest: Manifest, generator: str, count: int) -> tuple[Sample, ...]:
+    """The first `count` of the manifest's own images of a generator; none if they are to be made.
+
+    Raises DataError where they can be neither found nor made, SettingsError for an unknown name.
+    """
+    own = manifest.where(s for s in manifest.synthetic() if s.origin == generator)
+    if len(own) >= count:
+        return choose_synthetic(own, count).samples
+    if generator in CPU_GENERATORS:
+        if not can_make(generator, manifest):
+            raise DataError(
+                f"{generator} takes surface from real defects, and no defective training image of "
+                f"{manifest.folder} has a mask. Give another --generator."
+            )
+        return ()
+    if not len(own) and generator != DIAG:
+        raise SettingsError(
+            f"no generator {generator!r}; there are: {', '.join((*CPU_GENERATORS, DIAG))}."
+        )
+    raise DataError(
+        f"{manifest.folder} has {len(own) or 'no'} images by {generator} to train on, and {count} "
+        "are asked for; they cannot be made on the way. Run augment --generator "
+        f"{generator} first, or give another --generator. (Of splits by group only those count "
+        "whose parents are all on the training side.)"
+    )
+
+
+def can_make(generator: str, manifest: Manifest) -> bool:
+    """Whether the training images have what a CPU generator takes."""
+    defective = manifest.real().part("train", "positive")
+    return not CPU_GENERATORS[generator].needs_donor or any(s.mask_is_known for s in defective)
+
+
+def default_generator(manifest: Manifest) -> str:
+    """DIAG where the prepared set has images of it, else a generator that runs on a CPU."""
+    if any(s.origin == DIAG for s in manifest):
+        return DIAG
+    return next(g for g in (DEFAULT, *CPU_GENERATORS) if can_make(g, manifest))
+
+
+def display_name(generator: str) -> str:
+    """As tables write it."""
+    return "DIAG" if generator == DIAG else generator

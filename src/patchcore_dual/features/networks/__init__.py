@@ -1,0 +1,1 @@
+"""The pre-trained networks, as plain PyTorch modules."""

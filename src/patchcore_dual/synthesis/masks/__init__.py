@@ -1,0 +1,1 @@
+"""Where a synthetic defect goes, and in what shape."""

@@ -1,0 +1,1 @@
+"""Sets of synthetic images on disk: made, resumed, reviewed."""

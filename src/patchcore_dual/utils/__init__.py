@@ -1,0 +1,1 @@
+"""Files, memory limits, progress and prefetching, used by every other part."""

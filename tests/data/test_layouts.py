@@ -1,0 +1,178 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lookalikes import (
+    make_folder,
+    make_kolektorsdd,
+    make_ksdd2,
+    make_magnetic_tile,
+    make_mvtec,
+    save,
+    surface,
+)
+from patchcore_dual.data.layouts import LAYOUTS, RawSample
+from patchcore_dual.data.layouts.source import safe_names
+from patchcore_dual.errors import DataError
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "ksdd2": lambda f: make_ksdd2(f, scale=0.2),
+    "kolektorsdd": make_kolektorsdd,
+    "mvtec": make_mvtec,
+    "magnetic-tile": make_magnetic_tile,
+    "folder": make_folder,
+}
+
+
+def by_path(samples: list[RawSample], source: Path) -> dict[str, RawSample]:
+    return {s.image.relative_to(source).as_posix(): s for s in samples}
+
+
+@pytest.mark.parametrize("layout", MAKERS)
+def test_names_are_unique_and_safe(layout: str, tmp_path: Path) -> None:
+    source = LAYOUTS[layout](MAKERS[layout](tmp_path))
+    names = [s.name for s in source.samples]
+    assert len({n.casefold() for n in names}) == len(names) > 0
+    assert all(re.fullmatch(r"[\w.-]+", n) for n in names)
+
+
+@pytest.mark.parametrize("named", MAKERS)
+@pytest.mark.parametrize("real", MAKERS)
+def test_wrong_layout_is_refused_and_the_right_one_named(
+    named: str, real: str, tmp_path: Path
+) -> None:
+    MAKERS[real](tmp_path)
+    if named == real:
+        return
+    with pytest.raises(DataError, match=rf"layout {named}: expected .*; found .*layout {real}"):
+        LAYOUTS[named](tmp_path)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_missing_empty_and_file(layout: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        LAYOUTS[layout](tmp_path / "none")
+    with pytest.raises(DataError, match="found an empty folder"):
+        LAYOUTS[layout](tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file"):
+        LAYOUTS[layout](tmp_path / "file")
+
+
+def test_data_set_one_folder_further_down_is_pointed_to(tmp_path: Path) -> None:
+    make_kolektorsdd(tmp_path / "KolektorSDD")
+    with pytest.raises(DataError, match=r"KolektorSDD \(kolektorsdd\).*Name one of them"):
+        LAYOUTS["kolektorsdd"](tmp_path)
+
+
+def test_ksdd2_leaves_stray_copies_out_and_says_so(tmp_path: Path) -> None:
+    source = LAYOUTS["ksdd2"](make_ksdd2(tmp_path, scale=0.2))
+    assert source.has_official_split
+    assert len(source.samples) == 16 + 9
+    assert {s.split for s in source.samples} == {"train", "test"}
+    assert all(s.label is None and s.mask for s in source.samples)
+    (note,) = source.notes
+    assert "2 stray copies left out" in note
+    assert "train/10015 (copy).png" in note
+    assert "train/10015_GT (copy).png" in note
+
+
+def test_ksdd2_copy_without_its_original_is_used(tmp_path: Path) -> None:
+    make_ksdd2(tmp_path, scale=0.2)
+    (tmp_path / "train/10015.png").unlink()
+    source = LAYOUTS["ksdd2"](tmp_path)
+    assert len(source.samples) == 25
+    sample = by_path(source.samples, tmp_path)["train/10015 (copy).png"]
+    assert sample.mask == tmp_path / "train/10015_GT.png"
+
+
+def test_ksdd2_image_without_mask_is_named(tmp_path: Path) -> None:
+    make_ksdd2(tmp_path, scale=0.2)
+    (tmp_path / "test/20003_GT.png").unlink()
+    with pytest.raises(DataError, match=r"20003\.png has no mask: expected 20003_GT\.png"):
+        LAYOUTS["ksdd2"](tmp_path)
+
+
+def test_kolektorsdd_groups_by_commutator(tmp_path: Path) -> None:
+    source = LAYOUTS["kolektorsdd"](make_kolektorsdd(tmp_path))
+    assert not source.has_official_split
+    sample = by_path(source.samples, tmp_path)["kos03/Part1.jpg"]
+    assert (sample.group, sample.name, sample.label) == ("kos03", "kos03-Part1", None)
+    (tmp_path / "kos03/Part1_label.bmp").unlink()
+    with pytest.raises(DataError, match=r"Part1\.jpg has no mask"):
+        LAYOUTS["kolektorsdd"](tmp_path)
+
+
+def test_mvtec(tmp_path: Path) -> None:
+    source = LAYOUTS["mvtec"](make_mvtec(tmp_path / "bottle"))
+    sample = by_path(source.samples, tmp_path / "bottle")["test/hole/001.png"]
+    assert (sample.label, sample.kind, sample.split) == ("positive", "hole", "test")
+    assert sample.mask == tmp_path / "bottle/ground_truth/hole/001_mask.png"
+    make_mvtec(tmp_path / "cable")
+    with pytest.raises(DataError, match="several categories of MVTec AD: bottle, cable"):
+        LAYOUTS["mvtec"](tmp_path)
+    (tmp_path / "cable/ground_truth/hole/001_mask.png").unlink()
+    with pytest.raises(DataError, match="has no mask"):
+        LAYOUTS["mvtec"](tmp_path / "cable")
+
+
+def test_magnetic_tile_with_and_without_tiles(tmp_path: Path) -> None:
+    source = LAYOUTS["magnetic-tile"](make_magnetic_tile(tmp_path))
+    samples = by_path(source.samples, tmp_path)
+    bad = samples["MT_Blowhole/Imgs/exp2_num_101.jpg"]
+    assert (bad.label, bad.kind, bad.group) == ("positive", "Blowhole", "blowhole-001")
+    good = samples["MT_Free/Imgs/exp1_num_0.jpg"]
+    assert (good.label, good.kind, good.name) == ("negative", "", "MT_Free-exp1_num_0")
+    (tmp_path / "tiles.csv").unlink()
+    source = LAYOUTS["magnetic-tile"](tmp_path)
+    assert {s.group for s in source.samples} == {""}
+    assert "No tiles.csv" in source.notes[0]
+    (tmp_path / "tiles.csv").write_text("a,b\n")
+    with pytest.raises(DataError, match="expected the columns image,tile"):
+        LAYOUTS["magnetic-tile"](tmp_path)
+
+
+def test_folder_finds_masks_in_each_place(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    save(tmp_path / "masks/s0.png", surface(0, 40, 30)[..., 0])
+    save(tmp_path / "masks/stain/s1_GT.png", surface(0, 40, 30)[..., 0])
+    save(tmp_path / "masks/stain/zzz.png", surface(0, 40, 30)[..., 0])
+    source = LAYOUTS["folder"](tmp_path)
+    masks = {n: s.mask for n, s in by_path(source.samples, tmp_path).items()}
+    assert masks["scratch/0.png"] == tmp_path / "masks/scratch/0_mask.png"
+    assert masks["stain/s0.png"] == tmp_path / "masks/s0.png"
+    assert masks["stain/s1.png"] == tmp_path / "masks/stain/s1_GT.png"
+    assert masks["stain/s2.png"] is None
+    assert masks["good/0.png"] is None
+    assert "1 masks belong to no image" in source.notes[0]
+
+
+def test_folder_with_shared_mask_names_is_refused_where_ambiguous(tmp_path: Path) -> None:
+    for kind in ("good", "scratch", "stain"):
+        save(tmp_path / kind / "1.png", surface(0, 40, 30))
+    save(tmp_path / "masks/1.png", surface(0, 40, 30)[..., 0])
+    with pytest.raises(DataError, match="could be the mask of several images"):
+        LAYOUTS["folder"](tmp_path)
+
+
+def test_folder_with_a_split_of_its_own(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train")
+    make_folder(tmp_path / "test", n_good=3, n_bad=2)
+    source = LAYOUTS["folder"](tmp_path)
+    assert source.has_official_split
+    assert len(source.samples) == 16 + 7
+    (tmp_path / "test/defect").mkdir()
+    save(tmp_path / "test/defect/x.png", surface(5, 40, 30))
+    sample = by_path(LAYOUTS["folder"](tmp_path).samples, tmp_path)["test/defect/x.png"]
+    assert (sample.label, sample.kind, sample.split) == ("positive", "", "test")
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError, match="masks beside train/ and test/"):
+        LAYOUTS["folder"](tmp_path)
+
+
+def test_safe_names() -> None:
+    paths = ["a/b.png", "a/b.jpg", "A/B.png", "x y/ö (1).png", "a/b-2.png", "(.png"]
+    names = safe_names(map(Path, paths))
+    assert names == ["a-b", "a-b-2", "A-B-3", "x_y-ö_1_", "a-b-2-2", "_"]

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalikes import save, surface
+from patchcore_dual.data.reading import list_images, read_image, read_mask, write_png
+from patchcore_dual.errors import DataError, ImageError
+
+IMAGE = surface(1, 20, 12)
+
+
+def test_rgb_png_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", IMAGE)
+    assert np.array_equal(read_image(tmp_path / "a.png"), IMAGE)
+
+
+def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", IMAGE)
+    write_png(tmp_path / "b.png", IMAGE.copy())
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bit_grey_is_scaled_linearly(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a{suffix}")
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.dtype == np.uint8
+    assert image.shape == (1, 4, 3)
+    assert image[0, :, 1].tolist() == [0, 1, 128, 255]
+
+
+def test_rgba_is_laid_over_black(tmp_path: Path) -> None:
+    rgba = np.array([[[200, 100, 50, 255], [200, 100, 50, 0]]], np.uint8)
+    save(tmp_path / "a.png", rgba)
+    assert read_image(tmp_path / "a.png").tolist() == [[[200, 100, 50], [0, 0, 0]]]
+
+
+def test_palette_grey_and_cmyk_become_rgb(tmp_path: Path) -> None:
+    flat = Image.new("RGB", (8, 8), (255, 0, 0))
+    flat.quantize(4).save(tmp_path / "palette.png")
+    flat.convert("CMYK").save(tmp_path / "cmyk.tif")
+    Image.new("L", (8, 8), 7).save(tmp_path / "grey.png")
+    Image.new("1", (8, 8), 1).save(tmp_path / "bit.bmp")
+    for name, colour in {
+        "palette.png": [255, 0, 0],
+        "cmyk.tif": [255, 0, 0],
+        "grey.png": [7, 7, 7],
+        "bit.bmp": [255, 255, 255],
+    }.items():
+        image = read_image(tmp_path / name)
+        assert image.shape == (8, 8, 3)
+        assert np.abs(image[0, 0].astype(int) - colour).max() <= 1, name
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(IMAGE).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.rot90(IMAGE, -1))
+
+
+def test_float_image_is_refused_by_name(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(ImageError, match=r"f\.tif has 32-bit pixels.*16-bit"):
+        read_image(tmp_path / "f.tif")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+def test_truncated_file_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"cut{suffix}", surface(1, 200, 200))
+    content = path.read_bytes()
+    for length in (0, 10, len(content) // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(ImageError, match=rf"cut\{suffix} cannot be read"):
+            read_image(path)
+
+
+def test_missing_file_and_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("not an image")
+    with pytest.raises(ImageError, match="not an image"):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="does not exist"):
+        read_image(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize(
+    ("values", "suffix", "expected"),
+    [
+        ([0, 255, 128, 127], ".png", [False, True, True, False]),
+        ([0, 1, 1, 0], ".png", [False, True, True, False]),
+        ([0, 3, 127, 0], ".bmp", [False, True, True, False]),
+        ([0, 0, 0, 0], ".png", [False] * 4),
+    ],
+)
+def test_mask_rule(tmp_path: Path, values: list[int], suffix: str, expected: list[bool]) -> None:
+    save(tmp_path / f"m{suffix}", np.array([values], np.uint8))
+    mask = read_mask(tmp_path / f"m{suffix}")
+    assert mask.dtype == np.bool_
+    assert mask.tolist() == [expected]
+
+
+def test_noise_of_a_jpeg_mask_is_no_defect(tmp_path: Path) -> None:
+    save(tmp_path / "m.jpg", np.full((16, 16), 5, np.uint8))
+    assert not read_mask(tmp_path / "m.jpg").any()
+
+
+def test_one_bit_rgb_and_16_bit_masks(tmp_path: Path) -> None:
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:4, 3:6] = 255
+    Image.fromarray(mask).convert("1").save(tmp_path / "bit.bmp")
+    save(tmp_path / "rgb.png", np.repeat(mask[..., None], 3, axis=2))
+    save(tmp_path / "deep.png", mask.astype(np.uint16) * 257)
+    save(tmp_path / "deep01.png", (mask > 0).astype(np.uint16))
+    for path in tmp_path.iterdir():
+        assert np.array_equal(read_mask(path), mask > 0), path.name
+
+
+def test_images_are_listed_in_natural_order(tmp_path: Path) -> None:
+    for name in ("Part10.jpg", "Part2.PNG", ".hidden.png", "notes.txt", "Part1.bmp"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [p.name for p in list_images(tmp_path)] == ["Part1.bmp", "Part2.PNG", "Part10.jpg"]
+    with pytest.raises(DataError, match="is not a folder"):
+        list_images(tmp_path / "none")

@@ -1,0 +1,146 @@
+"""Benches fit as `fit` does, on the synthetic images that a method asks for, and repeat no work."""
+
+import numpy as np
+import pytest
+
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.subsets import choose_defects, choose_synthetic
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.evaluation.evaluation import evaluate
+from patchcore_dual.experiments import runner as bench_module
+from patchcore_dual.experiments.protocols import PATCHCORE, RATIO, RECOMMENDED, THESIS
+from patchcore_dual.experiments.runner import Bench, Method, RememberingBackbone, Trial
+from patchcore_dual.synthesis import CPU_GENERATORS
+from patchcore_dual.synthesis.runs.synthesise import synthesise
+
+
+def taught_with(generator, count):
+    return Method(f"{count} of {generator}", "ratio", generator=generator, synthetic=count)
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """The manifests that detectors were fitted on, as they come."""
+    manifests = []
+    real = PatchCoreDual.fit
+
+    def fit(self, manifest, *arguments):
+        manifests.append(manifest)
+        return real(self, manifest, *arguments)
+
+    monkeypatch.setattr(PatchCoreDual, "fit", fit)
+    return manifests
+
+
+@pytest.mark.parametrize("method", [PATCHCORE, THESIS, RATIO, RECOMMENDED])
+def test_a_bench_gives_what_fit_and_evaluate_give(bench, tiles, method):
+    ours = bench.run(Trial("", tiles, (method,), pixels=True))[method.name]
+    detector = PatchCoreDual(scoring=method.scoring, patches=method.patches).fit(tiles)
+    theirs = evaluate(detector, tiles)
+    ours_scores, their_scores = ours.scores, theirs.scores
+    np.testing.assert_allclose(ours_scores, their_scores, rtol=1e-5)
+    assert ours.threshold == pytest.approx(theirs.threshold, rel=1e-6)
+    for name in ("image_auroc", "image_ap", "pixel_auroc", "aupro", "n_test_normal", "scoring"):
+        assert getattr(ours, name) == pytest.approx(getattr(theirs, name)), name
+
+
+def test_normal_banks_are_built_and_searched_once(tiles, monkeypatch):
+    built = []
+    real = PatchCoreDual.normal_banks
+    monkeypatch.setattr(PatchCoreDual, "normal_banks", lambda *a: (built.append(1), real(*a))[1])
+    bench = Bench(tiles, PatchCoreDual())
+    for count in (0, 2, 5):
+        bench.run(Trial("", choose_defects(tiles, count, (), 0), (RATIO, PATCHCORE)))
+    assert len(built) == 1
+    bench.run(Trial("", tiles, (RECOMMENDED,)))  # reads other features at the border
+    assert len(built) == 2
+
+
+def test_no_defects_is_patchcore_without_a_bank(bench, tiles):
+    none = choose_defects(tiles, 0, (), 0)
+    assert bench.fit(RECOMMENDED, none).model.defect_bank is None
+    got = bench.run(Trial("", none, (PATCHCORE, RATIO)))
+    np.testing.assert_array_equal(got[RATIO.name].scores, got[PATCHCORE.name].scores)
+    assert got[RATIO.name].threshold == got[PATCHCORE.name].threshold
+
+
+def test_a_test_image_is_read_once(tiles, monkeypatch):
+    read = []
+    real = bench_module.read_image
+    monkeypatch.setattr(bench_module, "read_image", lambda p: (read.append(p), real(p))[1])
+    bench = Bench(tiles, PatchCoreDual())
+    for count in (0, 2):
+        bench.run(Trial("", choose_defects(tiles, count, (), 0), (RATIO,)))
+    assert sorted(read) == sorted(tiles.image_path(s) for s in tiles.part("test"))
+
+
+@pytest.mark.parametrize("generator", CPU_GENERATORS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_with_few_real_defects_synthetic_ones_come_from_those(tiles, taught, generator, count):
+    few = choose_defects(tiles, count, (), 5)
+    defects = {s.image for s in few.part("train", "positive")}
+    bench = Bench(tiles, PatchCoreDual())
+    bench.fit(taught_with(generator, 4), few)
+    (manifest,) = taught
+    made = manifest.synthetic()
+    assert len(made) == 4
+    assert {s.origin for s in made} == {generator}
+    assert manifest.real().samples == few.samples
+    good = {s.image for s in few.part("train", "negative")}
+    for sample in made:
+        assert sample.split == "train"
+        assert len(sample.parents & good) == 1
+        assert len(sample.parents & defects) == 1
+        assert sample.parents <= good | defects
+
+
+def test_fewer_synthetic_images_are_among_more_and_none_is_tested(tiles, taught):
+    bench = Bench(tiles, PatchCoreDual())
+    methods = tuple(taught_with("strokes", n) for n in (2, 6, 4))
+    judged = bench.run(Trial("", tiles, methods))
+    sets = [[s.image for s in m.synthetic()] for m in taught]
+    assert [len(s) for s in sets] == [2, 6, 4]
+    assert sets[0] == sets[1][:2]
+    assert sets[2] == sets[1][:4]
+    for name, method in zip(judged, methods, strict=True):
+        assert {r.path for r in judged[name].images} == {s.image for s in tiles.part("test")}
+        assert judged[name].synthetic_images == {"strokes": method.synthetic}
+
+
+def test_the_prepared_sets_own_images_are_taken_before_any_is_made(prepared, tmp_path, taught):
+    """As `fit` is told to take the first so many, by `choose_synthetic`."""
+    own = synthesise(prepared, [CPU_GENERATORS["strokes"]()], 6, 0, tmp_path)
+    other = synthesise(prepared, [CPU_GENERATORS["perlin"]()], 3, 0, tmp_path / "other")
+    manifest = prepared.where([*other, *prepared, *own])
+    bench = Bench(manifest, PatchCoreDual())
+    ours = bench.run(Trial("", manifest, (taught_with("strokes", 4), RATIO)))
+    assert [list(m.synthetic()) for m in taught] == [list(own[:4]), []]
+    fewer = choose_synthetic(Manifest(prepared.folder, (*prepared, *own)), 4)
+    theirs = evaluate(PatchCoreDual(scoring="ratio").fit(fewer), prepared)
+    np.testing.assert_allclose(ours["4 of strokes"].scores, theirs.scores, rtol=1e-5)
+
+
+def test_a_remembering_backbone_forgets_what_was_longest_not_asked_for():
+    plain = PatchCoreDual().backbone
+    images = np.random.default_rng(0).integers(0, 255, (4, 1, 32, 48, 3), dtype=np.uint8)
+    size = plain(images[0]).nbytes
+    remembering = RememberingBackbone(plain, 2 * size)
+    first, second = remembering(images[0]), remembering(images[1])
+    np.testing.assert_array_equal(first, plain(images[0]))
+    assert remembering(images[0]) is first
+    third = remembering(images[2])  # finds no room beside both
+    assert remembering(images[0]) is first
+    assert remembering(images[2]) is third
+    again = remembering(images[1])
+    assert again is not second
+    np.testing.assert_array_equal(again, second)
+    assert (remembering(images[0], False) != first).any()
+    assert remembering.weights_sha256 == plain.weights_sha256
+
+
+def test_a_remembering_backbone_without_room_answers_all_the_same():
+    plain = PatchCoreDual().backbone
+    image = np.random.default_rng(0).integers(0, 255, (1, 32, 48, 3), dtype=np.uint8)
+    remembering = RememberingBackbone(plain, 10)
+    for _ in range(2):
+        np.testing.assert_array_equal(remembering(image), plain(image))

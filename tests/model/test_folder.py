@@ -1,0 +1,252 @@
+"""The model on disk: what is refused, and what a killed process leaves."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import ModelError
+from patchcore_dual.features.networks.efficientnet import packaged_weights
+from patchcore_dual.features.weights import read_state_dict
+from patchcore_dual.model.folder import MODEL_FILE
+from patchcore_dual.utils import files
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path):
+    """A copy that may be damaged."""
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def newer(prepared):
+    """Another model of the same images; only its backbone file is the same."""
+    return PatchCoreDual(scoring="ratio", bank_vectors="projected").fit(prepared)
+
+
+def edit(folder, **values):
+    path = folder / MODEL_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def data_files(folder):
+    return sorted(folder.glob("*.safetensors"))
+
+
+def test_it_is_what_the_architecture_promises(folder, detector):
+    names = {p.name for p in folder.iterdir()}
+    values = json.loads((folder / MODEL_FILE).read_text())
+    assert names == {MODEL_FILE, *values["files"].values()}
+    assert set(values["files"]) == {"backbone", "normal", "defect", "held_out"}
+    assert values["schema_version"] == 2
+    assert values["backbone"]["weights_sha256"] == detector.backbone.weights_sha256
+    assert values["trained_on"]["normal_images"] == 6
+    assert values["trained_on"]["defective_images"] == 3
+    assert values["size"] == [64, 96]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (folder / MODEL_FILE).stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_missing(tmp_path):
+    for nothing in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ModelError, match=r"is not a model folder: it has no model\.json"):
+            PatchCoreDual.load(nothing)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00\x01"])
+def test_not_a_json_object(folder, text):
+    (folder / MODEL_FILE).write_text(text)
+    with pytest.raises(ModelError, match="is damaged: it is not JSON of a model"):
+        PatchCoreDual.load(folder)
+
+
+@pytest.mark.parametrize("version", [0, 1, None, "2.0"])
+def test_another_schema_version(folder, version):
+    edit(folder, schema_version=version)
+    with pytest.raises(ModelError, match=f"of schema version {version}; this program reads 2"):
+        PatchCoreDual.load(folder)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"settings": {"normal_rate": 7}},
+        {"settings": None},
+        {"rule": "none of ours"},
+        {"rule_constants": {"unknown": 1}},
+        {"decision": {}},
+        {"decision": {"image": 3, "pixel": 1, "floor": 0}},
+        {"backbone": {"name": "vgg", "levels": [2, 3], "weights_sha256": ""}},
+        {"backbone": {"name": "efficientnet_lite0", "levels": [], "weights_sha256": ""}},
+        {"backbone": {"name": "resnet18", "levels": [2, 3], "weights_sha256": ""}},
+        {"sources": {}},
+        {"files": {}},
+        {"added": 1},
+        {"size": [64]},
+    ],
+)
+def test_a_damaged_entry_is_one_clear_error(folder, values):
+    edit(folder, **values)
+    with pytest.raises(ModelError, match=str(folder)):
+        PatchCoreDual.load(folder)
+
+
+@pytest.mark.parametrize("role", ["backbone", "normal", "defect", "held_out"])
+def test_a_missing_data_file_is_named(folder, role):
+    (gone,) = folder.glob(f"{role}-*.safetensors")
+    gone.unlink()
+    with pytest.raises(ModelError, match=f"{gone.name} is missing"):
+        PatchCoreDual.load(folder)
+
+
+@pytest.mark.parametrize("role", ["backbone", "normal", "defect", "held_out"])
+@pytest.mark.parametrize("where", [3, -1])
+def test_a_flipped_byte_is_noticed(folder, role, where):
+    (path,) = folder.glob(f"{role}-*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[where] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=f"{path.name} is damaged"):
+        PatchCoreDual.load(folder)
+
+
+def test_saving_again_mends_damage(folder, detector):
+    for path in data_files(folder):
+        path.write_bytes(b"damaged")
+    detector.save(folder)
+    assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
+
+
+def test_weights_given_have_to_be_the_same(folder, tmp_path, detector):
+    loaded = PatchCoreDual.load(folder, weights=packaged_weights())
+    assert loaded.fingerprint == detector.fingerprint
+    other = tmp_path / "other.pth"
+    other.write_bytes(packaged_weights().read_bytes() + b"\0")
+    with pytest.raises(ModelError, match=r"was made with other weights than .*other\.pth"):
+        PatchCoreDual.load(folder, weights=other)
+
+
+def test_weights_given_have_to_be_there(folder, tmp_path):
+    with pytest.raises(Exception, match=r"no weights file .*nowhere\.pth") as caught:
+        PatchCoreDual.load(folder, weights=tmp_path / "nowhere.pth")
+    assert type(caught.value).__module__ == "patchcore_dual.errors"
+
+
+def test_the_model_carries_its_backbone(folder, monkeypatch, detector):
+    def forbidden(*_):
+        raise AssertionError("no weights are looked for")
+
+    monkeypatch.setattr("patchcore_dual.features.backbones.find_weights", forbidden)
+    loaded = PatchCoreDual.load(folder)
+    whole = read_state_dict(packaged_weights())
+    assert set(loaded.backbone.state) == set(detector.backbone.state) < set(whole)
+
+
+def test_a_foreign_folder_is_refused(tmp_path, detector):
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(ModelError, match="exists and is not a model folder"):
+        detector.save(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+    file = tmp_path / "photo.png"
+    with pytest.raises(ModelError, match="exists and is not a model folder"):
+        detector.save(file)
+    with pytest.raises(ModelError, match="cannot make the model folder"):
+        detector.save(file / "below")
+
+
+def test_what_nothing_names_goes(folder, newer):
+    before = set(data_files(folder))
+    newer.save(folder)
+    after = set(data_files(folder))
+    named = json.loads((folder / MODEL_FILE).read_text())["files"]
+    assert {p.name for p in after} == set(named.values())
+    assert {p.name.split("-")[0] for p in before & after} == {"backbone"}
+    assert PatchCoreDual.load(folder).fingerprint == newer.fingerprint
+
+
+def test_an_error_while_writing_leaves_the_old_model(folder, newer, detector, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(Exception, match=r"cannot write .*No space left on device"):
+        newer.save(folder)
+    monkeypatch.undo()
+    assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
+    assert not list(folder.glob(".*"))
+
+
+def killed_at(step, save, folder):
+    """Run `save(folder)` in a child that dies at its n-th dealing with the disk.
+
+    True where it died, False where it got to its end before.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    remaining = step
+
+    def dying(function):
+        def call(*arguments, **options):
+            nonlocal remaining
+            remaining -= 1
+            if remaining == 0:
+                if function is real_fsync:  # killed while the file was only half on disk
+                    os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+                os._exit(9)
+            return function(*arguments, **options)
+
+        return call
+
+    try:
+        real_fsync = os.fsync
+        for name in ("fsync", "replace", "unlink", "mkdir", "chmod"):
+            setattr(os, name, dying(getattr(os, name)))
+        save(folder)
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
+def test_killed_at_any_step_the_old_model_or_the_new_one_loads(folder, detector, newer, tmp_path):
+    loaded = []
+    for step in range(1, 100):
+        copy = shutil.copytree(folder, tmp_path / f"{step}")
+        died = killed_at(step, newer.save, copy)
+        loaded.append(PatchCoreDual.load(copy).fingerprint)
+        newer.save(copy)  # clears up what was left
+        named = json.loads((copy / MODEL_FILE).read_text())["files"].values()
+        assert {p.name for p in copy.iterdir()} == {MODEL_FILE, *named}
+        assert PatchCoreDual.load(copy).fingerprint == newer.fingerprint
+        shutil.rmtree(copy)
+        if not died:
+            break
+    # Three data files and model.json, each flushed, given its rights and put in place; then
+    # three old files go.
+    assert len(loaded) >= 4 * 3 + 3
+    changed = loaded.index(newer.fingerprint)
+    assert 4 * 3 <= changed < len(loaded) - 1
+    assert loaded == [detector.fingerprint] * changed + [newer.fingerprint] * (
+        len(loaded) - changed
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
+def test_killed_in_the_first_save_there_is_no_model_and_saving_again_works(detector, tmp_path):
+    for step in range(1, 100):
+        folder = tmp_path / f"{step}"
+        died = killed_at(step, detector.save, folder)
+        if died:
+            with pytest.raises(ModelError, match="is not a model folder"):
+                PatchCoreDual.load(folder)
+        detector.save(folder)
+        assert len(list(folder.iterdir())) == 5
+        assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
+        shutil.rmtree(folder)
+        if not died:
+            break
+    assert step >= 5 * 3
