@@ -13,7 +13,7 @@ from patchcore_dual.cli.fit import parse_levels
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.experiments.protocols import resplit
-from patchcore_dual.experiments.runner import Bench, Method, Trial
+from patchcore_dual.experiments.runner import Method, Trial, TrialRunner
 
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap")
 
@@ -38,7 +38,9 @@ def main() -> None:
         for seed in range(args.seeds):
             split = resplit(manifest, seed)
             trial = Trial("", split, tuple(Method(rule, rule) for rule in args.rules), pixels=True)
-            for rule, result in Bench(split, detector.with_settings(seed=seed)).run(trial).items():
+            for rule, result in (
+                TrialRunner(split, detector.with_settings(seed=seed)).run(trial).items()
+            ):
                 values = [getattr(result, metric) for metric in METRICS]
                 figures.setdefault(rule, []).append(values)
                 print(levels, seed, rule, values, file=sys.stderr, flush=True)

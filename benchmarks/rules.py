@@ -15,7 +15,7 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.experiments.protocols import resplit
-from patchcore_dual.experiments.runner import Bench, Method, RememberingBackbone, Trial
+from patchcore_dual.experiments.runner import Method, RememberingBackbone, Trial, TrialRunner
 from patchcore_dual.scoring import RULES
 
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro")
@@ -45,7 +45,7 @@ def main() -> None:
     figures: dict[str, list[list[float]]] = {}
     for seed in range(args.seeds):
         split = resplit(manifest, seed)
-        bench = Bench(split, detector.with_settings(seed=seed))
+        bench = TrialRunner(split, detector.with_settings(seed=seed))
         for method in methods():
             (result,) = bench.run(Trial(f"seed {seed}", split, (method,), pixels=True)).values()
             values = [getattr(result, metric) for metric in METRICS]

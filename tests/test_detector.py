@@ -44,7 +44,7 @@ def test_an_inspection_is_the_method_step_by_step(detector, prepared):
     inspection = detector.inspect(image)
     assert inspection.score == score
     np.testing.assert_array_equal(inspection.anomaly_map, anomaly_map(grid, 96, 64, 2.0))
-    assert inspection.threshold == model.decision.image.value
+    assert inspection.threshold == model.thresholds.image.value
     row, column = np.unravel_index(grid.argmax(), grid.shape)
     for match, bank, nearest in (
         (inspection.nearest_normal, model.normal_bank, evidence.normal),
@@ -81,10 +81,10 @@ def test_every_reject_has_a_region(detector, prepared, scoring):
     rule = RULES[scoring]
     strict = PatchCoreDual(scoring=scoring).fit(prepared)
     assert isinstance(strict.model.rule, rule)
-    decision = strict.model.decision
+    thresholds = strict.model.thresholds
     # Thresholds by which every image is rejected, though smoothing leaves no pixel above.
-    low = replace(decision.image, value=-1e9)
-    strict._model = replace(strict.model, decision=replace(decision, image=low, pixel=1e9))
+    low = replace(thresholds.image, value=-1e9)
+    strict._model = replace(strict.model, thresholds=replace(thresholds, image=low, pixel=1e9))
     for sample in prepared.part("test"):
         inspection = strict.inspect(prepared.image_path(sample))
         assert inspection.verdict == "reject"
@@ -99,7 +99,7 @@ def test_round_trip(prepared, tmp_path, scoring):
     assert type(loaded.model.rule) is type(fitted.model.rule)
     for one, other in zip(loaded.model.rule.state(), fitted.model.rule.state(), strict=True):
         np.testing.assert_equal(one, other)
-    assert loaded.model.decision == fitted.model.decision
+    assert loaded.model.thresholds == fitted.model.thresholds
     assert loaded.settings == fitted.settings
     assert loaded.fingerprint == fitted.fingerprint
     assert loaded.about() == fitted.about()
@@ -240,7 +240,7 @@ def test_an_unreadable_image_of_a_list_ends_it_in_its_place(detector, prepared, 
 def test_thresholds_come_from_held_out_scores(detector):
     model = detector.model
     assert len(model.held_out.names) == 6
-    assert model.decision.image == Threshold(model.held_out.scores.max(), 1 / 7, 6)
+    assert model.thresholds.image == Threshold(model.held_out.scores.max(), 1 / 7, 6)
 
 
 @pytest.mark.parametrize("scoring", ["thesis", "patchcore-weighted", "ratio"])
@@ -263,7 +263,7 @@ def test_held_out_scores_are_of_the_kind_that_inspections_give(prepared, scoring
 def test_the_asked_false_alarm_rate_is_used(prepared):
     model = PatchCoreDual(scoring="patchcore", false_alarm_rate=0.5).fit(prepared).model
     ordered = np.sort(model.held_out.scores)
-    assert model.decision.image == Threshold(ordered[3], 0.5, 6)  # ⌈7 · ½⌉ = 4th
+    assert model.thresholds.image == Threshold(ordered[3], 0.5, 6)  # ⌈7 · ½⌉ = 4th
 
 
 def test_only_training_images_are_touched(detector, prepared, monkeypatch):

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from performance.cases import BY_DEFAULT, CASES, FULL, NAMES, TINY, Bench, Found, Scale
+from performance.cases import BY_DEFAULT, CASES, FULL, NAMES, TINY, Found, Scale, TrialRunner
 from performance.page import write_page
 from performance.ratios import ratios
 from performance.running import REPOSITORY, Runner
@@ -43,7 +43,7 @@ def main() -> int:
     scale = TINY if args.tiny else FULL if args.full else Scale()
     runner = Runner(out / "results", args.peers, args.fresh)
     data = args.data.resolve() if args.data else None
-    bench = Bench(runner, work, data, weights.resolve(), large, scale)
+    bench = TrialRunner(runner, work, data, weights.resolve(), large, scale)
     for note in notes:
         print(note)
     found: Found = {}

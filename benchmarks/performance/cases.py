@@ -61,7 +61,7 @@ TINY = Scale(
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrialRunner:
     """Where everything lies. `data` is None for the demo's parts; `weights` are a ResNet-18's."""
 
     run: Runner
@@ -80,7 +80,7 @@ class Bench:
         return str(out)
 
 
-def fitting_and_inspecting(bench: Bench, wanted: set[str]) -> Found:
+def fitting_and_inspecting(bench: TrialRunner, wanted: set[str]) -> Found:
     """Cases A and B. The peers' banks are filled with the patches that our coreset chose: their
     own selection takes hours, and any other bank would not be of equal size."""
     run, work, scale = bench.run, bench.work, bench.scale
@@ -135,7 +135,7 @@ def _peers_fit(run: Runner, name: str, module: str, arguments: dict[str, Any]) -
     return {**fit, "peak_mib": peaks[0], "peaks_mib": peaks}
 
 
-def _ours(bench: Bench, case: str, prepared: str, rate: float) -> Found:
+def _ours(bench: TrialRunner, case: str, prepared: str, rate: float) -> Found:
     model = str(bench.work / f"model-{case}")
     fit = {
         "prepared": prepared,
@@ -153,7 +153,7 @@ def _ours(bench: Bench, case: str, prepared: str, rate: float) -> Found:
     return found
 
 
-def other_splits(bench: Bench, wanted: set[str]) -> Found:
+def other_splits(bench: TrialRunner, wanted: set[str]) -> Found:
     """Image AUROC of case A on further splits, each tool on the same ones."""
     found: Found = {}
     seeds = range(1, bench.scale.split_seeds) if "A" in wanted and bench.data else ()
@@ -172,7 +172,7 @@ def other_splits(bench: Bench, wanted: set[str]) -> Found:
     return found
 
 
-def _vectors(bench: Bench) -> Path:
+def _vectors(bench: TrialRunner) -> Path:
     folder, scale = bench.work / "vectors", bench.scale
     arguments = {
         "prepared": bench.prepared(224, 632),
@@ -187,7 +187,7 @@ def _vectors(bench: Bench) -> Path:
     return folder
 
 
-def large(bench: Bench, wanted: set[str]) -> Found:
+def large(bench: TrialRunner, wanted: set[str]) -> Found:
     """Case C."""
     if "C" not in wanted:
         return {}
@@ -224,7 +224,7 @@ def large(bench: Bench, wanted: set[str]) -> Found:
     return found
 
 
-def search_curve(bench: Bench, wanted: set[str]) -> Found:
+def search_curve(bench: TrialRunner, wanted: set[str]) -> Found:
     """Search time against bank size, 384 dimensions."""
     if "search" not in wanted:
         return {}
@@ -242,7 +242,7 @@ def search_curve(bench: Bench, wanted: set[str]) -> Found:
     return found
 
 
-def fit_curve(bench: Bench, wanted: set[str]) -> Found:
+def fit_curve(bench: TrialRunner, wanted: set[str]) -> Found:
     """Fit time against images, 224x632, ResNet-18, rate 1 %; ends where one takes too long."""
     found: Found = {}
     counts = bench.scale.image_counts if "fit" in wanted else ()
@@ -256,7 +256,7 @@ def fit_curve(bench: Bench, wanted: set[str]) -> Found:
     return found
 
 
-def thesis_scale(bench: Bench, wanted: set[str]) -> Found:
+def thesis_scale(bench: TrialRunner, wanted: set[str]) -> Found:
     """Fitting 2,085 images with a ResNet-50 of random weights."""
     if "thesis" not in wanted:
         return {}
@@ -267,7 +267,7 @@ def thesis_scale(bench: Bench, wanted: set[str]) -> Found:
 
 
 def _fit_grown(
-    bench: Bench, grown: int, images: int, backbone: str, weights: Path
+    bench: TrialRunner, grown: int, images: int, backbone: str, weights: Path
 ) -> dict[str, Any]:
     out = str(bench.work / f"grown-{grown}")
     arguments = {"prepared": bench.prepared(224, 632), "out": out, "images": grown}
@@ -282,7 +282,7 @@ def _fit_grown(
     }
 
 
-def flat_memory(bench: Bench, wanted: set[str]) -> Found:
+def flat_memory(bench: TrialRunner, wanted: set[str]) -> Found:
     """Memory over very many inspections."""
     if "memory" not in wanted:
         return {}
@@ -290,7 +290,7 @@ def flat_memory(bench: Bench, wanted: set[str]) -> Found:
     return {"memory": bench.run(Measurement("memory", "flat_memory", "inspections", arguments))}
 
 
-CASES: tuple[Callable[[Bench, set[str]], Found], ...] = (
+CASES: tuple[Callable[[TrialRunner, set[str]], Found], ...] = (
     fitting_and_inspecting,
     other_splits,
     large,

@@ -15,7 +15,7 @@ from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import Backbone
-from patchcore_dual.scoring import CloserLook, Inspection, choose_share
+from patchcore_dual.scoring import AdaptiveSearch, Inspection, choose_exact_share
 from patchcore_dual.utils.memory import UNLIMITED, parse_memory
 from performance import chosen
 from performance.measuring import Stopwatch, auroc, peak_mib, size_mib, time_each
@@ -105,8 +105,8 @@ def search_approximately(detector: PatchCoreDual, features: Iterable[np.ndarray]
     """
     model = detector.model
     ones = [(one, model.normal_bank, model.defect_bank) for one in features]
-    look = choose_share(model.rule, model.decision.image.value, ones, model.probe)
-    detector._model = replace(model, closer_look=look)
+    look = choose_exact_share(model.rule, model.thresholds.image.value, ones, model.probe)
+    detector._model = replace(model, adaptive_search=look)
 
 
 def score_error(
@@ -116,10 +116,10 @@ def score_error(
 
     The detector searches exactly from then on.
     """
-    if detector.model.closer_look.share == 1:
+    if detector.model.adaptive_search.share == 1:
         return 0.0
-    detector._model = replace(detector.model, closer_look=CloserLook())
-    threshold, errors = abs(detector.model.decision.image.value), [0.0]
+    detector._model = replace(detector.model, adaptive_search=AdaptiveSearch())
+    threshold, errors = abs(detector.model.thresholds.image.value), [0.0]
     for image, answer in zip(images, answers, strict=False):
         exact = detector.inspect(image).score
         errors.append(abs(answer.score - exact) / max(abs(exact), threshold))
@@ -137,7 +137,7 @@ def inspect(prepared: str, model: str, search: str = "exact", **limits: Any) -> 
     if search == "approximate":
         good = list(manifest.part("train", label="negative"))[:JUDGED_ON]
         search_approximately(detector, map(detector.embed, pixels(good)))
-    share = detector.model.closer_look.share
+    share = detector.model.adaptive_search.share
     tested = list(manifest.part("test"))
     watch = Stopwatch()
     watch_parts(watch)

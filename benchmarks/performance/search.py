@@ -30,15 +30,15 @@ def ours(banks: list[np.ndarray]) -> Search:
 
 
 def approximate(banks: list[np.ndarray]) -> Search:
-    """`look_closely` for the rule `ratio` (`patchcore` with one bank), a sixteenth at a time."""
-    from patchcore_dual.scoring import look_closely
+    """`search_adaptively` for `ratio` (`patchcore` with one bank), a sixteenth at a time."""
+    from patchcore_dual.scoring import search_adaptively
     from patchcore_dual.scoring.fusion.rules import PatchCore, Ratio
 
     normal, *defect = _memory_banks(banks)
     rule = Ratio() if defect else PatchCore()
 
     def search(image: np.ndarray) -> list[np.ndarray]:
-        found = look_closely(image, normal, defect[0] if defect else None, None, rule, SHARE)
+        found = search_adaptively(image, normal, defect[0] if defect else None, None, rule, SHARE)
         both = found.normal, found.defect
         return [nearest.distance for nearest in both if nearest]
 

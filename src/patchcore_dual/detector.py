@@ -16,20 +16,25 @@ from patchcore_dual.data.resizing import resize_image, resizing_note
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import load_backbone
 from patchcore_dual.model.folder import fingerprint, load_model, read_fingerprint, save_model
-from patchcore_dual.model.model import Model, decide, describe_training_set, keep_held_out
+from patchcore_dual.model.model import (
+    Model,
+    calibrate_thresholds,
+    describe_training_set,
+    make_calibration_set,
+)
 from patchcore_dual.scoring import (
     RULES,
-    CloserLook,
+    AdaptiveSearch,
     Inspection,
     anomaly_map,
-    choose_share,
+    choose_exact_share,
     find_regions,
-    look_closely,
     match_at,
     peak_region,
     resize_map,
     rule_for,
     score_uncertainty,
+    search_adaptively,
 )
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.banks import (
@@ -39,11 +44,11 @@ from patchcore_dual.training.banks import (
     build_normal_banks,
     check_training_set,
 )
-from patchcore_dual.training.checkpoint import FORMAT, Partial, key_of
-from patchcore_dual.training.cross_fitting import hold_out, unseen_images
-from patchcore_dual.training.pseudo_masks import propose_masks
+from patchcore_dual.training.checkpoint import FORMAT, FitCheckpoint, key_of
+from patchcore_dual.training.cross_fitting import cross_fit, held_out_images
+from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
 from patchcore_dual.utils.memory import UNLIMITED, Memory
-from patchcore_dual.utils.prefetch import ahead
+from patchcore_dual.utils.prefetch import prefetch
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -122,25 +127,25 @@ class PatchCoreDual:
             banks = self.normal_banks(training_set, progress)
         if not RULES[self.settings.scoring].uses_defects:
             training_set = training_set.part(label="negative")
-        proposed = propose_masks(self.embed, training_set, banks, progress)
+        proposed = propose_pseudo_masks(self.embed, training_set, banks, progress)
         channels = self.backbone.channels_of(self.backbone.defect_levels)
         defects = build_defect_bank(
             self.embed, training_set, self.settings, size, channels, proposed, progress
         )
         kind = rule_for(self.settings.scoring, defects is not None)
         rate = self.settings.false_alarm_rate
-        held_out = hold_out(
+        held_out = cross_fit(
             self.embed, training_set, banks, defects, proposed, kind.uses_probe, rate, progress
         )
         training = held_out.training
         rule = kind().fit(training)
         answers = rule.held_out(training, training.normals)
         of_defects = rule.held_out(training, [d for d in training.defectives if d.is_known])
-        decision = decide(answers, training.normals, rule.sigma, rate)
-        look = CloserLook()
+        thresholds = calibrate_thresholds(answers, training.normals, rule.sigma, rate)
+        look = AdaptiveSearch()
         if self._may_approximate(banks.whole, defects):
-            images = unseen_images(self.embed, training_set, banks, defects, progress)
-            look = choose_share(rule, decision.image.value, images, held_out.probe)
+            images = held_out_images(self.embed, training_set, banks, defects, progress)
+            look = choose_exact_share(rule, thresholds.image.value, images, held_out.probe)
         self._model = Model(
             self.settings,
             self.backbone,
@@ -149,8 +154,8 @@ class PatchCoreDual:
             defects.bank if defects else None,
             held_out.probe,
             rule,
-            decision,
-            keep_held_out(answers, of_defects, held_out.kept),
+            thresholds,
+            make_calibration_set(answers, of_defects, held_out.kept),
             describe_training_set(training_set),
             look,
         )
@@ -161,7 +166,7 @@ class PatchCoreDual:
         self,
         training_set: Manifest,
         progress: Progress = silent,
-        hold_out: bool = True,
+        cross_fit: bool = True,
         unfinished: Path | None = None,
         memory: Memory = UNLIMITED,
         tell: Callable[[str], None] = lambda message: None,
@@ -176,7 +181,7 @@ class PatchCoreDual:
             tell: takes messages for people.
         """
         check_training_set(training_set)
-        kept = Partial(unfinished, self._key(training_set)) if unfinished else None
+        kept = FitCheckpoint(unfinished, self._key(training_set)) if unfinished else None
         channels = self.backbone.channels_of(self.backbone.levels)
         return build_normal_banks(
             self.embed,
@@ -184,7 +189,7 @@ class PatchCoreDual:
             self.settings,
             channels,
             progress,
-            hold_out,
+            cross_fit,
             kept,
             memory,
             tell,
@@ -224,7 +229,7 @@ class PatchCoreDual:
         is taken before the one before it has been answered.
         """
         depth = 2 if isinstance(images, Sequence) else 0
-        return (self._inspect(*one) for one in ahead(self._prepare, images, depth))
+        return (self._inspect(*one) for one in prefetch(self._prepare, images, depth))
 
     def _prepare(
         self, image: np.ndarray | Path | str, name: str = ""
@@ -240,20 +245,20 @@ class PatchCoreDual:
     def _inspect(self, name: str, image: np.ndarray, prepared: np.ndarray) -> Inspection:
         model = self.model
         features = self.embed(prepared)
-        evidence = look_closely(
+        evidence = search_adaptively(
             features,
             model.normal_bank,
             model.defect_bank,
             model.probe,
             model.rule,
-            model.closer_look.share,
+            model.adaptive_search.share,
         )
         score, grid = model.rule(evidence)
         heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)
         heat = resize_map(heat, image.shape[0], image.shape[1])
-        regions = find_regions(heat, model.decision.pixel)
+        regions = find_regions(heat, model.thresholds.pixel)
         peak = divmod(int(grid.argmax()), grid.shape[1])
-        threshold = model.decision.image.value
+        threshold = model.thresholds.image.value
         uncertainty = score_uncertainty(
             model.rule, evidence, features, peak, model.normal_bank, model.defect_bank
         )
@@ -267,8 +272,8 @@ class PatchCoreDual:
             uncertainty,
             threshold,
             heat,
-            model.decision.pixel,
-            model.decision.floor,
+            model.thresholds.pixel,
+            model.thresholds.floor,
             regions,
             match_at(model.normal_bank, evidence.normal, peak),
             match_at(model.defect_bank, evidence.defect, peak),

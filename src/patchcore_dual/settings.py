@@ -21,7 +21,7 @@ class Settings(BaseModel):
         normal_rate, defect_rate: coreset rates, above a floor of 500 vectors.
         false_alarm_rate: share of good images that may be rejected.
         search: exact, or approximate: exact only where the score is decided, as long as that keeps
-            the scores of training images within a thousandth (`scoring/closer_look.py`).
+            the scores of training images within a thousandth (`scoring/adaptive_search.py`).
         seed: of the projection, the coreset's first vector and the folds.
     """
 

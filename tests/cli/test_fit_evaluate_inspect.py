@@ -133,7 +133,7 @@ def test_fit_says_as_json_what_it_made(run, prepared, tmp_path):
     loaded = PatchCoreDual.load(model).model
     assert facts["normal_vectors"] == len(loaded.normal_bank)
     assert facts["defect_vectors"] == len(loaded.defect_bank)
-    assert facts["threshold"] == loaded.decision.image.value
+    assert facts["threshold"] == loaded.thresholds.image.value
     assert facts["false_alarm_rate_asked"] == 0.01
     assert facts["false_alarm_rate_promised"] == pytest.approx(1 / 7)
     assert facts["held_out_images"] == 6
@@ -218,7 +218,7 @@ def test_evaluate_writes_what_it_is_asked_for(run, model_folder, detector, prepa
     } <= set(figures)
     assert (figures["n_test_normal"], figures["n_test_defective"]) == (6, 3)
     assert figures["size"] == "64x96"
-    assert figures["threshold"] == detector.model.decision.image.value
+    assert figures["threshold"] == detector.model.thresholds.image.value
 
     test = prepared.part("test")
     inspections = {s.image: detector.inspect(prepared.image_path(s)) for s in test}
@@ -445,7 +445,7 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
     assert fitted.code == 0
     assert "of exact ones on 6 training images" in fitted.out
     fast, exact = PatchCoreDual.load(model), PatchCoreDual(scoring="patchcore").fit(prepared)
-    assert 0 < fast.model.closer_look.share < 1
+    assert 0 < fast.model.adaptive_search.share < 1
     for sample in Manifest.load(prepared.folder).part("test"):
         path = prepared.image_path(sample)
         assert fast.inspect(path).score == pytest.approx(exact.inspect(path).score, rel=1e-4)

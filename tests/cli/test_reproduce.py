@@ -14,7 +14,7 @@ from patchcore_dual.cli.main import main
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.experiments import protocols
-from patchcore_dual.experiments.runner import Bench
+from patchcore_dual.experiments.runner import TrialRunner
 
 LITE = ("--backbone", "efficientnet_lite0")
 METHODS = ["PatchCore", "PatchCoreDual, thesis", "PatchCoreDual", "PatchCoreDual with poisson"]
@@ -95,7 +95,7 @@ def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
 def test_an_interrupted_run_goes_on_where_it_was(run, ksdd2, tmp_path, monkeypatch):
     arguments = ("table1", ksdd2, *LITE, "--splits", "group", "--json")
     _, whole, _ = run(*arguments, "--seeds", 2)
-    real, ran = Bench.run, []
+    real, ran = TrialRunner.run, []
 
     def bench_run(bench, trial):
         ran.append(trial.name)
@@ -103,7 +103,7 @@ def test_an_interrupted_run_goes_on_where_it_was(run, ksdd2, tmp_path, monkeypat
             raise KeyboardInterrupt
         return real(bench, trial)
 
-    monkeypatch.setattr(Bench, "run", bench_run)
+    monkeypatch.setattr(TrialRunner, "run", bench_run)
     assert run(*arguments, "--seeds", 2, "--report", tmp_path)[0] == 130
     assert len(list((tmp_path / "trials").iterdir())) == 1
     code, out, err = run(*arguments, "--seeds", 2, "--report", tmp_path)
@@ -122,7 +122,7 @@ def test_finished_trials_of_an_interrupted_seed_are_found_again(run, tiles, tmp_
     monkeypatch.setattr(protocols, "CPU_GENERATORS", kept)
     names = ["0 real", "0 real, strokes"]
     names += [f"{n} real{g}" for n in (1, "all") for g in ("", ", poisson", ", strokes")]
-    real, ran = Bench.run, []
+    real, ran = TrialRunner.run, []
 
     def bench_run(bench, trial):
         ran.append(trial.name)
@@ -130,7 +130,7 @@ def test_finished_trials_of_an_interrupted_seed_are_found_again(run, tiles, tmp_
             raise KeyboardInterrupt
         return real(bench, trial)
 
-    monkeypatch.setattr(Bench, "run", bench_run)
+    monkeypatch.setattr(TrialRunner, "run", bench_run)
     assert run(*arguments, "--report", tmp_path)[0] == 130
     assert len(list((tmp_path / "trials").iterdir())) == 3
     code, out, err = run(*arguments, "--report", tmp_path)

@@ -6,7 +6,7 @@ from lookalikes import make_magnetic_tile
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.experiments.runner import Bench
+from patchcore_dual.experiments.runner import TrialRunner
 
 
 @pytest.fixture(scope="session")
@@ -20,4 +20,4 @@ def tiles(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bench(tiles):
-    return Bench(tiles, PatchCoreDual())
+    return TrialRunner(tiles, PatchCoreDual())

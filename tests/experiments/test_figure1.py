@@ -39,9 +39,9 @@ def test_the_prepared_sets_own_images_are_shown_and_others_are_made(tiles, monke
         replace(s, image=s.image, origin="diag", provenance={"parents": [s.image]}) for s in defects
     ]
     made = []
-    real = module.Supply.__call__
+    real = module.SyntheticSource.__call__
     monkeypatch.setattr(
-        module.Supply, "__call__", lambda *a: (made.append((a[2], a[3])), real(*a))[1]
+        module.SyntheticSource, "__call__", lambda *a: (made.append((a[2], a[3])), real(*a))[1]
     )
     picture, names = figure1(tiles.where([*own, *tiles]))
     assert names == ["Good", "Real defects", *CPU_GENERATORS, "DIAG"]

@@ -9,7 +9,7 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import evaluate
 from patchcore_dual.experiments import runner as bench_module
 from patchcore_dual.experiments.protocols import PATCHCORE, RATIO, RECOMMENDED, THESIS
-from patchcore_dual.experiments.runner import Bench, Method, RememberingBackbone, Trial
+from patchcore_dual.experiments.runner import Method, RememberingBackbone, Trial, TrialRunner
 from patchcore_dual.synthesis import CPU_GENERATORS
 from patchcore_dual.synthesis.runs.synthesise import synthesise
 
@@ -48,7 +48,7 @@ def test_normal_banks_are_built_and_searched_once(tiles, monkeypatch):
     built = []
     real = PatchCoreDual.normal_banks
     monkeypatch.setattr(PatchCoreDual, "normal_banks", lambda *a: (built.append(1), real(*a))[1])
-    bench = Bench(tiles, PatchCoreDual())
+    bench = TrialRunner(tiles, PatchCoreDual())
     for count in (0, 2, 5):
         bench.run(Trial("", choose_defects(tiles, count, (), 0), (RATIO, PATCHCORE)))
     assert len(built) == 1
@@ -68,7 +68,7 @@ def test_a_test_image_is_read_once(tiles, monkeypatch):
     read = []
     real = bench_module.read_image
     monkeypatch.setattr(bench_module, "read_image", lambda p: (read.append(p), real(p))[1])
-    bench = Bench(tiles, PatchCoreDual())
+    bench = TrialRunner(tiles, PatchCoreDual())
     for count in (0, 2):
         bench.run(Trial("", choose_defects(tiles, count, (), 0), (RATIO,)))
     assert sorted(read) == sorted(tiles.image_path(s) for s in tiles.part("test"))
@@ -79,7 +79,7 @@ def test_a_test_image_is_read_once(tiles, monkeypatch):
 def test_with_few_real_defects_synthetic_ones_come_from_those(tiles, taught, generator, count):
     few = choose_defects(tiles, count, (), 5)
     defects = {s.image for s in few.part("train", "positive")}
-    bench = Bench(tiles, PatchCoreDual())
+    bench = TrialRunner(tiles, PatchCoreDual())
     bench.fit(taught_with(generator, 4), few)
     (manifest,) = taught
     made = manifest.synthetic()
@@ -95,7 +95,7 @@ def test_with_few_real_defects_synthetic_ones_come_from_those(tiles, taught, gen
 
 
 def test_fewer_synthetic_images_are_among_more_and_none_is_tested(tiles, taught):
-    bench = Bench(tiles, PatchCoreDual())
+    bench = TrialRunner(tiles, PatchCoreDual())
     methods = tuple(taught_with("strokes", n) for n in (2, 6, 4))
     judged = bench.run(Trial("", tiles, methods))
     sets = [[s.image for s in m.synthetic()] for m in taught]
@@ -112,7 +112,7 @@ def test_the_prepared_sets_own_images_are_taken_before_any_is_made(prepared, tmp
     own = synthesise(prepared, [CPU_GENERATORS["strokes"]()], 6, 0, tmp_path)
     other = synthesise(prepared, [CPU_GENERATORS["perlin"]()], 3, 0, tmp_path / "other")
     manifest = prepared.where([*other, *prepared, *own])
-    bench = Bench(manifest, PatchCoreDual())
+    bench = TrialRunner(manifest, PatchCoreDual())
     ours = bench.run(Trial("", manifest, (taught_with("strokes", 4), RATIO)))
     assert [list(m.synthetic()) for m in taught] == [list(own[:4]), []]
     fewer = choose_synthetic(Manifest(prepared.folder, (*prepared, *own)), 4)

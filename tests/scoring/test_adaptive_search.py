@@ -7,7 +7,12 @@ import pytest
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.scoring import RULES, Rule, gather_evidence
-from patchcore_dual.scoring.adaptive_search import SHARES, TOLERANCE, choose_share, look_closely
+from patchcore_dual.scoring.adaptive_search import (
+    SHARES,
+    TOLERANCE,
+    choose_exact_share,
+    search_adaptively,
+)
 from patchcore_dual.scoring.fusion.rules import PatchCore, Ratio
 
 
@@ -36,7 +41,7 @@ def test_patchcore_scores_are_those_of_exact_search(banks, share, seed):
     """By construction: a guess is never too small, and the farthest patch has been searched."""
     image = features(seed)
     exact = gather_evidence(image, banks[0], None).normal.distance
-    found = look_closely(image, banks[0], None, None, PatchCore(), share).normal.distance
+    found = search_adaptively(image, banks[0], None, None, PatchCore(), share).normal.distance
     assert found.max() == pytest.approx(exact.max(), rel=1e-5)
     assert found.argmax() == exact.argmax()
     assert (found >= exact * (1 - 1e-5)).all()
@@ -50,13 +55,13 @@ def test_patchcore_scores_are_those_of_exact_search(banks, share, seed):
 def test_so_are_those_of_rules_that_grow_with_the_distance(banks, rule, share, seed):
     image = features(seed)
     exact = rule(gather_evidence(image, *banks))[0]
-    found = look_closely(image, *banks, None, rule, share)
+    found = search_adaptively(image, *banks, None, rule, share)
     assert rule(found)[0] == pytest.approx(exact, rel=1e-5)
 
 
 def test_all_of_it_is_exact_search(banks):
     exact = gather_evidence(features(0), *banks)
-    found = look_closely(features(0), *banks, None, Ratio(), 1.0)
+    found = search_adaptively(features(0), *banks, None, Ratio(), 1.0)
     assert (found.normal.distance == exact.normal.distance).all()
     assert (found.defect.distance == exact.defect.distance).all()
 
@@ -65,12 +70,12 @@ def test_all_of_it_is_exact_search(banks):
 def test_a_share_is_chosen_that_keeps_scores(banks, name):
     rule = RULES[name]()
     images = [(features(seed), *banks) for seed in range(6)]
-    look = choose_share(rule, 1.0, images, None)
+    look = choose_exact_share(rule, 1.0, images, None)
     assert look.images == 6
     assert look.score_error <= TOLERANCE
     for image, *both in images:
         exact = rule(gather_evidence(image, *both, weighted=rule.weighted))[0]
-        found = rule(look_closely(image, *both, None, rule, look.share))[0]
+        found = rule(search_adaptively(image, *both, None, rule, look.share))[0]
         assert abs(found - exact) <= TOLERANCE * max(abs(exact), 1.0)
 
 
@@ -83,19 +88,19 @@ class Mean(Rule):
 
 
 def test_where_no_share_keeps_scores_search_stays_exact(banks):
-    assert choose_share(Mean(), 1e-6, [(features(0), *banks)], None).share == 1
-    assert choose_share(Mean(), 1e-6, [], None).share == 1
+    assert choose_exact_share(Mean(), 1e-6, [(features(0), *banks)], None).share == 1
+    assert choose_exact_share(Mean(), 1e-6, [], None).share == 1
 
 
 def test_a_small_bank_is_searched_exactly(banks):
     small = banks[0].select(np.arange(500))
     exact = gather_evidence(features(0), small, None).normal.distance
-    found = look_closely(features(0), small, None, None, PatchCore(), 1 / 32).normal.distance
+    found = search_adaptively(features(0), small, None, None, PatchCore(), 1 / 32).normal.distance
     assert (found == exact).all()
 
 
 def test_banks_of_other_channels_are_searched_exactly(banks):
     own = banks[0].restricted(np.arange(30)), banks[1]
     exact = gather_evidence(features(0), *own)
-    found = look_closely(features(0), *own, None, Ratio(), 1 / 32)
+    found = search_adaptively(features(0), *own, None, Ratio(), 1 / 32)
     np.testing.assert_allclose(found.normal.distance, exact.normal.distance, rtol=1e-6)

@@ -18,8 +18,8 @@ from patchcore_dual.features.defect_patches import defect_patches
 from patchcore_dual.scoring import gather_evidence
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.banks import assign_folds, build_defect_bank, build_normal_banks
-from patchcore_dual.training.checkpoint import Partial
-from patchcore_dual.training.cross_fitting import KEPT_PATCHES, hold_out
+from patchcore_dual.training.checkpoint import FitCheckpoint
+from patchcore_dual.training.cross_fitting import KEPT_PATCHES, cross_fit
 from patchcore_dual.utils.progress import silent
 
 CELL = 4
@@ -56,7 +56,7 @@ def defects_of(manifest, settings=SETTINGS, size=None):
 
 
 def held_out_of(manifest, banks, defects, uses_probe=False):
-    return hold_out(embed, manifest, banks, defects, {}, uses_probe, 0.01, silent)
+    return cross_fit(embed, manifest, banks, defects, {}, uses_probe, 0.01, silent)
 
 
 def one_pass(vectors, rate, seed):
@@ -88,7 +88,7 @@ def test_banks_without_a_fold_are_those_of_one_pass(train):
 
 
 def test_the_banks_without_a_fold_can_be_done_without(train):
-    alone = build_normal_banks(embed, train, SETTINGS, None, silent, hold_out=False)
+    alone = build_normal_banks(embed, train, SETTINGS, None, silent, cross_fit=False)
     assert len(alone.without_fold) == 0
     whole = build_normal_banks(embed, train, SETTINGS, None, silent).whole
     np.testing.assert_array_equal(alone.whole.vectors, whole.vectors)
@@ -254,10 +254,10 @@ def test_no_defects_or_none_with_a_mask_means_no_bank(train, tmp_path):
 def test_a_proposed_mask_stands_in_for_an_unknown_one(train):
     first, second, _ = train.part(label="positive").samples
     unknown = replace(first, mask="")
-    proposed = np.zeros((96, 64), bool)
-    proposed[40:48, 20:32] = True
+    pseudo_masks = np.zeros((96, 64), bool)
+    pseudo_masks[40:48, 20:32] = True
     some = train.where([unknown, second, *train.part(label="negative")])
-    guess = {first.image: proposed}
+    guess = {first.image: pseudo_masks}
     bank = build_defect_bank(embed, some, SETTINGS, None, None, guess, silent).bank
     np.testing.assert_array_equal(
         bank.of(first.image), features(train, first)[10:12, 5:8].reshape(-1, 48)
@@ -335,7 +335,7 @@ def test_kept_work_that_lost_its_end_is_done_again(train, tmp_path, name):
     """Files beside each other may lose different images."""
 
     def banks():
-        kept = Partial(tmp_path / "kept", "key")
+        kept = FitCheckpoint(tmp_path / "kept", "key")
         return build_normal_banks(embed, train, SETTINGS, None, silent, True, kept)
 
     first = banks()

@@ -8,8 +8,8 @@ import pytest
 from patchcore_dual.errors import DataError
 from patchcore_dual.scoring import Evidence
 from patchcore_dual.scoring.evidence import Nearest
-from patchcore_dual.training.checkpoint import Partial, StoredRows, key_of
-from patchcore_dual.training.evidence_cache import Found
+from patchcore_dual.training.checkpoint import FitCheckpoint, StoredRows, key_of
+from patchcore_dual.training.evidence_cache import EvidenceCache
 
 IMAGES = [np.arange(6.0).reshape(3, 2), np.zeros((0, 2)), np.full((2, 2), 7.0)]
 
@@ -61,7 +61,7 @@ def test_damage_drops_what_follows(file):
 
 
 def test_another_key_discards(tmp_path):
-    first = Partial(tmp_path / "p", "a")
+    first = FitCheckpoint(tmp_path / "p", "a")
     assert not first.resumes
     made = []
 
@@ -70,11 +70,11 @@ def test_another_key_discards(tmp_path):
         return {"x": np.arange(3)}
 
     first.arrays("x", make)
-    again = Partial(tmp_path / "p", "a")
+    again = FitCheckpoint(tmp_path / "p", "a")
     assert again.resumes
     np.testing.assert_array_equal(again.arrays("x", make)["x"], np.arange(3))
     assert len(made) == 1
-    other = Partial(tmp_path / "p", "b")
+    other = FitCheckpoint(tmp_path / "p", "b")
     assert not other.resumes
     other.arrays("x", make)
     assert len(made) == 2
@@ -85,7 +85,7 @@ def test_another_key_discards(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write into"):
-        Partial(tmp_path / "file" / "p", "a")
+        FitCheckpoint(tmp_path / "file" / "p", "a")
 
 
 def test_the_key_knows_facts_and_content(tmp_path):
@@ -108,9 +108,9 @@ def test_evidence_comes_back(tmp_path):
         for name, h in (("b", 2), ("a", 4))
     }
     names = ("a", "b", "c")
-    found = Found(names, StoredRows(tmp_path / "found", np.float64, 2))
+    found = EvidenceCache(names, StoredRows(tmp_path / "found", np.float64, 2))
     found.update(evidence)
-    again = Found(names, StoredRows(tmp_path / "found", np.float64, 2))
+    again = EvidenceCache(names, StoredRows(tmp_path / "found", np.float64, 2))
     assert set(again) == {"a", "b"}
     for name, one in evidence.items():
         assert again[name].normal.weight == one.normal.weight
@@ -127,7 +127,7 @@ def test_zeros_at_the_end_of_an_index_are_no_images(file):
 
 
 def test_damaged_arrays_are_made_again(tmp_path):
-    kept = Partial(tmp_path / "p", "a")
+    kept = FitCheckpoint(tmp_path / "p", "a")
     kept.arrays("x", lambda: {"x": np.arange(3)})
     for content in (b"", b"nothing", (tmp_path / "p/x.npz").read_bytes()[:50]):
         (tmp_path / "p/x.npz").write_bytes(content)
@@ -137,7 +137,7 @@ def test_damaged_arrays_are_made_again(tmp_path):
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(DataError, match="holds other things"):
-        Partial(tmp_path, "a")
+        FitCheckpoint(tmp_path, "a")
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 

@@ -9,7 +9,7 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.training.cross_fitting import hold_out
+from patchcore_dual.training.cross_fitting import cross_fit
 from patchcore_dual.utils.progress import silent
 
 
@@ -57,7 +57,7 @@ def held_out_by(tool, manifest, banks):
 
     size = (64, 96)
     defects = build_defect_bank(tool.embed, manifest, tool.settings, size, None, {}, silent)
-    return hold_out(tool.embed, manifest, banks, defects, {}, True, 0.01, silent), defects
+    return cross_fit(tool.embed, manifest, banks, defects, {}, True, 0.01, silent), defects
 
 
 def test_folds_and_normal_banks_know_nothing_of_synthetic_images(tool, augmented, banks):

@@ -9,8 +9,8 @@ from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import SettingsError
 from patchcore_dual.training.synthetic_choice import (
-    check_can_judge,
-    judge_synthetic,
+    check_synthetic_choice,
+    choose_synthetic_count,
     summarise_gain,
 )
 
@@ -65,7 +65,7 @@ def test_on_a_data_set(prepared, tmp_path) -> None:
             )
         )
     detector, both = PatchCoreDual(normal_rate=0.3), train.where([*train, *made])
-    gain = judge_synthetic(detector, both, detector.normal_banks(train))
+    gain = choose_synthetic_count(detector, both, detector.normal_banks(train))
     assert gain.counts == (0, 2, 3, 4, 6)
     assert gain.images == len(bad)
     assert all(0 <= recall <= 1 for recall in gain.recalls)
@@ -74,6 +74,6 @@ def test_on_a_data_set(prepared, tmp_path) -> None:
 
 def test_what_cannot_be_judged_is_said(prepared) -> None:
     with pytest.raises(SettingsError, match="has no synthetic images to choose from"):
-        check_can_judge(PatchCoreDual(), prepared)
+        check_synthetic_choice(PatchCoreDual(), prepared)
     with pytest.raises(SettingsError, match="ratio does not hold defective images out"):
-        check_can_judge(PatchCoreDual(scoring="ratio"), prepared)
+        check_synthetic_choice(PatchCoreDual(scoring="ratio"), prepared)

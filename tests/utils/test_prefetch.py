@@ -1,4 +1,4 @@
-"""`ahead` is `map` with a thread: same results, same exceptions, never far ahead, nothing left."""
+"""`prefetch` is `map` with a thread: same results, same exceptions, bounded, nothing left."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchcore_dual.utils.prefetch import ahead
+from patchcore_dual.utils.prefetch import prefetch
 
 
 def reading_threads():
@@ -34,7 +34,7 @@ def test_it_is_map(items, depth):
             seen.append(str(error))
         return seen
 
-    assert run(ahead(inverse, iter(items), depth)) == run(map(inverse, items))
+    assert run(prefetch(inverse, iter(items), depth)) == run(map(inverse, items))
     assert not reading_threads()
 
 
@@ -43,7 +43,7 @@ def test_order_with_uneven_work():
         time.sleep(0.002 * (n % 3))
         return n
 
-    assert list(ahead(work, range(20), 3)) == list(range(20))
+    assert list(prefetch(work, range(20), 3)) == list(range(20))
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
@@ -55,7 +55,7 @@ def test_never_more_than_depth_ahead(depth):
             taken.append(n)
             yield n
 
-    for n in ahead(lambda n: begun.append(n) or n, items(), depth):
+    for n in prefetch(lambda n: begun.append(n) or n, items(), depth):
         time.sleep(0.005)
         assert len(taken) <= n + 1 + depth
         assert len(begun) <= n + 1 + depth
@@ -70,7 +70,7 @@ def test_the_next_is_read_while_the_caller_works():
             second.set()
         return n
 
-    results = ahead(read, range(3), 1)
+    results = prefetch(read, range(3), 1)
     assert next(results) == 0
     assert second.wait(5)
     assert list(results) == [1, 2]
@@ -86,7 +86,7 @@ def test_stopping_early_ends_the_thread_and_drops_the_rest():
             go_on.wait(5)
         return n
 
-    results = ahead(read, range(100), 3)
+    results = prefetch(read, range(100), 3)
     assert next(results) == 0
     while begun != [0, 1]:
         time.sleep(0.001)
@@ -97,7 +97,7 @@ def test_stopping_early_ends_the_thread_and_drops_the_rest():
 
 def test_leaving_a_loop_ends_the_thread():
     def first_above(limit):
-        for n in ahead(lambda n: n, range(100)):
+        for n in prefetch(lambda n: n, range(100)):
             if n > limit:
                 return n
 
@@ -106,7 +106,7 @@ def test_leaving_a_loop_ends_the_thread():
 
 
 def test_an_exception_comes_in_its_place_and_ends_all():
-    results = ahead(lambda text: int(text), ["1", "2", "x", "4"], 2)
+    results = prefetch(lambda text: int(text), ["1", "2", "x", "4"], 2)
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(ValueError, match="'x'"):
         next(results)
@@ -120,12 +120,12 @@ def test_an_exception_of_the_items_comes_through():
         raise OSError("unplugged")
 
     with pytest.raises(OSError, match="unplugged"):
-        list(ahead(lambda n: n, items(), 3))
+        list(prefetch(lambda n: n, items(), 3))
 
 
 def test_nothing_happens_before_it_is_asked_for():
     def never(n):
         raise AssertionError
 
-    ahead(never, [1, 2])
-    assert list(ahead(never, [])) == []
+    prefetch(never, [1, 2])
+    assert list(prefetch(never, [])) == []

@@ -214,7 +214,7 @@ def augment(
         report = None
         if detector:
             training_set = chosen.real().part("train")
-            bank = detector.normal_banks(training_set, progress, hold_out=False).whole
+            bank = detector.normal_banks(training_set, progress, cross_fit=False).whole
             report = judge_run(chosen, rows, detector.embed, bank, progress)
     title = f"{len(rows)} synthetic defects: {folder.name}, seed {seed}"
     write_review(chosen, rows, report, folder, title)

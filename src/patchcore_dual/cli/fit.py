@@ -92,7 +92,10 @@ def fit(
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.model.folder import check_writable
     from patchcore_dual.settings import PRESETS
-    from patchcore_dual.training.synthetic_choice import check_can_judge, judge_synthetic
+    from patchcore_dual.training.synthetic_choice import (
+        check_synthetic_choice,
+        choose_synthetic_count,
+    )
     from patchcore_dual.utils.memory import parse_memory
 
     if preset is not None and preset not in PRESETS:
@@ -119,7 +122,7 @@ def fit(
     check_writable(model)
     unfinished = model.absolute().parent / f".{model.absolute().name}.unfinished"
     if which == "best":
-        check_can_judge(detector, manifest)
+        check_synthetic_choice(detector, manifest)
     else:
         manifest = choose_synthetic(manifest, which)
     gain = None
@@ -132,7 +135,7 @@ def fit(
             tell=lambda message: console.print(message, markup=False),
         )
         if which == "best":
-            gain = judge_synthetic(detector, manifest, banks, progress)
+            gain = choose_synthetic_count(detector, manifest, banks, progress)
             manifest = choose_synthetic(manifest, gain.kept)
         detector.fit(manifest, progress, banks)
     detector.save(model)
@@ -170,7 +173,7 @@ def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
 
 def describe(model: "Model", folder: Path) -> dict[str, Any]:
     """What was fitted, as plain values."""
-    threshold = model.decision.image
+    threshold = model.thresholds.image
     return {
         "model": str(folder),
         "normal_vectors": len(model.normal_bank),
@@ -181,7 +184,7 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
         "false_alarm_rate_promised": threshold.false_alarm_rate,
         "held_out_images": threshold.images,
         "rule": model.rule.state()[0],
-        "search": {"asked": model.settings.search, **asdict(model.closer_look)},
+        "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
     }
 
@@ -189,7 +192,7 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
 def _print(model: "Model", folder: Path, prepared: Path) -> None:
     from patchcore_dual.scoring.fusion.calibrated import Calibrated
 
-    facts, threshold = model.trained_on, model.decision.image
+    facts, threshold = model.trained_on, model.thresholds.image
     asked = model.settings.false_alarm_rate
     print(
         f"{folder}: {len(model.normal_bank)} normal vectors of {facts['normal_images']} good "
@@ -215,7 +218,7 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
         print(
             model.rule.guard or "Guard: too few defects (or one kind) to leave some out and look."
         )
-    look = model.closer_look
+    look = model.adaptive_search
     if look.share < 1:
         print(
             f"Approximate search: the {look.share:.1%} of each image that decides are searched "

@@ -29,7 +29,7 @@ def inspect(
     from patchcore_dual.data.reading import read_image, write_png
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import ImageError
-    from patchcore_dual.utils.prefetch import ahead
+    from patchcore_dual.utils.prefetch import prefetch
 
     paths = list_paths(images)
     detector = PatchCoreDual.load(model, weights, device)
@@ -43,7 +43,9 @@ def inspect(
         except ImageError as error:
             return error
 
-    for path, picture, image in zip(paths, picture_names(paths), ahead(read, paths), strict=True):
+    for path, picture, image in zip(
+        paths, picture_names(paths), prefetch(read, paths), strict=True
+    ):
         try:
             if isinstance(image, ImageError):
                 raise image

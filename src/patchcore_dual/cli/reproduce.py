@@ -57,7 +57,7 @@ def reproduce(
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.experiments.protocols import PROTOCOLS
     from patchcore_dual.experiments.reproduce import FIGURES, Plan
-    from patchcore_dual.experiments.supply import default_generator
+    from patchcore_dual.experiments.synthetic_source import default_generator
 
     targets = (*PROTOCOLS, *FIGURES)
     if target not in targets:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.evaluation.evaluation import Evaluation
-from patchcore_dual.experiments.pixel_pairs import Judged
+from patchcore_dual.experiments.pixel_pairs import TrialEvaluation
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -156,7 +156,11 @@ def _divide(a: Floats, b: Floats) -> Floats:
 
 
 def _pixel_auroc(e: Evaluation, weights: Floats) -> Floats:
-    return e.pixel_auroc_with(weights) if isinstance(e, Judged) else np.full(len(weights), np.nan)
+    return (
+        e.pixel_auroc_with(weights)
+        if isinstance(e, TrialEvaluation)
+        else np.full(len(weights), np.nan)
+    )
 
 
 def _rejected(e: Evaluation) -> NDArray[np.bool_]:

@@ -11,7 +11,12 @@ from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.errors import DataError
 from patchcore_dual.experiments.pictures import FONT, GAP, INK, RED, Picture, fit
-from patchcore_dual.experiments.supply import DIAG, Supply, can_make, display_name
+from patchcore_dual.experiments.synthetic_source import (
+    DIAG,
+    SyntheticSource,
+    can_make,
+    display_name,
+)
 from patchcore_dual.synthesis import CPU_GENERATORS
 from patchcore_dual.utils.progress import Progress, silent
 
@@ -44,7 +49,7 @@ def figure1(
     defective = _spread([s for s in real.part(label="positive") if s.mask_is_known])
     rows = {"Good": good, "Real defects": defective}
     shown = {name: [_read(manifest, s) for s in samples] for name, samples in rows.items()}
-    supply = Supply(seed, progress)
+    supply = SyntheticSource(seed, progress)
     for generator in _generators(manifest):
         own = [s for s in manifest.synthetic() if s.origin == generator]
         count = min(COLUMNS, len(own)) or COLUMNS

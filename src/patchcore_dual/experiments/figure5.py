@@ -24,7 +24,7 @@ from patchcore_dual.experiments.pictures import (
     fit,
 )
 from patchcore_dual.experiments.protocols import table1
-from patchcore_dual.experiments.runner import Bench, RememberingBackbone
+from patchcore_dual.experiments.runner import RememberingBackbone, TrialRunner
 from patchcore_dual.scoring.drawing import heat_overlay
 from patchcore_dual.utils.progress import Progress, silent
 
@@ -56,7 +56,7 @@ def figure5(
             f"manifest.csv does, for example {next(iter(test), 'none')}."
         )
     detector.backbone = RememberingBackbone(detector.backbone)
-    bench = Bench(manifest, detector, progress)
+    bench = TrialRunner(manifest, detector, progress)
     (trial,) = table1(manifest, 0, 1, generator)
     fitted = {method.name: bench.fit(method, manifest) for method in trial.methods}
     if not names:

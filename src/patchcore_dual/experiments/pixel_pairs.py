@@ -41,13 +41,13 @@ class PairTable:
 
 
 @dataclass(frozen=True)
-class Judged(Evaluation):
+class TrialEvaluation(Evaluation):
     """An evaluation whose pixel AUROC can be resampled; `pairs` is None without anomaly maps."""
 
     pairs: PairTable | None = None
 
     @classmethod
-    def of(cls, evaluation: Evaluation, pairs: PairTable | None) -> "Judged":
+    def of(cls, evaluation: Evaluation, pairs: PairTable | None) -> "TrialEvaluation":
         known = {f.name: getattr(evaluation, f.name) for f in fields(Evaluation)}
         return cls(**known, pairs=pairs)
 

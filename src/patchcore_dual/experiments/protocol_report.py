@@ -17,7 +17,7 @@ from patchcore_dual.experiments.findings import BASELINES, MEAN_OVER_KINDS, PUBL
 from patchcore_dual.experiments.pictures import png
 from patchcore_dual.experiments.protocols import PATCHCORE, RECOMMENDED, WITHOUT, groups_of
 from patchcore_dual.experiments.reproduce import FIGURES, Plan
-from patchcore_dual.experiments.supply import display_name
+from patchcore_dual.experiments.synthetic_source import display_name
 from patchcore_dual.experiments.tables import NAMES, cell_of, tables_of
 from patchcore_dual.utils.files import write_atomically
 

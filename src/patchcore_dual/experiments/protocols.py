@@ -9,7 +9,7 @@ from patchcore_dual.data.splits import GOOD, split_by_group
 from patchcore_dual.data.subsets import choose_defects
 from patchcore_dual.errors import DataError
 from patchcore_dual.experiments.runner import Method, Trial
-from patchcore_dual.experiments.supply import can_make, display_name
+from patchcore_dual.experiments.synthetic_source import can_make, display_name
 from patchcore_dual.settings import PRESETS
 from patchcore_dual.synthesis import CPU_GENERATORS
 

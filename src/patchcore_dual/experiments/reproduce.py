@@ -19,15 +19,15 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.evaluation.evaluation import Evaluation, ImageResult, KindResult
-from patchcore_dual.experiments.pixel_pairs import Judged, PairTable
+from patchcore_dual.experiments.pixel_pairs import PairTable, TrialEvaluation
 from patchcore_dual.experiments.protocols import PROTOCOLS, resplit
-from patchcore_dual.experiments.runner import Bench, RememberingBackbone, Trial
-from patchcore_dual.experiments.supply import DEFAULT, own_images
+from patchcore_dual.experiments.runner import RememberingBackbone, Trial, TrialRunner
+from patchcore_dual.experiments.synthetic_source import DEFAULT, own_images
 from patchcore_dual.utils.files import write_atomically
 from patchcore_dual.utils.progress import Progress, silent
 
 Splits = Literal["official", "group"]
-Trials = dict[str, dict[str, Judged]]
+Trials = dict[str, dict[str, TrialEvaluation]]
 """Evaluations of one seed, by trial and by method."""
 
 FIGURES = ("figure1", "figure5")
@@ -110,7 +110,7 @@ def run(
     for seed in range(plan.seeds):
         split = plan.split(manifest, seed)
         seeded = detector.with_settings(seed=seed)
-        bench = Bench(split, seeded, progress)
+        bench = TrialRunner(split, seeded, progress)
         trials, was_found = {}, True
         planned = plan.trials(split, seed)
         for done, trial in enumerate(planned, start=1):
@@ -159,11 +159,11 @@ def _code_sha256() -> str:
     return digest.hexdigest()
 
 
-def _to_json(by_method: dict[str, Judged]) -> bytes:
+def _to_json(by_method: dict[str, TrialEvaluation]) -> bytes:
     return json.dumps({method: e.to_json() for method, e in by_method.items()}).encode()
 
 
-def _read(path: Path) -> dict[str, Judged] | None:
+def _read(path: Path) -> dict[str, TrialEvaluation] | None:
     if not path.is_file():
         return None
     try:
@@ -173,7 +173,7 @@ def _read(path: Path) -> dict[str, Judged] | None:
         raise DataError(f"{path} is damaged. Remove it, and its trial is run again.") from None
 
 
-def _evaluation(values: dict[str, Any]) -> Judged:
+def _evaluation(values: dict[str, Any]) -> TrialEvaluation:
     """What `Evaluation.to_json` gave, as it was."""
     nan = {f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None}
     kinds = {
@@ -182,7 +182,7 @@ def _evaluation(values: dict[str, Any]) -> Judged:
     }
     images = tuple(ImageResult(**image) for image in values["images"])
     pairs = PairTable(**values["pairs"]) if values["pairs"] else None
-    return Judged(**{**values, **nan, "kinds": kinds, "images": images, "pairs": pairs})
+    return TrialEvaluation(**{**values, **nan, "kinds": kinds, "images": images, "pairs": pairs})
 
 
 def _number(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""`Bench`: one split on which many models are tried, and what such a trial is.
+"""`TrialRunner`: one split on which many models are tried, and what such a trial is.
 
 A split's normal banks are built once, its images embedded and its test images searched once; any
 choice of defective training images, synthetic ones, rule and defect patches is then fitted by
@@ -16,8 +16,8 @@ from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import ImageResult, known_mask, summarise
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
-from patchcore_dual.experiments.pixel_pairs import Judged, PixelPairs
-from patchcore_dual.experiments.supply import Supply
+from patchcore_dual.experiments.pixel_pairs import PixelPairs, TrialEvaluation
+from patchcore_dual.experiments.synthetic_source import SyntheticSource
 from patchcore_dual.features import Backbone
 from patchcore_dual.features.defect_patches import PatchChoice
 from patchcore_dual.scoring import RULES, Nearest, anomaly_map, gather_evidence
@@ -59,7 +59,7 @@ class Trial:
     pixels: bool = False
 
 
-class Bench:
+class TrialRunner:
     """One split on which many models are tried.
 
     Args:
@@ -73,7 +73,7 @@ class Bench:
         self.manifest = manifest
         self.progress = progress
         self._detector = detector
-        self._supply = Supply(detector.settings.seed, progress)
+        self._supply = SyntheticSource(detector.settings.seed, progress)
         # Rules differ in whether padding counts in the features, so there may be two of each.
         self._banks: dict[bool, NormalBanks] = {}
         self._found: dict[tuple[bool, str], Nearest] = {}
@@ -95,21 +95,21 @@ class Bench:
             taught = taught.where([*taught, *made])
         return detector.fit(taught, self.progress, self._banks[key])
 
-    def run(self, trial: Trial) -> dict[str, Judged]:
+    def run(self, trial: Trial) -> dict[str, TrialEvaluation]:
         """What came out, by method: figures on the trial's test images."""
         return {
             method.name: self.judge(self.fit(method, trial.manifest), trial.manifest, trial.pixels)
             for method in trial.methods
         }
 
-    def judge(self, detector: PatchCoreDual, manifest: Manifest, pixels: bool) -> Judged:
+    def judge(self, detector: PatchCoreDual, manifest: Manifest, pixels: bool) -> TrialEvaluation:
         """The figures of a detector that `fit` gave, on the test images of a manifest.
 
         Verdicts are by the model's threshold alone: what it would send to review counts as what
         it leans to.
         """
         model = detector.model
-        threshold, sigma = model.decision.image.value, model.rule.sigma
+        threshold, sigma = model.thresholds.image.value, model.rule.sigma
         scoring = detector.settings.scoring
         key = RULES[scoring].counts_padding
         metrics, pairs, results = PixelMetrics(), PixelPairs(), []
@@ -135,9 +135,9 @@ class Bench:
             self.progress(f"testing {scoring}", len(results), len(samples))
         about = {"dataset": manifest.folder.resolve().name, "split": "test", **detector.about()}
         if not pixels:
-            return Judged.of(summarise(results, threshold, None, **about), None)
+            return TrialEvaluation.of(summarise(results, threshold, None, **about), None)
         evaluation = summarise(results, threshold, metrics.compute(), **about)
-        return Judged.of(evaluation, pairs.compute())
+        return TrialEvaluation.of(evaluation, pairs.compute())
 
     def _read(self, sample: Sample) -> np.ndarray:
         """A test image. Their pixels are kept: they take a small part of what features take."""

@@ -13,12 +13,12 @@ PatchChoice = Literal["mask", "box", "crop"]
 
 MIN_COVERAGE = 0.1
 
-Embed = Callable[[np.ndarray], np.ndarray]
+EmbedImage = Callable[[np.ndarray], np.ndarray]
 """uint8 `[H, W, 3]` to float32 `[h, w, d]`."""
 
 
 def defect_patches(
-    embed: Embed,
+    embed: EmbedImage,
     image: np.ndarray,
     mask: np.ndarray,
     choice: PatchChoice,
@@ -73,7 +73,7 @@ def _fill_boxes(mask: np.ndarray) -> np.ndarray:
 
 
 def _crop_patches(
-    embed: Embed, image: np.ndarray, mask: np.ndarray, size: tuple[int, int] | None
+    embed: EmbedImage, image: np.ndarray, mask: np.ndarray, size: tuple[int, int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     height, width = image.shape[:2]
     rows, columns = embed(image).shape[:2]

@@ -23,9 +23,9 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.errors import ModelError, SettingsError, WeightsError
 from patchcore_dual.features import Backbone, check_backbone, choose_device
 from patchcore_dual.features.weights import file_sha256, find_weights
-from patchcore_dual.model.model import Decision, HeldOutTable, Model
+from patchcore_dual.model.model import CalibrationSet, Model, Thresholds
 from patchcore_dual.scoring import RULES, Probe, Threshold
-from patchcore_dual.scoring.adaptive_search import CloserLook
+from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.settings import Settings
 from patchcore_dual.utils.files import write_atomically
 
@@ -51,9 +51,9 @@ class _ModelFile(BaseModel):
     backbone: _BackboneEntry
     rule: str
     rule_constants: dict[str, Any]
-    decision: dict[str, Any]
+    thresholds: dict[str, Any]
     trained_on: dict[str, Any]
-    closer_look: dict[str, float] = {}
+    adaptive_search: dict[str, float] = {}
     sources: dict[str, tuple[str, ...]]
     files: dict[str, str]
 
@@ -105,7 +105,7 @@ def load_model(folder: Path, weights: Path | None, device: str) -> Model:
     """
     entry = _read_model_file(folder)
     tensors = {role: _read_arrays(folder / name) for role, name in entry.files.items()}
-    decision = entry.decision
+    thresholds = entry.thresholds
     try:
         backbone = _load_backbone(entry.backbone, tensors["backbone"], folder, weights, device)
         held_out = tensors["held_out"]
@@ -119,10 +119,10 @@ def load_model(folder: Path, weights: Path | None, device: str) -> Model:
             else None,
             _probe(tensors["probe"]) if "probe" in tensors else None,
             RULES[entry.rule].from_state(entry.rule_constants, tensors.get("rule", {})),
-            Decision(Threshold(**decision["image"]), decision["pixel"], decision["floor"]),
-            HeldOutTable(entry.sources["held_out"], **held_out),
+            Thresholds(Threshold(**thresholds["image"]), thresholds["pixel"], thresholds["floor"]),
+            CalibrationSet(entry.sources["held_out"], **held_out),
             entry.trained_on,
-            CloserLook(**entry.closer_look),  # type: ignore[arg-type]
+            AdaptiveSearch(**entry.adaptive_search),  # type: ignore[arg-type]
         )
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None
@@ -168,9 +168,9 @@ def _serialise(model: Model) -> _Serialised:
         ),
         rule=model.about()["scoring"],
         rule_constants=constants,
-        decision=asdict(model.decision),
+        thresholds=asdict(model.thresholds),
         trained_on=model.trained_on,
-        closer_look=asdict(model.closer_look),
+        adaptive_search=asdict(model.adaptive_search),
         sources=sources,
         files=files,
     )

@@ -12,21 +12,21 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.features import Backbone
 from patchcore_dual.scoring import (
     RULES,
-    Answer,
     HeldOutImage,
     Probe,
     Rule,
+    RuleOutput,
     Threshold,
     anomaly_map,
     conformal_threshold,
 )
-from patchcore_dual.scoring.adaptive_search import CloserLook
+from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.cross_fitting import KeptPatches
 
 
 @dataclass(frozen=True)
-class Decision:
+class Thresholds:
     """Where the lines are drawn.
 
     Attributes:
@@ -41,7 +41,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class HeldOutTable:
+class CalibrationSet:
     """What is kept of the held-out images, so that thresholds can be renewed without them.
 
     Attributes:
@@ -73,10 +73,10 @@ class Model:
     defect_bank: MemoryBank | None
     probe: Probe | None
     rule: Rule
-    decision: Decision
-    held_out: HeldOutTable
+    thresholds: Thresholds
+    held_out: CalibrationSet
     trained_on: dict[str, Any]
-    closer_look: CloserLook = field(default_factory=CloserLook)
+    adaptive_search: AdaptiveSearch = field(default_factory=AdaptiveSearch)
 
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
@@ -91,12 +91,12 @@ class Model:
         }
 
 
-def decide(
-    answers: Sequence[Answer],
+def calibrate_thresholds(
+    answers: Sequence[RuleOutput],
     images: Sequence[HeldOutImage],
     sigma: float,
     false_alarm_rate: float,
-) -> Decision:
+) -> Thresholds:
     """Thresholds from held-out good images: on image scores, and on the maxima of their maps.
 
     Args:
@@ -107,23 +107,23 @@ def decide(
         heat = anomaly_map(grid, image.height, image.width, sigma)
         peaks.append(float(heat.max()))
         middles.append(float(np.median(heat)))
-    return Decision(
+    return Thresholds(
         conformal_threshold(np.array([score for score, _ in answers]), false_alarm_rate),
         conformal_threshold(np.array(peaks), false_alarm_rate).value,
         float(np.median(middles)),
     )
 
 
-def keep_held_out(
-    answers: Sequence[Answer], of_defects: Sequence[Answer], kept: Sequence[KeptPatches]
-) -> HeldOutTable:
+def make_calibration_set(
+    answers: Sequence[RuleOutput], of_defects: Sequence[RuleOutput], kept: Sequence[KeptPatches]
+) -> CalibrationSet:
     """The part of the held-out evidence that the model keeps.
 
     Args:
         answers, of_defects: the rule's, on held-out good and defective images.
     """
     counts = [len(one.features) for one in kept]
-    return HeldOutTable(
+    return CalibrationSet(
         tuple(one.name for one in kept),
         np.array([score for score, _ in answers]),
         np.array([score for score, _ in of_defects]),

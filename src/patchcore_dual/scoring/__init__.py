@@ -1,6 +1,10 @@
 """From distances to decisions: weights, fusion rules, maps, thresholds, regions (4.3.5)."""
 
-from patchcore_dual.scoring.adaptive_search import CloserLook, choose_share, look_closely
+from patchcore_dual.scoring.adaptive_search import (
+    AdaptiveSearch,
+    choose_exact_share,
+    search_adaptively,
+)
 from patchcore_dual.scoring.evidence import (
     Evidence,
     HeldOutImage,
@@ -9,7 +13,7 @@ from patchcore_dual.scoring.evidence import (
     gather_evidence,
 )
 from patchcore_dual.scoring.fusion.probe import Probe
-from patchcore_dual.scoring.fusion.rule import Answer, Rule
+from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput
 from patchcore_dual.scoring.fusion.rules import RULES, rule_for
 from patchcore_dual.scoring.inspection import Inspection, Match, match_at
 from patchcore_dual.scoring.maps import anomaly_map, resize_map
@@ -19,8 +23,7 @@ from patchcore_dual.scoring.uncertainty import score_uncertainty
 
 __all__ = [
     "RULES",
-    "Answer",
-    "CloserLook",
+    "AdaptiveSearch",
     "Evidence",
     "HeldOutImage",
     "Inspection",
@@ -29,17 +32,18 @@ __all__ = [
     "Probe",
     "Region",
     "Rule",
+    "RuleOutput",
     "Threshold",
     "TrainingEvidence",
     "anomaly_map",
-    "choose_share",
+    "choose_exact_share",
     "conformal_threshold",
     "find_regions",
     "gather_evidence",
-    "look_closely",
     "match_at",
     "peak_region",
     "resize_map",
     "rule_for",
     "score_uncertainty",
+    "search_adaptively",
 ]

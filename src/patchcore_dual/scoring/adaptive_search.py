@@ -16,10 +16,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
-from patchcore_dual.scoring.evidence import Evidence, Nearest, gather_evidence, weigh
+from patchcore_dual.scoring.evidence import (
+    Evidence,
+    Nearest,
+    gather_evidence,
+    with_neighbourhood_weight,
+)
 from patchcore_dual.scoring.fusion.probe import Probe
 from patchcore_dual.scoring.fusion.rule import Rule
-from patchcore_dual.scoring.neighbourhood_weights import normal_weight, positive_weight
+from patchcore_dual.scoring.neighbourhood_weights import defect_weight, normal_weight
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 DEFECT_SHARE = 4  # times as many in the defect bank, where they cost less
@@ -27,7 +32,7 @@ TOLERANCE = 1e-3  # of an image score, relative to itself or to the threshold
 
 
 @dataclass(frozen=True)
-class CloserLook:
+class AdaptiveSearch:
     """What share of an image's tiles is searched exactly, and what that costs in accuracy.
 
     Attributes:
@@ -42,7 +47,7 @@ class CloserLook:
     images: int = 0
 
 
-def look_closely(
+def search_adaptively(
     features: np.ndarray,
     normal_bank: MemoryBank,
     defect_bank: MemoryBank | None,
@@ -62,7 +67,7 @@ def look_closely(
     normal = _Searched(normal_bank, features, queries, normal_weight if rule.weighted else None)
     defect, logit = None, None
     if defect_bank is not None:
-        weight = positive_weight if rule.weighted else None
+        weight = defect_weight if rule.weighted else None
         defect = _Searched(defect_bank, features, queries, weight)
         logit = probe(features) if probe else None
     while True:
@@ -100,7 +105,7 @@ class _Searched:
         found = Nearest(*self._found)
         if self._weight is None:
             return found
-        return weigh(found, self._features, self._bank, self._weight)
+        return with_neighbourhood_weight(found, self._features, self._bank, self._weight)
 
     def look(self, where: np.ndarray) -> None:
         """Search for some patches, bool `[h, w]`, as exact search would."""
@@ -108,12 +113,12 @@ class _Searched:
         self.is_exact |= where
 
 
-def choose_share(
+def choose_exact_share(
     rule: Rule,
     threshold: float,
     images: Iterable[tuple[np.ndarray, MemoryBank, MemoryBank | None]],
     probe: Probe | None,
-) -> CloserLook:
+) -> AdaptiveSearch:
     """The smallest share that keeps image scores within `TOLERANCE`; 1 where none does.
 
     Args:
@@ -125,11 +130,12 @@ def choose_share(
         score = rule(exact)[0]
         scale = max(abs(score), abs(threshold), 1e-12)
         looks = (
-            look_closely(features, normal_bank, defect_bank, probe, rule, share) for share in SHARES
+            search_adaptively(features, normal_bank, defect_bank, probe, rule, share)
+            for share in SHARES
         )
         errors.append([abs(rule(one)[0] - score) / scale for one in looks])
     largest = np.max(errors, axis=0, initial=0) if errors else np.full(len(SHARES), np.inf)
     for share, error in zip(SHARES, largest, strict=True):
         if error <= TOLERANCE:
-            return CloserLook(share, float(error), len(errors))
-    return replace(CloserLook(), images=len(errors))
+            return AdaptiveSearch(share, float(error), len(errors))
+    return replace(AdaptiveSearch(), images=len(errors))

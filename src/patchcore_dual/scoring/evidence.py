@@ -7,7 +7,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
 from patchcore_dual.scoring.fusion.probe import Probe
-from patchcore_dual.scoring.neighbourhood_weights import normal_weight, positive_weight
+from patchcore_dual.scoring.neighbourhood_weights import defect_weight, normal_weight
 
 NEIGHBOURS = 3  # b, thesis 5.1.3
 
@@ -48,7 +48,7 @@ class HeldOutImage:
     """Evidence on one training image from banks and probe that were built without it.
 
     Attributes:
-        evidence: without the image's fold (see `holding_out.py`).
+        evidence: without the image's fold (see `training/cross_fitting.py`).
         fold: which that is.
         width, height: of the prepared image, in pixels.
         defect_cells: bool `[h, w]`, its defect; None for a good image.
@@ -100,7 +100,7 @@ def gather_evidence(
         normal = search(features, normal, normal_weight if weighted else None, queries)
     if defect_bank is None:
         return Evidence(normal)
-    defect = search(features, defect_bank, positive_weight if weighted else None, queries)
+    defect = search(features, defect_bank, defect_weight if weighted else None, queries)
     return Evidence(normal, defect, probe(features) if probe else None)
 
 
@@ -118,10 +118,10 @@ def search(
     """
     distance, index = bank.nearest(features if queries is None else queries)
     nearest = Nearest(distance, index)
-    return nearest if weight is None else weigh(nearest, features, bank, weight)
+    return nearest if weight is None else with_neighbourhood_weight(nearest, features, bank, weight)
 
 
-def weigh(
+def with_neighbourhood_weight(
     nearest: Nearest,
     features: np.ndarray,
     bank: MemoryBank,

@@ -17,7 +17,7 @@ def normal_weight(distances: np.ndarray, dimensions: int) -> float:
     return 1.0 if len(distances) < 2 else 1.0 - _softmax_of_first(distances, dimensions)
 
 
-def positive_weight(distances: np.ndarray, dimensions: int) -> float:
+def defect_weight(distances: np.ndarray, dimensions: int) -> float:
     """w_P = exp(s_P*/√d) / Σ_{m ∈ N_b(m†)} exp(‖q − m‖/√d); arguments as for `normal_weight`."""
     return 1.0 if len(distances) < 2 else _softmax_of_first(distances, dimensions)
 

@@ -3,7 +3,7 @@
 Of all images only projected features are kept; the full vectors that the coresets chose, and those
 drawn for the probe, are computed again in a second pass. Beside the bank of all good images, one is
 built without each fold of them, so that every training image can be scored as if it were new
-(`holding_out.py`). These banks have many vectors in common, which are held once; a bank without a
+(`cross_fitting.py`). These banks have many vectors in common, which are held once; a bank without a
 fold is made when it is asked for.
 """
 
@@ -23,13 +23,13 @@ from patchcore_dual.banks import (
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.errors import DataError
-from patchcore_dual.features.defect_patches import Embed, defect_patches
+from patchcore_dual.features.defect_patches import EmbedImage, defect_patches
 from patchcore_dual.scoring import Evidence
 from patchcore_dual.settings import Settings
-from patchcore_dual.training.checkpoint import Partial
+from patchcore_dual.training.checkpoint import FitCheckpoint
 from patchcore_dual.training.estimate import estimate
-from patchcore_dual.training.evidence_cache import Found
-from patchcore_dual.training.feature_passes import WORK_PER_PATCH, Passes
+from patchcore_dual.training.evidence_cache import EvidenceCache
+from patchcore_dual.training.feature_passes import WORK_PER_PATCH, FeaturePasses
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress
 
@@ -105,13 +105,13 @@ def check_training_set(manifest: Manifest) -> None:
 
 
 def build_normal_banks(
-    embed: Embed,
+    embed: EmbedImage,
     manifest: Manifest,
     settings: Settings,
     channels: np.ndarray | None,
     progress: Progress,
-    hold_out: bool = True,
-    unfinished: Partial | None = None,
+    cross_fit: bool = True,
+    unfinished: FitCheckpoint | None = None,
     memory: Memory = UNLIMITED,
     tell: Callable[[str], None] = lambda message: None,
 ) -> NormalBanks:
@@ -127,21 +127,21 @@ def build_normal_banks(
     """
     if unfinished is None:
         with TemporaryDirectory() as folder:
-            work = Partial(Path(folder) / "fit", "")
+            work = FitCheckpoint(Path(folder) / "fit", "")
             banks = build_normal_banks(
-                embed, manifest, settings, channels, progress, hold_out, work, UNLIMITED, tell
+                embed, manifest, settings, channels, progress, cross_fit, work, UNLIMITED, tell
             )
             return replace(banks, found={})
     samples = manifest.part(label="negative").samples
     fold_of = assign_folds(manifest.real().samples, settings.seed)
-    left_out = [None, *range(max(fold_of.values()) + 1)] if hold_out else [None]
+    left_out = [None, *range(max(fold_of.values()) + 1)] if cross_fit else [None]
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = embed(read_image(manifest.image_path(sample)))
         h, w, d = features.shape
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 
-    passes = Passes(
+    passes = FeaturePasses(
         "good images", samples, all_patches, channels, settings.seed, unfinished, memory, progress
     )
     patches, width = passes.layout()
@@ -179,7 +179,7 @@ def build_normal_banks(
     union, sample = passes.collect(starts, (wanted, drawn))
     whole, *without_fold = (np.searchsorted(wanted, rows) for rows in chosen)
     whole_bank = union.select(whole).restricted(channels)
-    found = Found(tuple(fold_of), unfinished.rows("held-out distances", np.float64, 2))
+    found = EvidenceCache(tuple(fold_of), unfinished.rows("held-out distances", np.float64, 2))
     return NormalBanks(
         whole_bank,
         FoldBanks(union, without_fold, channels),
@@ -191,12 +191,12 @@ def build_normal_banks(
 
 
 def build_defect_bank(
-    embed: Embed,
+    embed: EmbedImage,
     manifest: Manifest,
     settings: Settings,
     size: tuple[int, int] | None,
     channels: np.ndarray | None,
-    proposed: dict[str, np.ndarray],
+    pseudo_masks: dict[str, np.ndarray],
     progress: Progress,
 ) -> DefectPatches | None:
     """The defect bank of a training manifest; None where nothing shows where a defect lies.
@@ -207,24 +207,26 @@ def build_defect_bank(
     Args:
         size: width and height of the model's images, None where they vary.
         channels: those of a patch feature that the bank takes, None for all.
-        proposed: masks of defective images that have none of their own (`proposals.py`).
+        proposed: masks of defective images that have none of their own (`pseudo_masks.py`).
     """
-    known = [s for s in manifest.part(label="positive") if s.mask_is_known or s.image in proposed]
+    known = [
+        s for s in manifest.part(label="positive") if s.mask_is_known or s.image in pseudo_masks
+    ]
     origins = [[s for s in known if s.is_synthetic == is_synthetic] for is_synthetic in (0, 1)]
     if not known:
         return None
 
     def patches_of_defects(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         image = read_image(manifest.image_path(sample))
-        mask = defect_mask(manifest, sample, proposed)
+        mask = defect_mask(manifest, sample, pseudo_masks)
         return defect_patches(embed, image, mask, settings.patches, size)
 
     found = []
     for samples, name in zip(origins, ("defects", "synthetic defects"), strict=True):
         if samples:
             with TemporaryDirectory() as folder:
-                store = Partial(Path(folder) / "fit", "")
-                passes = Passes(
+                store = FitCheckpoint(Path(folder) / "fit", "")
+                passes = FeaturePasses(
                     name,
                     samples,
                     patches_of_defects,
@@ -250,10 +252,12 @@ def build_defect_bank(
     return DefectPatches(bank.restricted(channels), patches)
 
 
-def defect_mask(manifest: Manifest, sample: Sample, proposed: dict[str, np.ndarray]) -> np.ndarray:
+def defect_mask(
+    manifest: Manifest, sample: Sample, pseudo_masks: dict[str, np.ndarray]
+) -> np.ndarray:
     """bool `[H, W]`: the sample's mask, or the one proposed for it."""
-    if sample.image in proposed:
-        return proposed[sample.image]
+    if sample.image in pseudo_masks:
+        return pseudo_masks[sample.image]
     return read_mask(manifest.folder / sample.mask)
 
 

@@ -25,7 +25,7 @@ _KEY = "key"
 FORMAT = 1  # to be raised when other code would give other features, coresets or distances
 
 
-class Partial:
+class FitCheckpoint:
     """A folder of finished work.
 
     Attributes:

@@ -16,7 +16,7 @@ from scipy.cluster.vq import kmeans2
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
-from patchcore_dual.features.defect_patches import Embed, covered_cells
+from patchcore_dual.features.defect_patches import EmbedImage, covered_cells
 from patchcore_dual.scoring.evidence import (
     Evidence,
     HeldOutImage,
@@ -26,7 +26,7 @@ from patchcore_dual.scoring.evidence import (
     search,
 )
 from patchcore_dual.scoring.fusion.probe import Probe, fit_probe, fit_whitening
-from patchcore_dual.scoring.neighbourhood_weights import positive_weight
+from patchcore_dual.scoring.neighbourhood_weights import defect_weight
 from patchcore_dual.training.banks import DefectPatches, NormalBanks, defect_mask
 from patchcore_dual.utils.progress import Progress
 
@@ -46,7 +46,7 @@ class KeptPatches:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class CrossFit:
     """What holding out gives: evidence for rules, patches for the model, the final probe."""
 
     training: TrainingEvidence
@@ -54,16 +54,16 @@ class HeldOut:
     probe: Probe | None
 
 
-def hold_out(
-    embed: Embed,
+def cross_fit(
+    embed: EmbedImage,
     manifest: Manifest,
     banks: NormalBanks,
     defects: DefectPatches | None,
-    proposed: dict[str, np.ndarray],
+    pseudo_masks: dict[str, np.ndarray],
     uses_probe: bool,
     false_alarm_rate: float,
     progress: Progress,
-) -> HeldOut:
+) -> CrossFit:
     """Score every training image by banks and probes built without it.
 
     Args:
@@ -84,7 +84,7 @@ def hold_out(
         features = embed(image)
         held_out = _hold_out(sample, manifest, image, features, banks, defects, probes)
         if sample.is_defective:
-            mask = defect_mask(manifest, sample, proposed)
+            mask = defect_mask(manifest, sample, pseudo_masks)
             cells = covered_cells(mask, *features.shape[:2])
             held_out = replace(held_out, defect_cells=cells)
         else:
@@ -94,7 +94,7 @@ def hold_out(
     normals = [scored[i] for i, sample in enumerate(samples) if not sample.is_defective]
     defectives = [scored[i] for i, sample in enumerate(samples) if sample.is_defective]
     training = TrainingEvidence(tuple(normals), tuple(defectives), false_alarm_rate)
-    return HeldOut(
+    return CrossFit(
         training, tuple(patches[i] for i in sorted(patches)), probes.final if probes else None
     )
 
@@ -181,7 +181,7 @@ def _hold_out(
         return HeldOutImage(evidence, fold, width, height)
     group = _group(sample, manifest)
     if probes is None:  # as the model itself will search: exact distances, and w_P
-        defect = search(features, _without(defects.bank, group), positive_weight)
+        defect = search(features, _without(defects.bank, group), defect_weight)
         return HeldOutImage(replace(evidence, defect=defect), fold, width, height)
     distances = defects.bank.nearest_by_source(features)
     sources = defects.bank.sources
@@ -208,8 +208,8 @@ def _hold_out(
     return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
 
 
-def unseen_images(
-    embed: Embed,
+def held_out_images(
+    embed: EmbedImage,
     manifest: Manifest,
     banks: NormalBanks,
     defects: DefectPatches | None,

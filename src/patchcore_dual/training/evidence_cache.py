@@ -9,7 +9,7 @@ from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.training.checkpoint import StoredRows
 
 
-class Found(MutableMapping[str, Evidence]):
+class EvidenceCache(MutableMapping[str, Evidence]):
     """What the banks without its fold say of each image, by name: the normal bank's answer alone.
 
     An image's rows are its number and its grid's height, its weight and nothing, then distance and

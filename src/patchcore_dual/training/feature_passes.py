@@ -13,10 +13,10 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, projection_matrix
 from patchcore_dual.data.manifest import Sample
-from patchcore_dual.training.checkpoint import Partial
+from patchcore_dual.training.checkpoint import FitCheckpoint
 from patchcore_dual.training.estimate import FIRST
 from patchcore_dual.utils.memory import Memory
-from patchcore_dual.utils.prefetch import ahead
+from patchcore_dual.utils.prefetch import prefetch
 from patchcore_dual.utils.progress import Progress
 
 WORK_PER_PATCH = 48  # bytes that choosing takes for each patch beside its projected features
@@ -27,7 +27,7 @@ Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ProjectedPatches:
     """The projected patches of many images, stacked, and where each image's begin and end."""
 
     projected: np.ndarray
@@ -40,7 +40,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Passes:
+class FeaturePasses:
     """The two passes over some images: projected features of all, full vectors of the chosen.
 
     Attributes:
@@ -54,7 +54,7 @@ class Passes:
     patches_of: Patches
     channels: np.ndarray | None
     seed: int
-    store: Partial
+    store: FitCheckpoint
     memory: Memory
     progress: Progress
     _first: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Passes:
             self._first.append(self.patches_of(sample))
         return (time.perf_counter() - started) / max(1, len(few))
 
-    def project(self) -> Rows:
+    def project(self) -> ProjectedPatches:
         """First pass. Of very many patches half precision is enough to choose by."""
         expected, width = self.layout()
         dtype = np.float32 if expected <= FULL_PRECISION else np.float16
@@ -99,20 +99,22 @@ class Passes:
         first = self._first if not rows.counts else []
         remaining = self.samples[len(rows.counts) + len(first) :]
         # Projected where they are computed: two products side by side get in each other's way.
-        coming = ahead(lambda sample: projected(self.patches_of(sample)[0]), remaining, 1)
+        coming = prefetch(lambda sample: projected(self.patches_of(sample)[0]), remaining, 1)
         for of_image in chain((projected(vectors) for vectors, _ in first), coming):
             rows.append(of_image)
             self.progress(f"features of {self.name}", len(rows.counts), len(self.samples))
         self._first.clear()
         starts = np.concatenate([[0], np.cumsum(rows.counts, dtype=np.int64)])
         size = expected * projection.shape[1] * np.dtype(dtype).itemsize
-        return Rows(rows.read(self.memory.fits(size, WORK_PER_PATCH * expected)), starts)
+        return ProjectedPatches(
+            rows.read(self.memory.fits(size, WORK_PER_PATCH * expected)), starts
+        )
 
     def collect(self, starts: np.ndarray, choices: Sequence[np.ndarray]) -> list[MemoryBank]:
         """Second pass: a bank of the full vectors of some rows, for each choice of them.
 
         Args:
-            starts: see `Rows`.
+            starts: see `ProjectedPatches`.
             choices: sorted row numbers.
         """
         stage = f"vectors of {self.name}"
@@ -125,7 +127,7 @@ class Passes:
             for i in range(len(choices))
         ]
         done = min(len(store.counts) for both in stored for store in both)
-        computed = ahead(self.patches_of, self.samples[done:], 1)
+        computed = prefetch(self.patches_of, self.samples[done:], 1)
         for i, (vectors, cells) in enumerate(computed, start=done):
             for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
                 begin, end = np.searchsorted(rows, starts[i : i + 2])

@@ -11,7 +11,7 @@ from scipy.ndimage import label
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.data.resizing import resize_mask
-from patchcore_dual.features.defect_patches import Embed, covered_cells
+from patchcore_dual.features.defect_patches import EmbedImage, covered_cells
 from patchcore_dual.scoring.evidence import gather_evidence
 from patchcore_dual.scoring.fusion.position import position_statistics
 from patchcore_dual.scoring.fusion.probe import fit_probe, fit_whitening
@@ -24,8 +24,8 @@ MAX_SHARE_OF_IMAGE = 0.1
 PROBE_PATCHES = 20_000
 
 
-def propose_masks(
-    embed: Embed, manifest: Manifest, banks: NormalBanks, progress: Progress
+def propose_pseudo_masks(
+    embed: EmbedImage, manifest: Manifest, banks: NormalBanks, progress: Progress
 ) -> dict[str, np.ndarray]:
     """A likely mask, bool `[H, W]`, for every defective training image that has none, by name."""
     defective = manifest.real().part(label="positive")
@@ -79,7 +79,7 @@ def propose_masks(
 
 
 def _standing_out(
-    sample: Sample, embed: Embed, manifest: Manifest, banks: NormalBanks
+    sample: Sample, embed: EmbedImage, manifest: Manifest, banks: NormalBanks
 ) -> np.ndarray:
     """The image's features; its held-out distances to normal are left in `banks.found`."""
     features = embed(read_image(manifest.image_path(sample)))

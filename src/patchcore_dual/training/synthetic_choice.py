@@ -65,7 +65,7 @@ class SyntheticGain:
         )
 
 
-def check_can_judge(detector: PatchCoreDual, manifest: Manifest) -> None:
+def check_synthetic_choice(detector: PatchCoreDual, manifest: Manifest) -> None:
     """Raise SettingsError where the rule does not score defective images when it is fitted, or
     where the manifest has no synthetic images."""
     if not RULES[detector.settings.scoring].uses_probe:
@@ -80,7 +80,7 @@ def check_can_judge(detector: PatchCoreDual, manifest: Manifest) -> None:
         )
 
 
-def judge_synthetic(
+def choose_synthetic_count(
     detector: PatchCoreDual, manifest: Manifest, banks: NormalBanks, progress: Progress = silent
 ) -> SyntheticGain:
     """Try none, a quarter, half, three quarters and all of the synthetic training images.
@@ -89,9 +89,9 @@ def judge_synthetic(
         detector: gives backbone and settings; it is not fitted.
         banks: the normal banks of its training images.
 
-    Raises SettingsError; see `check_can_judge`.
+    Raises SettingsError; see `check_synthetic_choice`.
     """
-    check_can_judge(detector, manifest)
+    check_synthetic_choice(detector, manifest)
     training_set = manifest.part(split="train")
     total = len(training_set.synthetic())
     counts = sorted({round(share * total) for share in SHARES})

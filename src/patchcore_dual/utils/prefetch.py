@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(
+def prefetch(
     function: Callable[[Item], Result], items: Iterable[Item], depth: int = 2
 ) -> Iterator[Result]:
     """`map(function, items)`, with `function` run in a thread up to `depth` items ahead.

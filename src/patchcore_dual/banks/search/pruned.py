@@ -46,7 +46,7 @@ _NONE = -_FARTHEST  # the bound of no vector at all
 _GLANCE = 3  # before an exact search, a guess looks at one block of vectors in so many
 _ALLOWED = 8  # one pair in so many may pass the first bound; else products are cheaper
 
-Found = tuple[np.ndarray, np.ndarray]
+Neighbours = tuple[np.ndarray, np.ndarray]
 """Distance float32 and index int64 of a vector for each query."""
 
 
@@ -85,7 +85,7 @@ class PrunedSearch:
         """
         return self.refine(queries, self.guess(queries, _GLANCE))
 
-    def guess(self, queries: Queries, every: int = 1) -> Found:
+    def guess(self, queries: Queries, every: int = 1) -> Neighbours:
         """For each query a vector near it: the nearest of a few that look nearest to its tile.
 
         `every`: look at one block of vectors in so many.
@@ -103,7 +103,9 @@ class PrunedSearch:
         )
         return queries.in_place(np.sqrt(best)), queries.in_place(index)
 
-    def refine(self, queries: Queries, guess: Found, where: np.ndarray | None = None) -> Found:
+    def refine(
+        self, queries: Queries, guess: Neighbours, where: np.ndarray | None = None
+    ) -> Neighbours:
         """The nearest vectors in place of a guess.
 
         Args:

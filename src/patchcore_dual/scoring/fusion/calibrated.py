@@ -24,7 +24,7 @@ from patchcore_dual.scoring.evidence import Evidence, HeldOutImage, TrainingEvid
 from patchcore_dual.scoring.fusion.guard import GuardReport, Maxima, Unseen, choose_discount
 from patchcore_dual.scoring.fusion.position import PositionStatistics, position_statistics
 from patchcore_dual.scoring.fusion.probe import fit_logistic
-from patchcore_dual.scoring.fusion.rule import Answer, Rule
+from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput
 
 EPSILON_QUANTILE = 0.01
 PRIOR_WEIGHT = 0.5  # of each evidence, before any defect was seen
@@ -99,12 +99,14 @@ class Calibrated(Rule):
         guard = rule._look(training)
         return replace(rule, discount=guard.discount if guard else 0.0, guard=guard)
 
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         readings = self._readings(evidence)
         z = [p.standardise(r(evidence)) for p, r in zip(self.places, readings, strict=True)]
         return self._answer(z)
 
-    def held_out(self, training: TrainingEvidence, images: Sequence[HeldOutImage]) -> list[Answer]:
+    def held_out(
+        self, training: TrainingEvidence, images: Sequence[HeldOutImage]
+    ) -> list[RuleOutput]:
         """As `__call__`, but each image is read against places learned without its fold."""
         return [self._answer(z) for z in self._standardised(training, images)]
 
@@ -153,7 +155,7 @@ class Calibrated(Rule):
     def _combine(self, z: Sequence[np.ndarray]) -> np.ndarray:
         return np.tensordot(np.array(self.weights, dtype=np.float32), np.stack(z), axes=1)
 
-    def _answer(self, z: Sequence[np.ndarray]) -> Answer:
+    def _answer(self, z: Sequence[np.ndarray]) -> RuleOutput:
         grid = self.unfamiliar(z[0])
         if self.weights:
             grid = np.maximum(grid, self.known(self._combine(z)) - np.float32(self.discount))

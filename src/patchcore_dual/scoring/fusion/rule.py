@@ -9,7 +9,7 @@ import numpy as np
 
 from patchcore_dual.scoring.evidence import Evidence, HeldOutImage, TrainingEvidence
 
-Answer = tuple[float, np.ndarray]
+RuleOutput = tuple[float, np.ndarray]
 """Image score and patch grid float32 `[h, w]`; higher is more anomalous."""
 
 
@@ -44,10 +44,12 @@ class Rule(ABC):
         return self
 
     @abstractmethod
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         """What the rule says of one image."""
 
-    def held_out(self, training: TrainingEvidence, images: Sequence[HeldOutImage]) -> list[Answer]:
+    def held_out(
+        self, training: TrainingEvidence, images: Sequence[HeldOutImage]
+    ) -> list[RuleOutput]:
         """What the rule would say of training images, had it not been fitted on their folds."""
         return [self(one.evidence) for one in images]
 

@@ -12,7 +12,7 @@ import numpy as np
 from patchcore_dual.errors import SettingsError
 from patchcore_dual.scoring.evidence import Evidence, Nearest, TrainingEvidence
 from patchcore_dual.scoring.fusion.calibrated import EPSILON_QUANTILE, Calibrated
-from patchcore_dual.scoring.fusion.rule import Answer, Rule
+from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput
 
 THESIS_EPSILON = 1e-6
 
@@ -25,7 +25,7 @@ class PatchCore(Rule):
     uses_defects: ClassVar[bool] = False
     needs_defects: ClassVar[bool] = False
 
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         return float(evidence.normal.distance.max()), evidence.normal.distance
 
 
@@ -35,7 +35,7 @@ class PatchCoreWeighted(PatchCore):
 
     weighted: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         score, grid = super().__call__(evidence)
         return evidence.normal.weight * score, grid
 
@@ -50,7 +50,7 @@ class Thesis(Rule):
     weighted: ClassVar[bool] = True
     has_decisive_patch: ClassVar[bool] = False
 
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         normal, defect = evidence.normal, _defect(evidence)
         s_n = normal.weight * float(normal.distance.max())
         s_p = defect.weight * float(defect.distance.max())
@@ -74,7 +74,7 @@ class Ratio(Rule):
         )
         return replace(self, epsilon=float(np.quantile(distances, EPSILON_QUANTILE)))
 
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         grid = evidence.normal.distance / (_defect(evidence).distance + np.float32(self.epsilon))
         return float(grid.max()), grid
 
@@ -83,7 +83,7 @@ class Ratio(Rule):
 class Contrast(Rule):
     """max_q d_N(q)² − d_P(q)²."""
 
-    def __call__(self, evidence: Evidence) -> Answer:
+    def __call__(self, evidence: Evidence) -> RuleOutput:
         grid = evidence.normal.distance**2 - _defect(evidence).distance ** 2
         return float(grid.max()), grid
 

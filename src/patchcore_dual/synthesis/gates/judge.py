@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.features.defect_patches import Embed, covered_cells
+from patchcore_dual.features.defect_patches import EmbedImage, covered_cells
 from patchcore_dual.synthesis.gates.distances import frechet_distance, kernel_distance
 from patchcore_dual.synthesis.gates.gate_report import Gate, GateReport, Judgement, SetDistances
 from patchcore_dual.synthesis.gates.outlines import outline_sharpness, sharpest_outline
@@ -65,7 +65,7 @@ def judge(
     real: Sequence[RealDefect],
     groups: Sequence[str],
     good: Sequence[tuple[str, np.ndarray]],
-    embed: Embed,
+    embed: EmbedImage,
     bank: MemoryBank,
     progress: Progress = silent,
 ) -> GateReport:
@@ -135,7 +135,7 @@ def upper_limit(values: Sequence[float]) -> float:
 
 
 def _see(
-    candidate: Candidate, usual: Sequence[np.ndarray], embed: Embed, bank: MemoryBank
+    candidate: Candidate, usual: Sequence[np.ndarray], embed: EmbedImage, bank: MemoryBank
 ) -> _Seen:
     features, before = embed(candidate.image), embed(candidate.canvas)
     cells = covered_cells(candidate.mask, *features.shape[:2])

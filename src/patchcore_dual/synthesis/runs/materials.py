@@ -12,7 +12,7 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.data.review import ACCEPT_NAME, REJECT_NAME, read_list
-from patchcore_dual.features.defect_patches import Embed
+from patchcore_dual.features.defect_patches import EmbedImage
 from patchcore_dual.synthesis.gates.gate_report import GateReport
 from patchcore_dual.synthesis.gates.judge import Candidate, judge
 from patchcore_dual.synthesis.generator import RealDefect
@@ -60,7 +60,7 @@ def read_candidates(manifest: Manifest, rows: Sequence[Sample]) -> list[Candidat
 def judge_run(
     manifest: Manifest,
     rows: Sequence[Sample],
-    embed: Embed,
+    embed: EmbedImage,
     bank: MemoryBank,
     progress: Progress = silent,
 ) -> GateReport:

@@ -1,4 +1,4 @@
-"""`Supply`: the synthetic images a method is taught, from the prepared set or made for it."""
+"""`SyntheticSource`: synthetic training images, from the prepared set or made for it."""
 
 import shutil
 import tempfile
@@ -16,7 +16,7 @@ DIAG = "diag"  # takes a diffusion model, so its images cannot be made on the wa
 DEFAULT = "poisson"
 
 
-class Supply:
+class SyntheticSource:
     """Synthetic training images of one split; those it makes go when it does.
 
     Args:

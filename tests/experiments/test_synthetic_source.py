@@ -8,7 +8,11 @@ import pytest
 
 from patchcore_dual.data.subsets import choose_defects
 from patchcore_dual.errors import DataError, SettingsError
-from patchcore_dual.experiments.supply import Supply, default_generator, own_images
+from patchcore_dual.experiments.synthetic_source import (
+    SyntheticSource,
+    default_generator,
+    own_images,
+)
 
 
 def made_by(generator, manifest, count):
@@ -24,7 +28,7 @@ def made_by(generator, manifest, count):
 
 def test_the_same_split_and_seed_give_the_same_bytes(tiles):
     def pixels(seed, manifest=tiles):
-        supply = Supply(seed)
+        supply = SyntheticSource(seed)
         made = supply(manifest, "cutpaste", 3)
         return [Path(s.image).read_bytes() for s in made]
 
@@ -34,7 +38,7 @@ def test_the_same_split_and_seed_give_the_same_bytes(tiles):
 
 
 def test_what_was_made_goes_with_its_supply(tiles):
-    supply = Supply(0)
+    supply = SyntheticSource(0)
     (first,) = supply(tiles, "strokes", 1)
     (second,) = supply(tiles, "perlin", 1)
     assert second.origin == "perlin"
@@ -59,8 +63,8 @@ def test_diag_cannot_be_made_on_the_way(tiles):
         own_images(tiles, "diag", 50)
     some = tiles.where([*tiles, *made_by("diag", tiles, 4)])
     with pytest.raises(DataError, match=r"has 4 images by diag .* and 50 are asked for"):
-        Supply(0)(some, "diag", 50)
-    assert len(Supply(0)(some, "diag", 4)) == 4
+        SyntheticSource(0)(some, "diag", 50)
+    assert len(SyntheticSource(0)(some, "diag", 4)) == 4
 
 
 def test_what_cannot_be_made_is_told(tiles):
