@@ -80,12 +80,17 @@ class Checkpoint:
             self.keep(self.entries)
         self.resumes = bool(self.entries)
 
-    def record(self, entry: Entry) -> None:
-        """Append one finished item to the journal, and flush it to disk."""
+    def record(self, entry: Entry, flush: bool = True) -> None:
+        """Append one finished item to the journal.
+
+        Args:
+            flush: wait until the line is on the disk, so that a power cut cannot take it back.
+        """
         with writing_explained(self.folder), (self.folder / JOURNAL_NAME).open("ab") as journal:
             journal.write(_line(entry))
-            journal.flush()
-            os.fsync(journal.fileno())
+            if flush:
+                journal.flush()
+                os.fsync(journal.fileno())
         self.entries.append(entry)
 
     def keep(self, entries: Iterable[Entry]) -> None:

@@ -1,5 +1,6 @@
 """Writing files so that a killed process leaves the old file or the new one, never half of one."""
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -26,6 +27,12 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:
