@@ -18,7 +18,6 @@ from patchcore_dual.features import load_backbone
 from patchcore_dual.model.folder import fingerprint, load_model, read_fingerprint, save_model
 from patchcore_dual.model.model import (
     Model,
-    calibrate_thresholds,
     describe_training_set,
     make_calibration_set,
 )
@@ -27,6 +26,7 @@ from patchcore_dual.scoring import (
     AdaptiveSearch,
     Inspection,
     anomaly_map,
+    calibrate_thresholds,
     choose_exact_share,
     find_regions,
     match_at,
@@ -251,7 +251,7 @@ class PatchCoreDual:
             model.defect_bank,
             model.probe,
             model.rule,
-            model.adaptive_search.share,
+            exact_share=model.adaptive_search.exact_share,
         )
         score, grid = model.rule(evidence)
         heat = anomaly_map(grid, prepared.shape[0], prepared.shape[1], model.rule.sigma)
@@ -260,7 +260,7 @@ class PatchCoreDual:
         peak = divmod(int(grid.argmax()), grid.shape[1])
         threshold = model.thresholds.image.value
         uncertainty = score_uncertainty(
-            model.rule, evidence, features, peak, model.normal_bank, model.defect_bank
+            model.rule, evidence, features, model.normal_bank, model.defect_bank, peak=peak
         )
         if score + uncertainty > threshold and not regions:
             regions = (peak_region(heat),)
@@ -273,7 +273,7 @@ class PatchCoreDual:
             threshold,
             heat,
             model.thresholds.pixel,
-            model.thresholds.floor,
+            model.thresholds.map_floor,
             regions,
             match_at(model.normal_bank, evidence.normal, peak),
             match_at(model.defect_bank, evidence.defect, peak),

@@ -219,11 +219,11 @@ def _print(model: "Model", folder: Path, prepared: Path) -> None:
             model.rule.guard or "Guard: too few defects (or one kind) to leave some out and look."
         )
     look = model.adaptive_search
-    if look.share < 1:
+    if look.exact_share < 1:
         print(
-            f"Approximate search: the {look.share:.1%} of each image that decides are searched "
-            f"exactly; image scores within {look.score_error:.1e} of exact ones on {look.images} "
-            "training images."
+            f"Approximate search: the {look.exact_share:.1%} of each image that decides are "
+            f"searched exactly; image scores within {look.score_error:.1e} of exact ones on "
+            f"{look.images} training images."
         )
     elif model.settings.search == "approximate":
         print(

@@ -23,9 +23,8 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.errors import ModelError, SettingsError, WeightsError
 from patchcore_dual.features import Backbone, check_backbone, choose_device
 from patchcore_dual.features.weights import file_sha256, find_weights
-from patchcore_dual.model.model import CalibrationSet, Model, Thresholds
-from patchcore_dual.scoring import RULES, Probe, Threshold
-from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
+from patchcore_dual.model.model import CalibrationSet, Model
+from patchcore_dual.scoring import RULES, AdaptiveSearch, Probe, Threshold, Thresholds
 from patchcore_dual.settings import Settings
 from patchcore_dual.utils.files import write_atomically
 
@@ -168,7 +167,11 @@ def _serialise(model: Model) -> _Serialised:
         ),
         rule=model.about()["scoring"],
         rule_constants=constants,
-        thresholds=asdict(model.thresholds),
+        thresholds={
+            "image": asdict(model.thresholds.image),
+            "pixel": model.thresholds.pixel,
+            "floor": model.thresholds.map_floor,
+        },
         trained_on=model.trained_on,
         adaptive_search=asdict(model.adaptive_search),
         sources=sources,

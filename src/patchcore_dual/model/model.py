@@ -10,34 +10,9 @@ import numpy as np
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.features import Backbone
-from patchcore_dual.scoring import (
-    RULES,
-    HeldOutImage,
-    Probe,
-    Rule,
-    RuleOutput,
-    Threshold,
-    anomaly_map,
-    conformal_threshold,
-)
-from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
+from patchcore_dual.scoring import AdaptiveSearch, Probe, Rule, RuleOutput, Thresholds
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.cross_fitting import KeptPatches
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Where the lines are drawn.
-
-    Attributes:
-        image: threshold on the image score.
-        pixel: threshold on the anomaly map; what is above belongs to a region.
-        floor: the map's typical value on good surface, from which pictures count.
-    """
-
-    image: Threshold
-    pixel: float
-    floor: float
 
 
 @dataclass(frozen=True)
@@ -81,7 +56,7 @@ class Model:
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
         return {
-            "scoring": next(name for name, rule in RULES.items() if type(self.rule) is rule),
+            "scoring": self.rule.name,
             "backbone": self.backbone.name,
             "weights_sha256": self.backbone.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
@@ -89,29 +64,6 @@ class Model:
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }
-
-
-def calibrate_thresholds(
-    answers: Sequence[RuleOutput],
-    images: Sequence[HeldOutImage],
-    sigma: float,
-    false_alarm_rate: float,
-) -> Thresholds:
-    """Thresholds from held-out good images: on image scores, and on the maxima of their maps.
-
-    Args:
-        answers: the rule's, on each of `images`.
-    """
-    peaks, middles = [], []
-    for (_, grid), image in zip(answers, images, strict=True):
-        heat = anomaly_map(grid, image.height, image.width, sigma)
-        peaks.append(float(heat.max()))
-        middles.append(float(np.median(heat)))
-    return Thresholds(
-        conformal_threshold(np.array([score for score, _ in answers]), false_alarm_rate),
-        conformal_threshold(np.array(peaks), false_alarm_rate).value,
-        float(np.median(middles)),
-    )
 
 
 def make_calibration_set(
