@@ -9,7 +9,7 @@ import numpy as np
 from patchcore_dual.data.inputs import Image, InputImage, read_input
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
-from patchcore_dual.features import Embedder, ProjectedEmbedder, load_embedder, restore_embedder
+from patchcore_dual.features import Embedder, load_embedder, projected, restore_embedder
 from patchcore_dual.model import Model, fingerprint, load_model, read_fingerprint, save_model
 from patchcore_dual.scoring import (
     Inspection,
@@ -42,11 +42,6 @@ class PatchCoreDual:
         embedder: an `Embedder` of the user's own, in place of a backbone.
         settings: any field of `Settings` by name, e.g. `scoring="ratio"`.
 
-    Attributes:
-        settings: a `Settings`.
-        embedder: turns images into patch features.
-        fitted: what `fit` gave last; None for a model that was loaded.
-
     Raises:
         SettingsError, WeightsError: for a setting or weights that cannot be used.
         MissingDependencyError: without PyTorch, unless an embedder is given.
@@ -70,7 +65,7 @@ class PatchCoreDual:
             weights=Path(weights) if weights is not None else None,
             device=device,
         )
-        self.fitted: Fit | None = None
+        self.fitted: Fit | None = None  # what `fit` gave; None for a model that was loaded
         self._model: Model | None = None
         self._fingerprint = ""
 
@@ -94,10 +89,8 @@ class PatchCoreDual:
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """Patch features float32 `[h, w, d]` of an image uint8 `[H, W, 3]` of the model's size."""
-        embedder = self.embedder
-        if self.settings.bank_vectors == "projected":
-            embedder = ProjectedEmbedder(embedder, self.settings.seed)
-        return embedder(image[None])[0]
+        settings = self.settings
+        return projected(self.embedder, settings.bank_vectors, settings.seed)(image[None])[0]
 
     def inspect(self, image: Image, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
@@ -144,32 +137,32 @@ class PatchCoreDual:
             yield one if isinstance(one, ImageError) else self._inspect(one)
 
     def _inspect(self, image: InputImage) -> Inspection:
-        model = self.model
+        model, thresholds = self.model, self.model.thresholds
         banks = model.normal_bank, model.defect_bank
         features = self.embed(image.resized)
-        exact_share = model.adaptive_search.exact_share
-        evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share)
+        share = model.adaptive_search.exact_share
+        evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         score, grid = model.rule(evidence)
-        heat = anomaly_map(grid, *image.resized.shape[:2], model.rule.sigma)
+        height, width = image.resized.shape[:2]
+        heat = anomaly_map(grid, height, width, model.rule.sigma)
         heat = resize_map(heat, *image.original.shape[:2])
-        regions = find_regions(heat, model.thresholds.pixel)
-        row, column = divmod(int(grid.argmax()), grid.shape[1])
-        uncertainty = score_uncertainty(model.rule, evidence, features, (row, column), *banks)
-        threshold = model.thresholds.image.value
-        if score + uncertainty > threshold and not regions:
+        regions = find_regions(heat, thresholds.pixel)
+        peak = divmod(int(grid.argmax()), grid.shape[1])
+        uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=peak)
+        if score + uncertainty > thresholds.image.value and not regions:
             regions = (peak_region(heat),)
         return Inspection(
             image.name,
             image.original,
             score,
             uncertainty,
-            threshold,
+            thresholds.image.value,
             heat,
-            model.thresholds.pixel,
-            model.thresholds.map_floor,
+            thresholds.pixel,
+            thresholds.map_floor,
             regions,
-            match_at(model.normal_bank, evidence.normal, (row, column)),
-            match_at(model.defect_bank, evidence.defect, (row, column)),
+            match_at(model.normal_bank, evidence.normal, peak),
+            match_at(model.defect_bank, evidence.defect, peak),
             self.fingerprint,
             image.note,
         )
@@ -210,10 +203,5 @@ class PatchCoreDual:
                 embedder.
         """
         model = load_model(Path(folder))
-        if embedder is None:
-            if model.network is None:
-                raise ModelError(f"{folder} was fitted with an embedder of your own: pass it too.")
-            embedder = restore_embedder(model.spec, model.network, device)
-        elif embedder.spec != model.spec:
-            raise ModelError(f"{folder} was fitted with another embedder: {model.spec}.")
+        embedder = restore_embedder(model.spec, model.network, device, embedder)
         return cls.of(model, embedder, read_fingerprint(Path(folder)))

@@ -6,6 +6,8 @@ from patchcore_dual.features.embedder import (
     EmbedderSpec,
     EmbedImage,
     ProjectedEmbedder,
+    network_of,
+    projected,
 )
 from patchcore_dual.features.engines import load_embedder, restore_embedder
 from patchcore_dual.features.networks import BACKBONES
@@ -18,5 +20,7 @@ __all__ = [
     "EmbedderSpec",
     "ProjectedEmbedder",
     "load_embedder",
+    "network_of",
+    "projected",
     "restore_embedder",
 ]

@@ -152,6 +152,11 @@ class CachedEmbedder:
         self._room -= features.nbytes
 
 
+def projected(embedder: Embedder, bank_vectors: str, seed: int) -> Embedder:
+    """The embedder as the banks see images: with a projection where they keep "projected" ones."""
+    return ProjectedEmbedder(embedder, seed) if bank_vectors == "projected" else embedder
+
+
 def network_of(embedder: Embedder) -> bytes | None:
     """What a model keeps of the embedder's network; None for an embedder that cannot tell."""
     while isinstance(embedder, CachedEmbedder | ProjectedEmbedder):

@@ -79,7 +79,7 @@ class CalibrationSet:
 
     def to_arrays(self) -> tuple[dict[str, Any], Arrays]:
         """All of it as plain values and as arrays by name."""
-        values = {
+        values: dict[str, Any] = {
             "normals": self.normals,
             "defectives": self.defectives,
             "sha256": dict(self.sha256),
@@ -95,7 +95,7 @@ class CalibrationSet:
                 if bank is not None
             },
         }
-        arrays = _evidence_arrays([*self.evidence.normals, *self.evidence.defectives])
+        arrays: Arrays = _evidence_arrays([*self.evidence.normals, *self.evidence.defectives])
         if self.whitening is not None:
             arrays["whitening.mean"] = self.whitening.mean
             arrays["whitening.matrix"] = self.whitening.matrix
@@ -159,7 +159,7 @@ def _evidence_arrays(images: Sequence[HeldOutImage]) -> Arrays:
         cluster += list(every)
         readings += list(every.values())
     grids = [image.evidence.normal.distance.shape for image in images]
-    arrays = {
+    arrays: Arrays = {
         "image.grid": np.array(grids, dtype=np.int32).reshape(-1, 2),
         "image.size": np.array([(i.width, i.height) for i in images], dtype=np.int32),
         "image.fold": np.array([i.fold for i in images], dtype=np.int32),
@@ -196,15 +196,15 @@ def _evidence_of(arrays: Arrays) -> list[HeldOutImage]:
     if "reading.logit" in arrays:
         logits = _split(arrays["reading.logit"], reading_grids)
     images: list[HeldOutImage] = []
-    for number, (grid, size) in enumerate(zip(grids, arrays["image.size"].tolist(), strict=True)):
-        nearest = Nearest(
-            normal[number], _unknown(grid), float(arrays["image.normal_weight"][number])
-        )
+    for number, (width, height) in enumerate(arrays["image.size"].tolist()):
+        weight = float(arrays["image.normal_weight"][number])
+        nearest = Nearest(normal[number], _unknown(grids[number]), weight)
         images.append(
             HeldOutImage(
                 Evidence(nearest),
                 int(arrays["image.fold"][number]),
-                *size,
+                width,
+                height,
                 next(cells) if arrays["image.has_cells"][number] else None,
                 is_known=bool(arrays["image.is_known"][number]),
             )

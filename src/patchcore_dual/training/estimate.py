@@ -29,7 +29,8 @@ class Estimate:
         total = self.features + self.coreset + self.scoring
         return (
             f"Fitting takes about {_in_words(total)}: features {_in_words(self.features)}, "
-            f"coresets {_in_words(self.coreset)}, scoring held-out images {_in_words(self.scoring)}."
+            f"coresets {_in_words(self.coreset)}, "
+            f"scoring held-out images {_in_words(self.scoring)}."
         )
 
 

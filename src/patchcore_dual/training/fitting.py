@@ -10,8 +10,7 @@ import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic
-from patchcore_dual.features import Embedder, ProjectedEmbedder
-from patchcore_dual.features.embedder import network_of
+from patchcore_dual.features import Embedder, network_of, projected
 from patchcore_dual.model import Model, check_writable, describe_training_set, save_model
 from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
 from patchcore_dual.settings import Settings
@@ -98,9 +97,7 @@ def fit(
         check_writable(model_folder)
         absolute = model_folder.absolute()
         checkpoint = absolute.with_name(f".{absolute.name}.unfinished")
-    seen = embedder
-    if settings.bank_vectors == "projected":
-        seen = ProjectedEmbedder(embedder, settings.seed)
+    seen = projected(embedder, settings.bank_vectors, settings.seed)
     with fit_context(
         training_set, seen, settings, folder=checkpoint, memory=memory, progress=progress
     ) as context:

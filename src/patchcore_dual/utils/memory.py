@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from patchcore_dual.errors import SettingsError

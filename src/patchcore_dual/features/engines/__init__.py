@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from patchcore_dual.errors import ModelError
 from patchcore_dual.features.embedder import Embedder, EmbedderSpec
 from patchcore_dual.utils.dependencies import require
 
@@ -34,13 +35,29 @@ def load_embedder(
     )
 
 
-def restore_embedder(spec: EmbedderSpec, network: bytes, device: str = "auto") -> Embedder:
+def restore_embedder(
+    spec: EmbedderSpec,
+    network: bytes | None,
+    device: str = "auto",
+    own: Embedder | None = None,
+) -> Embedder:
     """The embedder of a fitted model, from its spec and the network that it carries.
 
+    Args:
+        own: the user's own embedder, for a model that was fitted with one.
+
     Raises:
-        MissingDependencyError: without PyTorch.
-        ModelError: where spec and network do not fit together.
+        MissingDependencyError: without PyTorch, unless the embedder is the user's own.
+        ModelError: where spec, network and embedder do not fit together.
     """
+    if own is not None:
+        if own.spec != spec:
+            raise ModelError(f"the model was fitted with another embedder: {spec}.")
+        return own
+    if network is None:
+        raise ModelError(
+            f"the model was fitted with an embedder of your own: give it too ({spec})."
+        )
     require("torch")
     from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 

@@ -16,7 +16,8 @@ from patchcore_dual.features.aggregation import patch_features
 from patchcore_dual.features.embedder import EmbedderSpec
 from patchcore_dual.features.networks import network_definition
 from patchcore_dual.features.networks.fused_convolution import fuse
-from patchcore_dual.features.weights import file_sha256, find_weights, fit_state, read_state_dict
+from patchcore_dual.features.weights import find_weights, fit_state, read_state_dict
+from patchcore_dual.utils.files import file_sha256
 
 
 class TorchEmbedder:
@@ -120,7 +121,7 @@ def load_torch_embedder(
     path = find_weights(backbone, weights)
     every = tuple(sorted({*levels, *(defect_levels or ())}))
     with torch.device("meta"):
-        channels = definition.build(every[-1]).channels
+        channels: dict[int, int] = definition.build(every[-1]).channels  # type: ignore[assignment]
     spec = EmbedderSpec(
         backbone,
         every,
