@@ -81,9 +81,9 @@ def prepare(
             notes=found.notes,
             audit=report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
         )
-        Manifest(folder, tuple(samples)).save()
         text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
         (folder / PREPARATION_NAME).write_text(text, encoding="utf-8")
+        Manifest(folder, tuple(samples)).save()
     return summary
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from patchcore_dual.data.audit import AuditReport
 from patchcore_dual.data.prepare.placement import Placed
+from patchcore_dual.data.schema import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,13 @@ class PreparationSummary:
         fields = {k: v for k, v in vars(self).items() if k not in ("prepared", "audit", "counts")}
         plain = {k: asdict(v) if isinstance(v, Range) else v for k, v in fields.items()}
         counts = [asdict(c) for c in self.counts]
-        return {**plain, "n_images": self.n_images, "counts": counts, "audit": self.audit.to_json()}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **plain,
+            "n_images": self.n_images,
+            "counts": counts,
+            "audit": self.audit.to_json(),
+        }
 
 
 def count(placed: Sequence[Placed]) -> list[Count]:
