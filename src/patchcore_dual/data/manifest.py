@@ -138,7 +138,7 @@ class Manifest:
 
     def sha256(self) -> str:
         """Hex digest of the list of samples: equal for equal lists alone."""
-        return hashlib.sha256(to_csv(self.samples)).hexdigest()
+        return hashlib.sha256(self._csv()).hexdigest()
 
     def save(self) -> None:
         """Write `manifest.csv` into the folder, whole or not at all.
@@ -153,7 +153,10 @@ class Manifest:
         if _read_preparation(path).get("schema_version") != SCHEMA_VERSION:
             text = json.dumps(up_to_date, indent=2, ensure_ascii=False) + "\n"
             write_atomically(path, text.encode())
-        write_atomically(self.folder / MANIFEST_NAME, to_csv(self.samples))
+        write_atomically(self.folder / MANIFEST_NAME, self._csv())
+
+    def _csv(self) -> bytes:
+        return to_csv(self.samples)
 
     @classmethod
     def load(cls, folder: Path | str, with_rejected: bool = False) -> "Manifest":

@@ -15,15 +15,17 @@ from patchcore_dual.data.audit import report
 from patchcore_dual.data.crops import crop_boxes
 from patchcore_dual.data.duplicates import find_copies, find_near_duplicates
 from patchcore_dual.data.layouts import LAYOUTS, RawSample
-from patchcore_dual.data.manifest import PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
 from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
-from patchcore_dual.data.prepare.staging import check_replaceable, staged_folder
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
 from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.data.resizing import resize_image, resize_mask
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
+from patchcore_dual.utils.staging import check_replaceable, staged_folder
+
+CONTENT = "prepared data set"
 
 
 def prepare(
@@ -54,14 +56,14 @@ def prepare(
     split = split or SplitSettings()
     source, prepared = source.resolve(), prepared.resolve()
     _check_arguments(layout, source, prepared, width, height)
-    check_replaceable(prepared, overwrite)
+    check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
     found = LAYOUTS[layout](source)
     scans, skipped = _scan_all(found.samples, source, skip_unreadable, progress)
     prints = [s.fingerprint for s in scans]
     copies, near = find_copies(prints), find_near_duplicates(prints)
     placed, dropped = place(scans, copies, near, found.has_official_split, split)
     _check_sides(placed, source)
-    with staged_folder(prepared, overwrite) as folder:
+    with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite) as folder:
         samples, n_crops = _write_all(placed, folder, width, height, progress)
         summary = PreparationSummary(
             prepared=prepared,
