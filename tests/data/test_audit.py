@@ -16,7 +16,7 @@ from patchcore_dual.data.duplicates import (
     find_near_duplicates,
     thumbnail,
 )
-from patchcore_dual.data.layouts.magnetic_tile import read_magnetic_tile
+from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import Label, Manifest, Sample, Split
 from patchcore_dual.data.reading import read_image, write_png
 
@@ -138,7 +138,7 @@ def test_prepared_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not MAGNETIC_TILE.is_dir(), reason=f"{MAGNETIC_TILE} is not on this machine")
 def test_exposures_of_real_tiles_are_largely_found() -> None:
-    samples = read_magnetic_tile(MAGNETIC_TILE).samples
+    samples = read_source("magnetic-tile", MAGNETIC_TILE).samples
     tile_of = {s.name: s.group for s in samples}
     near = find_near_duplicates([fingerprint(s.name, read_image(s.image)) for s in samples])
     n_right = sum(tile_of[p.first] == tile_of[p.second] for p in near)

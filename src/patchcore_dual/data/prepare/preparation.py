@@ -14,7 +14,8 @@ import numpy as np
 from patchcore_dual.data.audit import report
 from patchcore_dual.data.crops import crop_boxes
 from patchcore_dual.data.duplicates import find_copies, find_near_duplicates
-from patchcore_dual.data.layouts import LAYOUTS, RawSample
+from patchcore_dual.data.layouts.layout import RawSample
+from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
 from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
@@ -55,9 +56,9 @@ def prepare(
     """
     split = split or SplitSettings()
     source, prepared = source.resolve(), prepared.resolve()
-    _check_arguments(layout, source, prepared, width, height)
+    _check_arguments(source, prepared, width, height)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
-    found = LAYOUTS[layout](source)
+    found = read_source(layout, source)
     scans, skipped = _scan_all(found.samples, source, skip_unreadable, progress)
     prints = [s.fingerprint for s in scans]
     copies, near = find_copies(prints), find_near_duplicates(prints)
@@ -89,11 +90,7 @@ def prepare(
     return summary
 
 
-def _check_arguments(
-    layout: str, source: Path, prepared: Path, width: int | None, height: int | None
-) -> None:
-    if layout not in LAYOUTS:
-        raise SettingsError(f"There is no layout {layout!r}; use one of {', '.join(LAYOUTS)}.")
+def _check_arguments(source: Path, prepared: Path, width: int | None, height: int | None) -> None:
     if (width is None) != (height is None) or any(n is not None and n < 1 for n in (width, height)):
         raise SettingsError("Width and height are two positive numbers, or both left out.")
     if source.is_relative_to(prepared):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
-from patchcore_dual.data.layouts.source import RawSample
+from patchcore_dual.data.layouts.layout import RawSample
 from patchcore_dual.data.manifest import Label
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.errors import DataError, ImageError
