@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 SIZE = 256
-# Of some hundred normal images, a rate of 1 % would set the threshold by the most unusual one alone.
+# Of some hundred normal images, 1 % would set the threshold by the most unusual one alone.
 FALSE_ALARM_RATE = 0.05
 
 
