@@ -27,7 +27,7 @@ def test_masks_are_resized_as_by_the_reference(
 @pytest.mark.parametrize("scale", [2, 3, 5])
 @pytest.mark.parametrize("seed", range(4))
 def test_sparse_masks_shrink_as_by_the_reference(scale: int, seed: int) -> None:
-    """Diagonal hairlines: most are missed by the samples, and only 8-connected are they one."""
+    """Diagonal hairlines: most are missed by the samples, and each is one 8-connected defect."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((60, 45), np.bool_)
     for y, x in rng.integers(0, 40, (12, 2)):
@@ -39,12 +39,8 @@ def test_sparse_masks_shrink_as_by_the_reference(scale: int, seed: int) -> None:
 def test_a_diagonal_line_is_one_defect() -> None:
     """It is hit once, so nothing is added; as single pixels, the others would be drawn."""
     mask = np.zeros((6, 6), np.bool_)
-    mask[[0, 1, 2], [0, 1, 2]] = True
-    expected = np.zeros((2, 2), np.bool_)
-    expected[0, 0] = True
-    assert np.array_equal(resize_mask(mask, 2, 2), expected)
     mask[[0, 1, 2, 3], [0, 1, 2, 3]] = True
-    assert np.array_equal(resize_mask(mask, 2, 2), expected)
+    assert resize_mask(mask, 2, 2).tolist() == [[True, False], [False, False]]
 
 
 def test_samples_are_taken_at_pixel_centres() -> None:

@@ -1,4 +1,4 @@
-"""Resizing a mask so that no defect vanishes (3.2), and 8-connected defects, as loops over pixels."""
+"""Resizing a mask so that no defect vanishes (3.2), and 8-connected defects, pixel by pixel."""
 
 import math
 
