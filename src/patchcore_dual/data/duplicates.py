@@ -26,7 +26,7 @@ COARSE_CORRELATION = 0.8
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What images are compared by: about 4 KiB for an image of any size.
+    """A summary of an image to compare it by: about 4 KiB for an image of any size.
 
     Attributes:
         name: path of the image, as in reports.

@@ -126,9 +126,9 @@ class Manifest:
         return width, height
 
     def preparation(self) -> dict[str, Any]:
-        """What `prepare` recorded in `preparation.json`, brought up to the present schema.
+        """The contents of `preparation.json`, which `prepare` wrote, in the present schema.
 
-        Where there is no such file it holds the schema version alone.
+        If there is no such file, they are only the schema version.
 
         Raises:
             DataError: the file is damaged, or of a version that this program does not read.

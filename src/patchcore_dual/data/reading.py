@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP"})
-# What Pillow raises on damaged files of one format or another.
+# Raised by Pillow for damaged files, depending on their format.
 _DECODING_ERRORS = (
     OSError,
     SyntaxError,
@@ -109,7 +109,7 @@ def write_png(path: Path, array: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
 
 
 def _open_upright(path: Path) -> Image.Image:
-    """The decoded file, turned as its EXIF orientation says; `format` is that of the file."""
+    """The decoded file, upright by its EXIF orientation; `format` is that of the file."""
     if not path.is_file():
         raise ImageError(f"{path} does not exist. Check the path.")
     try:

@@ -36,8 +36,8 @@ def read_csv(path: Path) -> tuple[Sample, ...]:
     `Sample.extra`.
 
     Raises:
-        DataError: a required column is missing, or a row is not what the columns promise; with
-            file and line.
+        DataError: a required column is missing, or a row does not fit the columns; with file and
+            line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

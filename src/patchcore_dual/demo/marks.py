@@ -78,7 +78,7 @@ def _strength(rng: Generator) -> float:
 
 
 def _crack(part: Relief, rng: Generator) -> Relief:
-    """A thin, dark, jagged, branching crack with slightly raised lips; one in three is at the hole."""
+    """A thin, dark, jagged, branching crack with raised lips; one in three is at the hole."""
     at_hole, strength = rng.random() < 1 / 3, _strength(rng)
     start = _somewhere(part, rng, reach=34 if at_hole else np.inf)
     column, row = (start * FINE).astype(int)

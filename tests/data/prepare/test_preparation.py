@@ -95,9 +95,7 @@ def test_twice_gives_the_same_bytes(kolektor: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_groups_stay_on_one_side_and_seed_and_fraction_count(
-    kolektor: Path, tmp_path: Path
-) -> None:
+def test_groups_stay_on_one_side_for_every_seed(kolektor: Path, tmp_path: Path) -> None:
     sides = []
     for seed in (0, 1, 2):
         folder = tmp_path / f"p{seed}"
@@ -305,7 +303,7 @@ def test_an_interrupted_preparation_leaves_what_was_there(
             small("kolektorsdd", kolektor, tmp_path / "p")
 
 
-def test_what_a_killed_preparation_left_is_cleared(kolektor: Path, tmp_path: Path) -> None:
+def test_remains_of_a_killed_preparation_are_removed(kolektor: Path, tmp_path: Path) -> None:
     save(tmp_path / ".p.partial/train/negative/old.png", surface(0, 8, 8))
     small("kolektorsdd", kolektor, tmp_path / "p")
     assert not (tmp_path / ".p.partial").exists()

@@ -1,4 +1,4 @@
-"""`Layout`: how a published data set lies on disk, and what reading it gives."""
+"""`Layout`: the arrangement of a published data set on disk, and the samples read from it."""
 
 import re
 import unicodedata
@@ -23,7 +23,7 @@ class RawSample:
         label: None where the mask decides.
         split: None where the data set has no split of its own.
         kind: kind of defect, where the layout names it.
-        group: what the image shows; empty where every image is a group of its own.
+        group: the object in the image; empty where every image is a group of its own.
     """
 
     image: Path
@@ -71,8 +71,7 @@ class Layout:
 class WrongLayoutError(DataError):
     """A folder that is not in the layout it was read as.
 
-    A message is only needed where the reader knows better what is wrong than that files are
-    missing.
+    It needs a message only for a more precise reason than that the expected files are missing.
     """
 
 

@@ -11,7 +11,7 @@ from patchcore_dual.errors import DataError, ImageError
 
 @dataclass(frozen=True)
 class Scan:
-    """A raw sample with what was measured in its files.
+    """A raw sample and the measurements of its files.
 
     Attributes:
         sample: the image as its layout describes it.
@@ -19,7 +19,7 @@ class Scan:
         width, height: size of the original image in pixels.
         defect_area: number of defective pixels in the original mask; 0 for a normal image, and
             for a defective one whose mask is unknown.
-        fingerprint: what duplicates are found by.
+        fingerprint: summary of the image to find duplicates by.
     """
 
     sample: RawSample

@@ -34,7 +34,7 @@ class Range:
 
 @dataclass(frozen=True)
 class PreparationSummary:
-    """What one preparation did, and what it found.
+    """Settings and findings of one preparation.
 
     Attributes:
         prepared: the folder that was made.
