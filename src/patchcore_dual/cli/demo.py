@@ -62,7 +62,7 @@ def demo(
             detector = PatchCoreDual(
                 scoring=scoring, false_alarm_rate=FALSE_ALARM_RATE, device=device
             )
-            detector.fit(manifest, progress)
+            detector.fit(manifest, progress=progress)
             detector.save(out / f"model-{name}")
             evaluations[name] = evaluate(detector, manifest, progress=progress)
             report_on(evaluations[name], detector, manifest, out / name, progress)

@@ -21,8 +21,8 @@ class Sample:
         label: "positive" for a defective part, "negative" for a normal one.
         split: "train" or "test".
         kind: kind of defect ("crack"); empty for normal parts and where kinds are not known.
-        group: the object in the image (a commutator, a tile). Samples of one group never lie on both
-            sides of a split. A synthetic image belongs to the groups of both its parents,
+        group: the object in the image (a commutator, a tile). Samples of one group never lie on
+            both sides of a split. A synthetic image belongs to the groups of both its parents,
             "kos01+kos17".
         origin: "real", or the name of the generator that made the image.
         source: the file that the image was prepared from, relative to the source folder.
