@@ -202,7 +202,8 @@ def test_of_a_stream_none_is_taken_before_its_turn(detector, prepared):
 def test_a_list_is_read_ahead_by_two_and_answered_alike(detector, prepared, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "patchcore_dual.detector.read_image", lambda path: opened.append(path) or read_image(path)
+        "patchcore_dual.data.inputs.read_image",
+        lambda path: opened.append(path) or read_image(path),
     )
     paths = [prepared.image_path(s) for s in prepared.part("test").samples[:6]]
     for n, inspection in enumerate(detector.inspect_many(paths), start=1):
@@ -234,13 +235,14 @@ def test_an_unreadable_image_of_a_list_ends_it_in_its_place(detector, prepared, 
     same(next(inspections), detector.inspect(path))
     with pytest.raises(ImageError, match=r"broken\.png"):
         next(inspections)
-    assert not [t for t in threading.enumerate() if t.name.startswith("ahead")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("prefetch")]
 
 
 def test_thresholds_come_from_held_out_scores(detector):
     model = detector.model
-    assert len(model.held_out.names) == 6
-    assert model.thresholds.image == Threshold(model.held_out.scores.max(), 1 / 7, 6)
+    assert len(model.calibration.normals) == 6
+    scores, _ = model.calibration.scores(model.rule)
+    assert model.thresholds.image == Threshold(scores.max(), 1 / 7, 6)
 
 
 @pytest.mark.parametrize("scoring", ["thesis", "patchcore-weighted", "ratio"])
@@ -251,7 +253,8 @@ def test_held_out_scores_are_of_the_kind_that_inspections_give(prepared, scoring
     """
     train = prepared.part("train")
     whole = PatchCoreDual(scoring=scoring).fit(train).model
-    scores = dict(zip(whole.held_out.names, whole.held_out.scores, strict=True))
+    held_out, _ = whole.calibration.scores(whole.rule)
+    scores = dict(zip(whole.calibration.normals, held_out, strict=True))
     for group in sorted({s.group for s in train}):
         rest = PatchCoreDual(scoring=scoring).fit(train.where(s for s in train if s.group != group))
         for sample in train.part(label="negative"):
@@ -262,16 +265,17 @@ def test_held_out_scores_are_of_the_kind_that_inspections_give(prepared, scoring
 
 def test_the_asked_false_alarm_rate_is_used(prepared):
     model = PatchCoreDual(scoring="patchcore", false_alarm_rate=0.5).fit(prepared).model
-    ordered = np.sort(model.held_out.scores)
+    ordered = np.sort(model.calibration.scores(model.rule)[0])
     assert model.thresholds.image == Threshold(ordered[3], 0.5, 6)  # ⌈7 · ½⌉ = 4th
 
 
 def test_only_training_images_are_touched(detector, prepared, monkeypatch):
     opened = set()
-    monkeypatch.setattr(
-        "patchcore_dual.training.banks.read_image",
-        lambda path: opened.add(path) or read_image(path),
-    )
+    for module in ("normal_banks", "defect_bank", "cross_fitting", "pseudo_masks"):
+        monkeypatch.setattr(
+            f"patchcore_dual.training.{module}.read_image",
+            lambda path: opened.add(path) or read_image(path),
+        )
     again = PatchCoreDual(scoring="ratio").fit(prepared)
     assert opened == {prepared.image_path(s) for s in prepared.part("train")}
     assert again.fingerprint == detector.fingerprint
@@ -281,7 +285,6 @@ def test_projected_bank_vectors(prepared, tmp_path):
     fitted = PatchCoreDual(bank_vectors="projected", scoring="thesis").fit(prepared)
     assert fitted.model.normal_bank.vectors.shape[1] == 128
     assert fitted.model.defect_bank.vectors.shape[1] == 128
-    assert fitted.model.held_out.patches.shape[1] == 128
     fitted.save(tmp_path / "model")
     same(
         fitted.inspect(first(prepared)),
@@ -294,7 +297,7 @@ def test_levels(prepared, tmp_path):
     assert fitted.embed(read_image(first(prepared))).shape == (24, 16, 24 + 40 + 112)
     fitted.save(tmp_path / "model")
     loaded = PatchCoreDual.load(tmp_path / "model")
-    assert loaded.backbone.levels == (1, 2, 3)
+    assert loaded.embedder.spec.levels == (1, 2, 3)
     same(fitted.inspect(first(prepared)), loaded.inspect(first(prepared)))
 
 
@@ -379,10 +382,10 @@ def test_too_few_images(prepared):
     detector = PatchCoreDual(scoring="ratio")
     with pytest.raises(DataError, match="no image is in the train split"):
         detector.fit(prepared.part("test"))
-    with pytest.raises(DataError, match="the train split has no good images"):
+    with pytest.raises(DataError, match="the train split has no normal images"):
         detector.fit(prepared.part(label="positive"))
     one = prepared.where(prepared.part("train", "negative").samples[:1])
-    with pytest.raises(DataError, match="one good training image is too few"):
+    with pytest.raises(DataError, match="one normal training image is too few"):
         detector.fit(one)
     with pytest.raises(ModelError, match="not fitted"):
         detector.inspect(surface(0, 64, 96))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from patchcore_dual.features import patch_features
+from patchcore_dual.features.aggregation import patch_features
 from reference import aggregation as slow
 
 

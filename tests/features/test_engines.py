@@ -7,9 +7,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from patchcore_dual.errors import SettingsError, WeightsError
-from patchcore_dual.features import BACKBONES, Backbone, load_backbone, patch_features
+from patchcore_dual.features import EmbedderSpec, load_embedder
+from patchcore_dual.features.aggregation import patch_features
+from patchcore_dual.features.engines.torch_engine import TorchEmbedder
+from patchcore_dual.features.networks import network_definition
 from patchcore_dual.features.networks.resnet import build_resnet
-from patchcore_dual.features.weights import file_sha256, find_weights, read_state_dict
+from patchcore_dual.features.weights import find_weights, read_state_dict
+from patchcore_dual.utils.files import file_sha256
 
 # Parameters without the classifier, from torchvision's documentation.
 RESNETS = {
@@ -52,8 +56,10 @@ def resnet_state(name, deepest):
     return randomised(build_resnet(name, deepest)).state_dict()
 
 
-def backbone_of(name, levels, state):
-    return Backbone(name, levels, levels, state, "", torch.device("cpu"))
+def embedder_of(name, levels, state):
+    channels = tuple(CHANNELS[name][level - 1] for level in levels)
+    spec = EmbedderSpec(name, levels, channels, stride=2 ** (levels[0] + 1))
+    return TorchEmbedder(spec, state, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +114,17 @@ def test_a_whole_networks_weights_load(tmp_path, name, suffix):
         state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     path = tmp_path / f"weights{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    backbone = load_backbone(name, (2, 3), path, "cpu")
+    embedder = load_embedder(name, (2, 3), weights=path, device="cpu")
     path.unlink()
-    assert backbone.channels == sum(CHANNELS[name][1:3])
-    assert not any(key.startswith(("layer4", "fc")) for key in backbone.state)
-    assert backbone(photographs()).shape == (2, 6, 5, backbone.channels)
+    assert embedder.spec.channels == sum(CHANNELS[name][1:3])
+    assert not any(key.startswith(("layer4", "fc")) for key in embedder.state)
+    assert embedder(photographs()).shape == (2, 6, 5, embedder.spec.channels)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "efficientnet_lite0"])
 def test_folded_batch_norms_change_nothing(name):
-    build, mean, std = BACKBONES[name]
+    definition = network_definition(name)
+    build, mean, std = definition.build, definition.mean, definition.std
     torch.manual_seed(1)
     network = randomised(build(3))
     images = photographs(height=57, width=70)
@@ -126,7 +133,7 @@ def test_folded_batch_norms_change_nothing(name):
     with torch.inference_mode():
         maps = network.double()(x)
         expected = patch_features([maps[2], maps[3]], maps[2].shape[-2:]).numpy()
-    folded = backbone_of(name, (2, 3), network.float().state_dict())
+    folded = embedder_of(name, (2, 3), network.float().state_dict())
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded._network.modules())
     assert np.abs(folded(images) - expected).max() <= 1e-5 * np.abs(expected).max()
 
@@ -134,39 +141,39 @@ def test_folded_batch_norms_change_nothing(name):
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
 def test_one_image_alone_or_in_a_batch(name, resnet18_file):
     weights = resnet18_file if name == "resnet18" else None
-    backbone = load_backbone(name, (2, 3), weights, "cpu")
+    embedder = load_embedder(name, (2, 3), weights=weights, device="cpu")
     images = photographs(5, 64, 56)
-    batch = backbone(images)
-    alone = np.concatenate([backbone(image[None]) for image in images])
+    batch = embedder(images)
+    alone = np.concatenate([embedder(image[None]) for image in images])
     assert np.abs(batch - alone).max() <= 1e-5 * np.abs(batch).max()
-    assert np.array_equal(backbone(images), batch)
+    assert np.array_equal(embedder(images), batch)
 
 
 @pytest.mark.parametrize("levels", [(2, 3), (1, 2, 3), (2,), (3,), (1, 4), (2, 3, 4)])
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
 def test_levels_and_sizes_that_do_not_divide(name, levels, resnet18_file):
     weights = resnet18_file if name == "resnet18" else None
-    backbone = load_backbone(name, levels, weights, "cpu")
+    embedder = load_embedder(name, levels, weights=weights, device="cpu")
     channels = sum(CHANNELS[name][level - 1] for level in levels)
-    assert backbone.channels == channels
+    assert embedder.spec.channels == channels
     for height, width in ((64, 32), (71, 45), (33, 97)):
         stride = 2 ** (levels[0] + 1)
         grid = (-(-height // stride), -(-width // stride))
-        assert backbone(photographs(1, height, width)).shape == (1, *grid, channels)
+        assert embedder(photographs(1, height, width)).shape == (1, *grid, channels)
 
 
 def test_levels_of_the_defect_bank_alone(resnet18_file):
-    backbone = load_backbone("resnet18", (2,), resnet18_file, "cpu", (1, 3))
-    assert backbone.channels == 64 + 128 + 256
-    features = backbone(photographs(1, 64, 48))
+    embedder = load_embedder("resnet18", (2,), defect_levels=(1, 3), weights=resnet18_file)
+    assert embedder.spec.channels == 64 + 128 + 256
+    features = embedder(photographs(1, 64, 48))
     assert features.shape == (1, 8, 6, 448)  # level 2's grid, whatever the defect bank takes
     for levels in ((2,), (1, 3)):
-        channels = backbone.channels_of(levels)
-        own = load_backbone("resnet18", levels, resnet18_file, "cpu")(photographs(1, 64, 48))
+        channels = embedder.spec.channels_of(levels)
+        own = load_embedder("resnet18", levels, weights=resnet18_file)(photographs(1, 64, 48))
         if levels == (2,):
             np.testing.assert_allclose(features[..., channels], own, rtol=1e-5, atol=1e-6)
         assert len(channels) == own.shape[-1]
-    assert backbone.channels_of((1, 2, 3)) is None
+    assert embedder.spec.channels_of((1, 2, 3)) is None
 
 
 def test_the_theses_grid():
@@ -178,24 +185,24 @@ def test_the_theses_grid():
 
 def test_keys_beyond_the_used_levels_may_be_absent():
     state = resnet_state("resnet18", 2)
-    assert backbone_of("resnet18", (1, 2), state).channels == 64 + 128
+    assert embedder_of("resnet18", (1, 2), state).spec.channels == 64 + 128
     with pytest.raises(WeightsError, match=r"do not fit resnet18.*layer3\.0\.conv1\.weight"):
-        backbone_of("resnet18", (2, 3), state)
+        embedder_of("resnet18", (2, 3), state)
 
 
 def test_a_missing_or_misshapen_tensor_is_named():
     state = resnet_state("resnet18", 3)
     del state["layer2.1.bn2.running_var"]
     with pytest.raises(WeightsError, match=r"1 tensors are absent.*layer2\.1\.bn2\.running_var"):
-        backbone_of("resnet18", (2, 3), state)
+        embedder_of("resnet18", (2, 3), state)
     with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
-        backbone_of("resnet50", (1,), resnet_state("resnet50", 1) | resnet_state("resnet18", 1))
+        embedder_of("resnet50", (1,), resnet_state("resnet50", 1) | resnet_state("resnet18", 1))
 
 
 def test_the_hash_is_of_the_file(resnet18_file):
-    backbone = load_backbone("resnet18", (1,), resnet18_file, "cpu")
-    assert backbone.weights_sha256 == file_sha256(resnet18_file)
-    assert (backbone.name, backbone.levels) == ("resnet18", (1,))
+    embedder = load_embedder("resnet18", (1,), weights=resnet18_file)
+    assert embedder.spec.weights_sha256 == file_sha256(resnet18_file)
+    assert (embedder.spec.backbone, embedder.spec.levels) == ("resnet18", (1,))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
@@ -206,7 +213,7 @@ def test_a_damaged_file_is_a_weights_error(tmp_path, suffix, content):
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        load_backbone("resnet18", (2, 3), path, "cpu")
+        load_embedder("resnet18", (2, 3), weights=path)
 
 
 def test_a_truncated_file_is_a_weights_error(tmp_path, resnet18_file):
@@ -260,16 +267,16 @@ def test_missing_weights_say_how_to_get_them(tmp_path, monkeypatch):
 @pytest.mark.parametrize("levels", [(), (3, 2), (2, 2), (0, 1), (5,)])
 def test_bad_levels(levels):
     with pytest.raises(SettingsError, match=r"levels .*give increasing numbers of 1 to 4"):
-        load_backbone("efficientnet_lite0", levels)
+        load_embedder("efficientnet_lite0", levels)
 
 
 def test_bad_names_and_devices():
     with pytest.raises(
         SettingsError, match=r"no backbone 'vgg'; there are: efficientnet_lite0, re"
     ):
-        load_backbone("vgg")
+        load_embedder("vgg")
     with pytest.raises(SettingsError, match="device 'tpu'"):
-        load_backbone("efficientnet_lite0", device="tpu")
+        load_embedder("efficientnet_lite0", device="tpu")
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="no CUDA GPU"):
-            load_backbone("efficientnet_lite0", device="cuda")
+            load_embedder("efficientnet_lite0", device="cuda")

@@ -13,6 +13,17 @@ from patchcore_dual.features.weights import read_state_dict
 from patchcore_dual.model.folder import MODEL_FILE
 from patchcore_dual.utils import files
 
+EMBEDDER = {
+    "backbone": "efficientnet_lite0",
+    "levels": [2, 3],
+    "level_channels": [40, 112],
+    "stride": 8,
+    "count_padding": True,
+    "weights_sha256": "",
+    "precision": "float32",
+    "projection_seed": None,
+}
+
 
 @pytest.fixture
 def folder(model_folder, tmp_path):
@@ -39,9 +50,9 @@ def test_it_is_what_the_architecture_promises(folder, detector):
     names = {p.name for p in folder.iterdir()}
     values = json.loads((folder / MODEL_FILE).read_text())
     assert names == {MODEL_FILE, *values["files"].values()}
-    assert set(values["files"]) == {"backbone", "normal", "defect", "held_out"}
-    assert values["schema_version"] == 2
-    assert values["backbone"]["weights_sha256"] == detector.backbone.weights_sha256
+    assert set(values["files"]) == {"network", "normal", "defect", "calibration"}
+    assert values["schema_version"] == 3
+    assert values["embedder"]["weights_sha256"] == detector.embedder.spec.weights_sha256
     assert values["trained_on"]["normal_images"] == 6
     assert values["trained_on"]["defective_images"] == 3
     assert values["size"] == [64, 96]
@@ -63,10 +74,12 @@ def test_not_a_json_object(folder, text):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("version", [0, 1, None, "2.0"])
+@pytest.mark.parametrize("version", [0, 1, 4, 99, None, "2.0"])
 def test_another_schema_version(folder, version):
     edit(folder, schema_version=version)
-    with pytest.raises(ModelError, match=f"of schema version {version}; this program reads 2"):
+    with pytest.raises(
+        ModelError, match=f"of schema version {version}; this program reads versions 2 to 3"
+    ):
         PatchCoreDual.load(folder)
 
 
@@ -77,11 +90,12 @@ def test_another_schema_version(folder, version):
         {"settings": None},
         {"rule": "none of ours"},
         {"rule_constants": {"unknown": 1}},
-        {"decision": {}},
-        {"decision": {"image": 3, "pixel": 1, "floor": 0}},
-        {"backbone": {"name": "vgg", "levels": [2, 3], "weights_sha256": ""}},
-        {"backbone": {"name": "efficientnet_lite0", "levels": [], "weights_sha256": ""}},
-        {"backbone": {"name": "resnet18", "levels": [2, 3], "weights_sha256": ""}},
+        {"thresholds": {}},
+        {"thresholds": {"image": 3, "pixel": 1, "map_floor": 0}},
+        {"embedder": {"backbone": "efficientnet_lite0"}},
+        {"embedder": EMBEDDER | {"backbone": "vgg"}},
+        {"embedder": EMBEDDER | {"levels": []}},
+        {"embedder": EMBEDDER | {"levels": [3, 2]}},
         {"sources": {}},
         {"files": {}},
         {"added": 1},
@@ -94,15 +108,15 @@ def test_a_damaged_entry_is_one_clear_error(folder, values):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("role", ["backbone", "normal", "defect", "held_out"])
+@pytest.mark.parametrize("role", ["network", "normal", "defect", "calibration"])
 def test_a_missing_data_file_is_named(folder, role):
     (gone,) = folder.glob(f"{role}-*.safetensors")
     gone.unlink()
     with pytest.raises(ModelError, match=f"{gone.name} is missing"):
-        PatchCoreDual.load(folder)
+        assert PatchCoreDual.load(folder).model.calibration
 
 
-@pytest.mark.parametrize("role", ["backbone", "normal", "defect", "held_out"])
+@pytest.mark.parametrize("role", ["network", "normal", "defect", "calibration"])
 @pytest.mark.parametrize("where", [3, -1])
 def test_a_flipped_byte_is_noticed(folder, role, where):
     (path,) = folder.glob(f"{role}-*.safetensors")
@@ -110,7 +124,7 @@ def test_a_flipped_byte_is_noticed(folder, role, where):
     content[where] ^= 1
     path.write_bytes(content)
     with pytest.raises(ModelError, match=f"{path.name} is damaged"):
-        PatchCoreDual.load(folder)
+        assert PatchCoreDual.load(folder).model.calibration
 
 
 def test_saving_again_mends_damage(folder, detector):
@@ -120,29 +134,14 @@ def test_saving_again_mends_damage(folder, detector):
     assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
 
 
-def test_weights_given_have_to_be_the_same(folder, tmp_path, detector):
-    loaded = PatchCoreDual.load(folder, weights=packaged_weights())
-    assert loaded.fingerprint == detector.fingerprint
-    other = tmp_path / "other.pth"
-    other.write_bytes(packaged_weights().read_bytes() + b"\0")
-    with pytest.raises(ModelError, match=r"was made with other weights than .*other\.pth"):
-        PatchCoreDual.load(folder, weights=other)
-
-
-def test_weights_given_have_to_be_there(folder, tmp_path):
-    with pytest.raises(Exception, match=r"no weights file .*nowhere\.pth") as caught:
-        PatchCoreDual.load(folder, weights=tmp_path / "nowhere.pth")
-    assert type(caught.value).__module__ == "patchcore_dual.errors"
-
-
-def test_the_model_carries_its_backbone(folder, monkeypatch, detector):
+def test_the_model_carries_its_network(folder, monkeypatch, detector):
     def forbidden(*_):
         raise AssertionError("no weights are looked for")
 
-    monkeypatch.setattr("patchcore_dual.features.backbones.find_weights", forbidden)
+    monkeypatch.setattr("patchcore_dual.features.engines.torch_engine.find_weights", forbidden)
     loaded = PatchCoreDual.load(folder)
     whole = read_state_dict(packaged_weights())
-    assert set(loaded.backbone.state) == set(detector.backbone.state) < set(whole)
+    assert set(loaded.embedder.state) == set(detector.embedder.state) < set(whole)
 
 
 def test_a_foreign_folder_is_refused(tmp_path, detector):
@@ -163,7 +162,7 @@ def test_what_nothing_names_goes(folder, newer):
     after = set(data_files(folder))
     named = json.loads((folder / MODEL_FILE).read_text())["files"]
     assert {p.name for p in after} == set(named.values())
-    assert {p.name.split("-")[0] for p in before & after} == {"backbone"}
+    assert {p.name.split("-")[0] for p in before & after} == {"network"}
     assert PatchCoreDual.load(folder).fingerprint == newer.fingerprint
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from patchcore_dual.data.reading import read_mask
 from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.training.context import fit_context
+from patchcore_dual.training.normal_banks import build_normal_banks
 from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
-from patchcore_dual.utils.progress import silent
 
 
 def without_masks(manifest, keep=0):
@@ -21,12 +22,16 @@ def without_masks(manifest, keep=0):
     return manifest.where(samples)
 
 
-def test_proposals_hit_the_defects_and_leave_known_masks_alone(prepared):
+def proposed(training_set):
     detector = PatchCoreDual()
-    manifest = without_masks(prepared, keep=1)
-    training_set = manifest.part("train")
-    banks = detector.normal_banks(training_set, silent)
-    pseudo_masks = propose_pseudo_masks(detector.embed, training_set, banks, silent)
+    with fit_context(training_set, detector.embedder, detector.settings) as context:
+        banks = build_normal_banks(context, training_set)
+        return propose_pseudo_masks(context, training_set, banks)
+
+
+def test_proposals_hit_the_defects_and_leave_known_masks_alone(prepared):
+    training_set = without_masks(prepared, keep=1).part("train")
+    pseudo_masks = proposed(training_set)
     truth = {s.image: s for s in prepared.part("train", "positive")}
     unknown = {s.image for s in training_set if s.is_defective and not s.mask_is_known}
     assert set(pseudo_masks) == unknown
@@ -47,7 +52,4 @@ def test_labels_alone_give_a_defect_bank(prepared):
 
 
 def test_nothing_is_proposed_where_masks_are_known(prepared):
-    detector = PatchCoreDual()
-    training_set = prepared.part("train")
-    banks = detector.normal_banks(training_set, silent)
-    assert propose_pseudo_masks(detector.embed, training_set, banks, silent) == {}
+    assert proposed(prepared.part("train")) == {}

@@ -8,9 +8,9 @@ import pytest
 from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import SettingsError
+from patchcore_dual.settings import Settings
 from patchcore_dual.training.synthetic_choice import (
     check_synthetic_choice,
-    choose_synthetic_count,
     summarise_gain,
 )
 
@@ -64,16 +64,19 @@ def test_on_a_data_set(prepared, tmp_path) -> None:
                 provenance={"parents": [normal.image]},
             )
         )
-    detector, both = PatchCoreDual(normal_rate=0.3), train.where([*train, *made])
-    gain = choose_synthetic_count(detector, both, detector.normal_banks(train))
+    both = train.where([*train, *made])
+    detector = PatchCoreDual(normal_rate=0.3).fit(both, synthetic="best")
+    gain = detector.fitted.synthetic
     assert gain.counts == (0, 2, 3, 4, 6)
     assert gain.images == len(bad)
     assert all(0 <= recall <= 1 for recall in gain.recalls)
     assert gain.kept in gain.counts
+    used = detector.model.trained_on["synthetic_images"]
+    assert used == ({"drawn": gain.kept} if gain.kept else {})
 
 
 def test_what_cannot_be_judged_is_said(prepared) -> None:
     with pytest.raises(SettingsError, match="has no synthetic images to choose from"):
-        check_synthetic_choice(PatchCoreDual(), prepared)
+        check_synthetic_choice(Settings(), prepared)
     with pytest.raises(SettingsError, match="ratio does not hold defective images out"):
-        check_synthetic_choice(PatchCoreDual(scoring="ratio"), prepared)
+        check_synthetic_choice(Settings(scoring="ratio"), prepared)

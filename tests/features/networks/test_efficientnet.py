@@ -9,7 +9,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from sklearn import datasets
 
-from patchcore_dual.features import load_backbone
+from patchcore_dual.features import load_embedder
 from patchcore_dual.features.backbones import LITE_MEAN, LITE_STD
 from patchcore_dual.features.networks.efficientnet import build_efficientnet_lite0, packaged_weights
 from patchcore_dual.features.weights import read_state_dict
@@ -79,7 +79,7 @@ def test_levels_are_block_outputs_of_the_whole_network(whole_network, height, wi
 @pytest.mark.parametrize("level", [2, 3])
 def test_the_map_stays_in_place_at_632(level):
     """A dot in the image answers in the cell it lies in, from top to bottom."""
-    backbone = load_backbone("efficientnet_lite0", (level,), device="cpu")
+    backbone = load_embedder("efficientnet_lite0", (level,), device="cpu")
     plain = np.full((632, 224, 3), 127, np.uint8)
     calm = backbone(plain[None])[0]
     stride = 2 ** (level + 1)
