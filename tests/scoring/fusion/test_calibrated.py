@@ -1,5 +1,7 @@
 """The recommended rule and its guard, on evidence made to order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from patchcore_dual.scoring.fusion.guard import (
     choose_discount,
     mean_recall,
 )
+from reference import scores as slow
 
 H, W = 6, 8
 CELL = (2, 3)
@@ -65,6 +68,57 @@ def training(factory, *, far, like, unseen_like, marked=0, clusters=(0, 1), norm
         for i in range(10)
     ]
     return TrainingEvidence(tuple(good), tuple(bad))
+
+
+@pytest.fixture(scope="module")
+def random_training():
+    """24 normal images in four folds and 8 defective ones, of d_N, d_P and log odds at random.
+
+    They vary in level and spread from cell to cell, so that position statistics matter.
+    """
+    rng = np.random.default_rng(0)
+    level, spread = rng.standard_normal((2, 3, H, W))
+
+    def evidence(at_cell):
+        values = level + (0.2 + spread**2) * rng.standard_normal((3, H, W))
+        values[(slice(None), *CELL)] += at_cell
+        d_n, d_p, logit = np.exp(values[0]), np.exp(values[1]), values[2].astype(np.float32)
+        return Evidence(nearest(d_n), nearest(d_p), logit)
+
+    cells = np.zeros((H, W), bool)
+    cells[CELL] = True
+    normals = [HeldOutImage(evidence([0, 0, 0]), i % 4, 8 * W, 8 * H) for i in range(24)]
+    defectives = [
+        HeldOutImage(evidence([1, -2, 3]), i % 4, 8 * W, 8 * H, defect_cells=cells)
+        for i in range(8)
+    ]
+    return TrainingEvidence(tuple(normals), tuple(defectives))
+
+
+def as_lists(image):
+    """A held-out image as the reference takes it."""
+    evidence = image.evidence
+    grids = {"normal": evidence.normal.distance, "defect": evidence.defect.distance}
+    grids["logit"] = evidence.logit
+    lists = {name: grid.astype(float).tolist() for name, grid in grids.items()}
+    return {**lists, "fold": image.fold}
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 2.0, float("inf")])
+def test_the_fitted_rule_is_its_formula(random_training, discount):
+    """All constants but weights and discount are estimated again, in loops."""
+    rule = replace(Calibrated().fit(random_training), discount=discount)
+    assert min(rule.weights) > 0.05  # each indicator counts
+    normals = [as_lists(image) for image in random_training.normals]
+    score_new, score_out_of_fold = slow.calibrated(normals, rule.weights, discount)
+    images = [*random_training.defectives, *random_training.normals[:3]]
+    for image, held_out in zip(images, rule.held_out(random_training, images), strict=True):
+        for output, expected in (
+            (rule(image.evidence), score_new(as_lists(image))),
+            (held_out, score_out_of_fold(as_lists(image))),
+        ):
+            assert output.score == pytest.approx(expected[0], rel=1e-4)
+            np.testing.assert_allclose(output.grid, expected[1], rtol=1e-3, atol=1e-4)
 
 
 def test_the_guard_keeps_a_bank_that_helps():
