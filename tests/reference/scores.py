@@ -77,3 +77,139 @@ RULES = {
     "ratio": ratio,
     "contrast": contrast,
 }
+
+
+# The fitted `calibrated` rule. A grid is a list of rows; an image has the grids "normal" (d_N),
+# "defect" (d_P) and "logit", and the number of its fold.
+
+PRIOR_IMAGES = 10
+SMALLEST = 1e-6
+
+
+def calibrated(normals, weights, discount):
+    """The rule fitted on held-out normal images, its weights and discount given.
+
+    Two functions: image score and grid of a new image, and the same of one of the held-out images,
+    out of fold.
+    """
+    epsilon = max(SMALLEST, quantile([v for image in normals for v in flat(image["defect"])], 0.01))
+    of_all = statistics_of(normals, epsilon)
+    out_of_fold = {
+        fold: statistics_of([image for image in normals if image["fold"] != fold], epsilon)
+        for fold in {image["fold"] for image in normals}
+    }
+    z = [standardised(image, out_of_fold[image["fold"]], epsilon) for image in normals]
+    unfamiliar = scale_of([max(flat(one[0])) for one in z])
+    known = scale_of([max(flat(weighted(one, weights))) for one in z])
+
+    def combine(z):
+        (m_u, s_u), (m_k, s_k) = unfamiliar, known
+        grid = [
+            [max((u - m_u) / s_u, (k - m_k) / s_k - discount) for u, k in zip(*rows, strict=True)]
+            for rows in zip(z[0], weighted(z, weights), strict=True)
+        ]
+        return max(flat(grid)), grid
+
+    return (
+        lambda image: combine(standardised(image, of_all, epsilon)),
+        lambda image: combine(standardised(image, out_of_fold[image["fold"]], epsilon)),
+    )
+
+
+def indicators(image, epsilon):
+    """Grids of log d_N, log d_N − log(d_P + ε) and the log odds."""
+    log_n = [[math.log(max(v, SMALLEST)) for v in row] for row in image["normal"]]
+    ratio = [
+        [n - math.log(p + epsilon) for n, p in zip(*rows, strict=True)]
+        for rows in zip(log_n, image["defect"], strict=True)
+    ]
+    return log_n, ratio, image["logit"]
+
+
+def statistics_of(images, epsilon):
+    """Mean and standard deviation by cell of each indicator."""
+    grids = [indicators(image, epsilon) for image in images]
+    return [position_statistics([one[i] for one in grids]) for i in range(3)]
+
+
+def position_statistics(grids):
+    """Means and variances shrunk towards the neighbourhood, which counts as ten images more.
+
+    The neighbourhood is weighted by a Gaussian of σ = 1 cell, cut off at 4, and beyond the border
+    the nearest cell is repeated. Deviations are the geometric mean of the cell's and the global
+    one, which is the root of the mean variance.
+    """
+    n, rows, columns = len(grids), len(grids[0]), len(grids[0][0])
+
+    def each(value):
+        return [[value(r, c) for c in range(columns)] for r in range(rows)]
+
+    def local(grid):
+        def at(r, c):
+            total, weight = 0, 0
+            for dr in range(-4, 5):
+                for dc in range(-4, 5):
+                    w = math.exp(-(dr**2 + dc**2) / 2)
+                    row, column = min(max(r + dr, 0), rows - 1), min(max(c + dc, 0), columns - 1)
+                    total, weight = total + w * grid[row][column], weight + w
+            return total / weight
+
+        return each(at)
+
+    def shrunk(own, neighbourhood):
+        return (n * own + PRIOR_IMAGES * neighbourhood) / (n + PRIOR_IMAGES)
+
+    mean = each(lambda r, c: sum(g[r][c] for g in grids) / n)
+    variance = each(lambda r, c: sum((g[r][c] - mean[r][c]) ** 2 for g in grids) / n)
+    around = local(mean)
+    variance_around = local(each(lambda r, c: variance[r][c] + (mean[r][c] - around[r][c]) ** 2))
+    mean = each(lambda r, c: shrunk(mean[r][c], around[r][c]))
+    variance = each(lambda r, c: shrunk(variance[r][c], variance_around[r][c]))
+    overall = sum(flat(variance)) / (rows * columns)
+    return mean, each(lambda r, c: math.sqrt(math.sqrt(variance[r][c] * overall)) + SMALLEST)
+
+
+def standardised(image, statistics, epsilon):
+    """The three indicators minus mean, by deviation, smoothed by 1 2 1 both ways, 0 outside."""
+    result = []
+    for grid, (mean, deviation) in zip(indicators(image, epsilon), statistics, strict=True):
+        rows, columns = len(grid), len(grid[0])
+        z = [[0.0] * columns for _ in range(rows)]
+        for r in range(rows):
+            for c in range(columns):
+                for dr in (-1, 0, 1):
+                    for dc in (-1, 0, 1):
+                        i, j = r + dr, c + dc
+                        if 0 <= i < rows and 0 <= j < columns:
+                            w = (2 - abs(dr)) * (2 - abs(dc)) / 16
+                            z[r][c] += w * (grid[i][j] - mean[i][j]) / deviation[i][j]
+        result.append(z)
+    return result
+
+
+def weighted(z, weights):
+    """The known-defect channel before scaling: the weighted sum of the indicators."""
+    return [
+        [sum(weights[i] * values[i] for i in range(3)) for values in zip(*rows, strict=True)]
+        for rows in zip(*z, strict=True)
+    ]
+
+
+def scale_of(maxima):
+    """The median of the images' maxima, and the mean of those not below it, minus the median."""
+    location = quantile(maxima, 0.5)
+    excesses = [value - location for value in maxima if value >= location]
+    return location, max(SMALLEST, sum(excesses) / len(excesses))
+
+
+def quantile(values, share):
+    """The value at that share of the way through the sorted values, interpolated linearly."""
+    ordered = sorted(values)
+    at = share * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+def flat(grid):
+    return [value for row in grid for value in row]

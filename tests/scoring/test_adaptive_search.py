@@ -1,4 +1,4 @@
-"""Approximate search: guesses, and exact distances where the rule looks."""
+"""Adaptive search against exact search: estimates, and exact distances where they decide."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ def banks():
 @pytest.mark.parametrize("share", EXACT_SHARES)
 @pytest.mark.parametrize("seed", range(5))
 def test_patchcore_scores_are_those_of_exact_search(banks, share, seed):
-    """By construction: a guess is never too small, and the farthest patch has been searched."""
+    """Estimates are upper bounds, and the patch farthest from the bank is searched exactly."""
     image = features(seed)
     exact = gather_evidence(image, banks[0], None).normal.distance
     found = search_adaptively(
@@ -48,20 +48,22 @@ def test_patchcore_scores_are_those_of_exact_search(banks, share, seed):
     assert found.argmax() == exact.argmax()
     assert (found >= exact * (1 - 1e-5)).all()
     if share < 1 / 2:
-        assert (found > exact * (1 + 1e-5)).any()  # or it saved nothing
+        assert (found > exact * (1 + 1e-5)).any()  # else nothing was saved
 
 
 @pytest.mark.parametrize("share", EXACT_SHARES)
 @pytest.mark.parametrize("rule", [Ratio(), RULES["contrast"]()])
 @pytest.mark.parametrize("seed", range(3))
-def test_so_are_those_of_rules_that_grow_with_the_distance(banks, rule, share, seed):
+def test_scores_of_rules_that_increase_with_the_distance_are_those_of_exact_search(
+    banks, rule, share, seed
+):
     image = features(seed)
     exact = rule(gather_evidence(image, *banks))[0]
     found = search_adaptively(image, *banks, None, rule, exact_share=share)
     assert rule(found)[0] == pytest.approx(exact, rel=1e-5)
 
 
-def test_all_of_it_is_exact_search(banks):
+def test_a_share_of_one_is_exact_search(banks):
     exact = gather_evidence(features(0), *banks)
     found = search_adaptively(features(0), *banks, None, Ratio(), exact_share=1.0)
     assert (found.normal.distance == exact.normal.distance).all()
@@ -72,18 +74,18 @@ def test_all_of_it_is_exact_search(banks):
 def test_a_share_is_chosen_that_keeps_scores(banks, name):
     rule = RULES[name]()
     images = [(features(seed), *banks) for seed in range(6)]
-    look = choose_exact_share(rule, 1.0, images, None)
-    assert look.images == 6
-    assert look.score_error <= TOLERANCE
+    chosen = choose_exact_share(rule, 1.0, images, None)
+    assert chosen.images == 6
+    assert chosen.score_error <= TOLERANCE
     for image, *both in images:
         exact = rule(gather_evidence(image, *both, weighted=rule.weighted))[0]
-        found = rule(search_adaptively(image, *both, None, rule, exact_share=look.exact_share))[0]
+        found = rule(search_adaptively(image, *both, None, rule, exact_share=chosen.exact_share))[0]
         assert abs(found - exact) <= TOLERANCE * max(abs(exact), 1.0)
 
 
 @dataclass(frozen=True)
 class Mean(Rule):
-    """A rule whose score every patch decides."""
+    """A rule whose score depends on every patch."""
 
     def __call__(self, evidence):
         return RuleOutput(float(evidence.normal.distance.mean()), evidence.normal.distance)

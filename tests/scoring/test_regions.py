@@ -47,7 +47,7 @@ def test_by_hand():
     assert find_regions(heat, 7) == ()
 
 
-def test_two_parts_in_one_box_have_their_own_peaks():
+def test_two_regions_in_one_box_have_their_own_peaks():
     heat = np.zeros((5, 5), np.float32)
     heat[0, :] = heat[:, 0] = 1
     heat[3, 3] = 9

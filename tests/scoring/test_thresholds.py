@@ -1,4 +1,4 @@
-"""The promise of the threshold, counted over every way the new image may rank."""
+"""The guaranteed false-alarm rate, counted over every rank that the new image may have."""
 
 import math
 
@@ -6,7 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchcore_dual.scoring import conformal_threshold
+from patchcore_dual.scoring import (
+    Evidence,
+    HeldOutImage,
+    Nearest,
+    RuleOutput,
+    anomaly_map,
+    calibrate_thresholds,
+    conformal_threshold,
+)
 
 
 def test_99_images_are_enough_for_one_percent():
@@ -32,17 +40,17 @@ def test_ranks_by_example():
     scores=st.lists(st.integers(0, 15), min_size=2, max_size=60),
     rate=st.sampled_from([0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.9]),
 )
-def test_the_promise_holds_over_leaving_each_one_out(scores, rate):
+def test_the_guarantee_holds_over_leaving_each_one_out(scores, rate):
     """Of n + 1 exchangeable images any is equally likely to be the new one, so the chance of a
     false alarm is the share of them that the other n would reject."""
     scores = np.array(scores, dtype=float)
-    alarms, promised = 0, None
+    alarms, guaranteed = 0, None
     for i, new in enumerate(scores):
         threshold = conformal_threshold(np.delete(scores, i), rate)
-        promised = threshold.false_alarm_rate
+        guaranteed = threshold.false_alarm_rate
         alarms += new > threshold.value
-    assert alarms / len(scores) <= promised + 1e-12
-    assert promised == max(rate, 1 / len(scores))
+    assert alarms / len(scores) <= guaranteed + 1e-12
+    assert guaranteed == max(rate, 1 / len(scores))
 
 
 @given(
@@ -56,3 +64,16 @@ def test_no_stricter_than_it_must_be(n, rate):
         for new in everyone[-max(1, math.ceil(rate * (n + 1)) + 1) :]
     )
     assert alarms == max(1, math.floor(rate * (n + 1) + 1e-9))
+
+
+def test_pixel_threshold_and_floor_come_from_the_maps():
+    """The pixel threshold is a conformal threshold of the maps' maxima, the floor a median."""
+    grids = np.random.default_rng(0).random((9, 3, 4)).astype(np.float32)
+    outputs = [RuleOutput(float(10 + i), grid) for i, grid in enumerate(grids)]
+    evidence = Evidence(Nearest(grids[0], np.zeros((3, 4), int)))
+    images = [HeldOutImage(evidence, fold=0, width=32, height=24) for _ in grids]
+    thresholds = calibrate_thresholds(outputs, images, sigma=2, false_alarm_rate=0.2)
+    assert thresholds.image == conformal_threshold(np.arange(10, 19), 0.2)
+    maps = [anomaly_map(grid, 24, 32, 2) for grid in grids]
+    assert thresholds.pixel == sorted(heat.max() for heat in maps)[7]
+    assert thresholds.map_floor == np.median([np.median(heat) for heat in maps])

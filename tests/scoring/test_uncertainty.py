@@ -1,4 +1,4 @@
-"""The spread of a score under resampled banks."""
+"""The standard deviation of a score over resampled banks."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def uncertainty(features, normal):
     return score_uncertainty(PatchCore(), evidence, features, normal, None, peak=peak)
 
 
-def test_a_score_that_hangs_on_one_image_is_uncertain():
+def test_a_score_that_depends_on_one_image_is_uncertain():
     names = [f"{i}.png" for i in range(8)]
     features = np.full((2, 2, 3), 1.0, np.float32)
     alike = bank(np.zeros((8, 3)), names)
@@ -38,7 +38,7 @@ def test_the_same_image_has_the_same_uncertainty():
 
 
 def test_where_the_nearest_vectors_are_all_of_one_image(monkeypatch):
-    """Resamples without it need what lies beyond: more vectors are looked at, up to all."""
+    """Resamples without it need the distances to others: more vectors are measured, up to all."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((9000, 12)).astype(np.float32)
     vectors[:1000] *= 0.1
@@ -47,9 +47,9 @@ def test_where_the_nearest_vectors_are_all_of_one_image(monkeypatch):
     normal = MemoryBank(vectors, image, np.zeros((9000, 2), np.int32), names)
     features = 0.1 * rng.standard_normal((5, 6, 12)).astype(np.float32)
     counts = []
-    look = MemoryBank.nearest_sources
+    measure = MemoryBank.nearest_sources
     monkeypatch.setattr(
-        MemoryBank, "nearest_sources", lambda *a: (counts.append(a[2]), look(*a))[1]
+        MemoryBank, "nearest_sources", lambda *a: (counts.append(a[2]), measure(*a))[1]
     )
     found = uncertainty(features, normal)
     assert len(counts) > 1

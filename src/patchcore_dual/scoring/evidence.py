@@ -153,8 +153,8 @@ def with_neighbourhood_weight(
 
     With `normal_weight` and the normal bank the result carries w_N, with `defect_weight` and the
     defect bank w_P. Both are taken at the patch farthest from the bank, over the `NEIGHBOURS`
-    vectors around its nearest vector. Only rules with `weighted = True` ask for them:
-    `patchcore-weighted` (w_N) and `thesis` (both).
+    vectors around its nearest vector. Only rules with `weighted = True` ask for them when an image
+    is inspected: `patchcore-weighted` (w_N) and `thesis` (both).
 
     Args:
         nearest: the result of searching `bank`.

@@ -1,16 +1,13 @@
-"""The recommended rule and its guard, on evidence made to order."""
+"""The recommended rule: against loops on random evidence, and on evidence constructed by hand."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from patchcore_dual.scoring import Evidence, HeldOutImage, Nearest, TrainingEvidence
 from patchcore_dual.scoring.fusion.calibrated import Calibrated, Scale
-from patchcore_dual.scoring.fusion.guard import (
-    ChannelMaxima,
-    LeftOutCluster,
-    choose_discount,
-    mean_recall,
-)
+from reference import scores as slow
 
 H, W = 6, 8
 CELL = (2, 3)
@@ -47,7 +44,7 @@ class Factory:
         return HeldOutImage(self.evidence(far, like), fold, 8 * W, 8 * H, cells, unseen)
 
     def marked(self, fold, clusters):
-        """A good image with a harmless mark that looks like a defect, whichever were seen."""
+        """A normal image with a harmless mark that resembles a defect of every cluster."""
         unseen = {c: self.evidence(like=1.5, anywhere=True) for c in clusters}
         evidence = self.evidence(like=1.5, anywhere=True)
         return HeldOutImage(evidence, fold, 8 * W, 8 * H, unseen=unseen)
@@ -55,20 +52,71 @@ class Factory:
 
 def training(factory, *, far, like, unseen_like, marked=0, clusters=(0, 1), normals=100):
     """Good images, `marked` of them with harmless marks, and ten defects a cluster."""
-    good = [
+    normal = [
         factory.marked(i % 5, clusters) if i < marked else factory.image(i % 5, clusters=clusters)
         for i in range(normals)
     ]
-    bad = [
+    defective = [
         factory.image(i % 5, far, like, cluster=c, unseen_like=unseen_like)
         for c in clusters
         for i in range(10)
     ]
-    return TrainingEvidence(tuple(good), tuple(bad))
+    return TrainingEvidence(tuple(normal), tuple(defective))
+
+
+@pytest.fixture(scope="module")
+def random_training():
+    """24 normal images in four folds and 8 defective ones, of d_N, d_P and log odds at random.
+
+    They vary in level and spread from cell to cell, so that position statistics matter.
+    """
+    rng = np.random.default_rng(0)
+    level, spread = rng.standard_normal((2, 3, H, W))
+
+    def evidence(at_cell):
+        values = level + (0.2 + spread**2) * rng.standard_normal((3, H, W))
+        values[(slice(None), *CELL)] += at_cell
+        d_n, d_p, logit = np.exp(values[0]), np.exp(values[1]), values[2].astype(np.float32)
+        return Evidence(nearest(d_n), nearest(d_p), logit)
+
+    cells = np.zeros((H, W), bool)
+    cells[CELL] = True
+    normals = [HeldOutImage(evidence([0, 0, 0]), i % 4, 8 * W, 8 * H) for i in range(24)]
+    defectives = [
+        HeldOutImage(evidence([1, -2, 3]), i % 4, 8 * W, 8 * H, defect_cells=cells)
+        for i in range(8)
+    ]
+    return TrainingEvidence(tuple(normals), tuple(defectives))
+
+
+def as_lists(image):
+    """A held-out image as the reference takes it."""
+    evidence = image.evidence
+    grids = {"normal": evidence.normal.distance, "defect": evidence.defect.distance}
+    grids["logit"] = evidence.logit
+    lists = {name: grid.astype(float).tolist() for name, grid in grids.items()}
+    return {**lists, "fold": image.fold}
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 2.0, float("inf")])
+def test_the_fitted_rule_is_its_formula(random_training, discount):
+    """All constants but weights and discount are estimated again, in loops."""
+    rule = replace(Calibrated().fit(random_training), discount=discount)
+    assert min(rule.weights) > 0.05  # each indicator counts
+    normals = [as_lists(image) for image in random_training.normals]
+    score_new, score_out_of_fold = slow.calibrated(normals, rule.weights, discount)
+    images = [*random_training.defectives, *random_training.normals[:3]]
+    for image, held_out in zip(images, rule.held_out(random_training, images), strict=True):
+        for output, expected in (
+            (rule(image.evidence), score_new(as_lists(image))),
+            (held_out, score_out_of_fold(as_lists(image))),
+        ):
+            assert output.score == pytest.approx(expected[0], rel=1e-4)
+            np.testing.assert_allclose(output.grid, expected[1], rtol=1e-3, atol=1e-4)
 
 
 def test_the_guard_keeps_a_bank_that_helps():
-    # What one kind teaches holds for the other too, and distance from normal says little.
+    # Both kinds resemble each other, and the distance from the normal bank shows neither.
     rule = Calibrated().fit(training(Factory(), far=0.1, like=1.0, unseen_like=1.0))
     assert rule.guard is not None
     assert rule.guard.unseen > rule.guard.unseen_without + 0.3
@@ -77,8 +125,8 @@ def test_the_guard_keeps_a_bank_that_helps():
     assert "used in full" in str(rule.guard)
 
 
-def test_the_guard_takes_down_a_bank_that_hurts():
-    # Some good parts bear marks that look like defects; a kind that was left out does not.
+def test_the_guard_discounts_a_bank_that_hurts():
+    # Some normal images have marks that resemble defects; a left-out kind resembles none.
     hurting = training(Factory(), far=0.5, like=2.5, unseen_like=0.0, marked=8)
     rule = Calibrated().fit(hurting)
     assert rule.guard is not None
@@ -96,25 +144,25 @@ def test_a_patch_far_from_everything_stays_an_alarm():
     assert np.unravel_index(grid.argmax(), grid.shape) == CELL
 
 
-def test_one_defect_that_no_fold_can_teach_gives_equal_weights():
+def test_a_single_defect_gives_equal_weights():
     factory = Factory()
     one = factory.image(0, 0.5, 1.0, cluster=0)
     alone = HeldOutImage(one.evidence, 0, one.width, one.height, one.defect_cells, {}, False)
-    good = tuple(factory.image(i % 5) for i in range(40))
-    rule = Calibrated().fit(TrainingEvidence(good, (alone,)))
+    normals = tuple(factory.image(i % 5) for i in range(40))
+    rule = Calibrated().fit(TrainingEvidence(normals, (alone,)))
     assert rule.weights == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert rule.guard is None
     assert rule(Factory(3).evidence(like=1.5))[0] > rule(Factory(3).evidence())[0] + 2
 
 
-def test_weights_follow_the_evidence_that_tells():
+def test_weights_follow_the_indicators_that_separate():
     rule = Calibrated().fit(training(Factory(), far=0.0, like=1.5, unseen_like=1.5))
     assert all(w >= 0 for w in rule.weights)
     assert sum(rule.weights) == pytest.approx(1)
-    assert rule.weights[0] < min(rule.weights[1:])  # d_N told nothing
+    assert rule.weights[0] < min(rule.weights[1:])  # d_N does not separate
 
 
-def test_without_defects_only_the_unfamiliar_counts():
+def test_without_defects_only_the_unfamiliar_channel_is_used():
     normals = tuple(
         HeldOutImage(Evidence(Factory(i).evidence().normal), i % 5, 8 * W, 8 * H) for i in range(30)
     )
@@ -124,14 +172,14 @@ def test_without_defects_only_the_unfamiliar_counts():
     assert rule(far)[0] > rule(near)[0] + 2
 
 
-def test_held_out_answers_do_not_see_their_own_fold():
+def test_held_out_outputs_are_out_of_fold():
     factory = Factory()
-    odd = factory.evidence(far=3.0)  # one good image alone in its fold, with an odd place
+    odd = factory.evidence(far=3.0)  # alone in its fold, with one unusual cell
     normals = [HeldOutImage(odd, 9, 8 * W, 8 * H)]
     normals += [HeldOutImage(factory.evidence(), i % 4, 8 * W, 8 * H) for i in range(11)]
-    learned_from = TrainingEvidence(tuple(normals))
-    rule = Calibrated().fit(learned_from)
-    assert rule.held_out(learned_from, learned_from.normals)[0][0] > rule(odd)[0] + 1
+    evidence = TrainingEvidence(tuple(normals))
+    rule = Calibrated().fit(evidence)
+    assert rule.held_out(evidence, evidence.normals)[0][0] > rule(odd)[0] + 1
 
 
 def test_state_survives_json():
@@ -139,6 +187,9 @@ def test_state_survives_json():
 
     fitted = Calibrated().fit(training(Factory(), far=0.5, like=1.0, unseen_like=1.0))
     constants, arrays = fitted.state()
+    names = {"epsilon", "weights", "unfamiliar", "known", "discount", "guard"}
+    assert set(constants) == names  # those of saved models
+    assert set(arrays) == {f"{name}_{i}" for name in ("mean", "deviation") for i in range(3)}
     again = Calibrated.from_state(json.loads(json.dumps(constants)), arrays)
     evidence = Factory(5).evidence(like=0.7)
     assert again(evidence)[0] == fitted(evidence)[0]
@@ -151,27 +202,3 @@ def test_scale_puts_the_median_at_zero_and_the_mean_excess_at_one():
     scaled = scale(maxima)
     assert abs(np.median(scaled)) < 1e-4
     assert abs(scaled[scaled >= 0].mean() - 1) < 1e-3
-
-
-def test_mean_recall_is_recall_averaged_over_false_alarm_rates():
-    rng = np.random.default_rng(0)
-    normals, defectives = rng.standard_normal(200), rng.standard_normal(50) + 2
-    rates = np.linspace(0, 0.1, 20_001)[1:]
-    for value, score in zip(mean_recall(defectives, normals), defectives, strict=True):
-        reached = (normals >= score).mean()
-        assert value == pytest.approx((reached < rates).mean(), abs=1e-3)
-
-
-def test_the_guard_needs_something_to_leave_out():
-    one = ChannelMaxima(np.zeros(3), np.zeros(3))
-    assert choose_discount(one, one, []) is None
-
-
-def test_a_safe_discount_costs_unseen_kinds_nothing_beyond_tolerance():
-    rng = np.random.default_rng(0)
-    normals = ChannelMaxima(rng.exponential(size=300), rng.exponential(size=300) * 4)
-    defects = ChannelMaxima(rng.exponential(size=60) + 3, rng.exponential(size=60))
-    report = choose_discount(normals, defects, [LeftOutCluster(normals, defects)])
-    assert report is not None
-    assert report.discount > 0
-    assert report.unseen_undiscounted < report.unseen

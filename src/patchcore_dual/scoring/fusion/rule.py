@@ -68,8 +68,10 @@ class Rule(ABC):
     def held_out(
         self, training: TrainingEvidence, images: Sequence[HeldOutImage]
     ) -> list[RuleOutput]:
-        """Return the out-of-fold output for each image: constants that depend on its fold are
-        estimated again without it.
+        """Return the out-of-fold output for each image.
+
+        A rule overrides this if its constants would favour an image that they were estimated on:
+        it estimates them again without the image's fold.
 
         Args:
             training: the evidence that the rule was fitted on.
