@@ -8,6 +8,7 @@ from patchcore_dual.features.embedder import (
     ProjectedEmbedder,
     network_of,
     projected,
+    with_count_padding,
 )
 from patchcore_dual.features.engines import load_embedder, restore_embedder
 from patchcore_dual.features.networks import BACKBONES
@@ -23,4 +24,5 @@ __all__ = [
     "network_of",
     "projected",
     "restore_embedder",
+    "with_count_padding",
 ]

@@ -6,6 +6,7 @@ Everything after this file works on patch features alone. A user's own embedder 
 
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from patchcore_dual.banks import projection_matrix
+from patchcore_dual.errors import SettingsError
 
 EmbedImage = Callable[[np.ndarray], np.ndarray]
 """One image uint8 `[H, W, 3]` to its patch features float32 `[h, w, d]`."""
@@ -119,24 +121,43 @@ class CachedEmbedder:
     """
 
     def __init__(self, embedder: Embedder, limit: int, folder: Path | None = None) -> None:
-        self.embedder, self._room, self._folder = embedder, limit, folder
-        self._kept: dict[str, np.ndarray | Path] = {}
-        self.spec = embedder.spec
+        self.embedder, self.spec = embedder, embedder.spec
+        self._kept = _KeptFeatures(limit, folder)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         return np.concatenate([self._embed(image[None]) for image in images])
 
+    def with_count_padding(self, count_padding: bool) -> "CachedEmbedder":
+        """The same network with the other way of counting borders; both keep within one limit."""
+        other = copy(self)
+        other.embedder = with_count_padding(self.embedder, count_padding)
+        other.spec = other.embedder.spec
+        return other
+
     def _embed(self, image: np.ndarray) -> np.ndarray:
-        key = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-        if key in self._kept:
-            kept = self._kept[key]
-            return np.load(kept) if isinstance(kept, Path) else kept
-        features = self.embedder(image)
-        if features.nbytes <= self._room:
-            self._keep(key, features)
+        described = f"{image.shape} {self.spec}".encode()
+        key = hashlib.sha256(described + image.tobytes()).hexdigest()
+        features = self._kept.get(key)
+        if features is None:
+            features = self.embedder(image)
+            self._kept.add(key, features)
         return features
 
-    def _keep(self, key: str, features: np.ndarray) -> None:
+
+class _KeptFeatures:
+    """Features by a key, up to a limit in bytes."""
+
+    def __init__(self, limit: int, folder: Path | None) -> None:
+        self._room, self._folder = limit, folder
+        self._kept: dict[str, np.ndarray | Path] = {}
+
+    def get(self, key: str) -> np.ndarray | None:
+        kept = self._kept.get(key)
+        return np.load(kept) if isinstance(kept, Path) else kept
+
+    def add(self, key: str, features: np.ndarray) -> None:
+        if features.nbytes > self._room:
+            return
         if self._folder is None:
             features.setflags(write=False)
             self._kept[key] = features
@@ -144,12 +165,30 @@ class CachedEmbedder:
             path = self._folder / f"{key}.npy"
             try:
                 np.save(path, features)
-            except OSError:  # a full disk: the features are computed again when they are needed
+            except OSError:  # a full disk: these features are computed again when they are needed
                 path.unlink(missing_ok=True)
                 self._room = 0
                 return
             self._kept[key] = path
         self._room -= features.nbytes
+
+
+def with_count_padding(embedder: Embedder, count_padding: bool) -> Embedder:
+    """The embedder, with borders counted the other way where it counts them differently.
+
+    Raises:
+        SettingsError: for an embedder that cannot count them otherwise.
+    """
+    if embedder.spec.count_padding == count_padding:
+        return embedder
+    change = getattr(embedder, "with_count_padding", None)
+    if change is None:
+        raise SettingsError(
+            f"the embedder {embedder.spec.backbone} counts borders in one way only: set "
+            f"count_padding to {embedder.spec.count_padding}."
+        )
+    changed: Embedder = change(count_padding)
+    return changed
 
 
 def projected(embedder: Embedder, bank_vectors: str, seed: int) -> Embedder:

@@ -31,7 +31,7 @@ def prefetch(
     if depth == 0:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     coming: deque[Future[Result]] = deque()
     try:
         for item in items:

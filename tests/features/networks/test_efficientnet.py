@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn import datasets
 
 from patchcore_dual.features import load_embedder
-from patchcore_dual.features.backbones import LITE_MEAN, LITE_STD
+from patchcore_dual.features.networks import network_definition
 from patchcore_dual.features.networks.efficientnet import build_efficientnet_lite0, packaged_weights
 from patchcore_dual.features.weights import read_state_dict
 
@@ -34,7 +34,9 @@ def grace_hopper():
 
 def normalised(images):
     x = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
-    return (x - torch.tensor(LITE_MEAN).view(1, 3, 1, 1)) / torch.tensor(LITE_STD).view(1, 3, 1, 1)
+    lite = network_definition("efficientnet_lite0")
+    mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (lite.mean, lite.std))
+    return (x - mean) / std
 
 
 def top(network, path, count):

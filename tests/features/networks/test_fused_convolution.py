@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from patchcore_dual.features.backbones import BACKBONES, Backbone
-from patchcore_dual.features.networks.convolution import FusedConvolution, can_fuse, convolve, fuse
 from torch import nn
 
+from patchcore_dual.features import BACKBONES, EmbedderSpec
+from patchcore_dual.features.engines.torch_engine import TorchEmbedder
 from patchcore_dual.features.networks import fused_convolution as convolution
-from patchcore_dual.features.weights import TORCHVISION_FILES
+from patchcore_dual.features.networks import network_definition
+from patchcore_dual.features.networks.fused_convolution import (
+    FusedConvolution,
+    can_fuse,
+    convolve,
+    fuse,
+)
 
 needs_fusion = pytest.mark.skipif(not can_fuse(), reason="this PyTorch has no fused convolution")
 CPU = torch.device("cpu")
@@ -57,11 +63,12 @@ def test_fused_is_plain(activation, adds, kernel, stride, groups, bias):
 def test_backbones_without_fused_convolutions(name, monkeypatch):
     """What runs on a GPU, and on builds of PyTorch that lack oneDNN or renamed its operations."""
     torch.manual_seed(0)
-    state = BACKBONES[name][0](3).state_dict()
+    state = network_definition(name).build(3).state_dict()
+    spec = EmbedderSpec(name, (2, 3), (0, 0), stride=8)
     images = np.random.default_rng(0).integers(0, 256, (2, 65, 52, 3), dtype=np.uint8)
-    usual = Backbone(name, (2, 3), (2, 3), state, "", CPU)(images)
+    usual = TorchEmbedder(spec, state, CPU)(images)
     monkeypatch.setattr(convolution, "can_fuse", lambda: False)
-    plain = Backbone(name, (2, 3), (2, 3), state, "", CPU)
+    plain = TorchEmbedder(spec, state, CPU)
     assert not any(isinstance(m, FusedConvolution) for m in plain._network.modules())
     assert np.abs(plain(images) - usual).max() <= 1e-5 * np.abs(usual).max()
 
@@ -79,8 +86,8 @@ def test_operations_that_are_gone_are_not_used(monkeypatch):
 
 
 def test_every_network_is_fused_whole():
-    for name in (*TORCHVISION_FILES, "efficientnet_lite0"):
-        network = fuse(BACKBONES[name][0](4).eval().requires_grad_(False), CPU)
+    for name in BACKBONES:
+        network = fuse(network_definition(name).build(4).eval().requires_grad_(False), CPU)
         kinds = {type(m) for m in network.modules()}
         assert nn.BatchNorm2d not in kinds
         assert not can_fuse() or nn.Conv2d not in kinds
