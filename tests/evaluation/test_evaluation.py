@@ -10,9 +10,10 @@ import pytest
 
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.errors import DataError, ImageError
-from patchcore_dual.evaluation.evaluation import ImageResult, evaluate, summarise
+from patchcore_dual.evaluation.evaluation import evaluate
 from patchcore_dual.evaluation.metrics import auroc
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics, PixelResult
+from patchcore_dual.evaluation.results import ImageResult, summarise
 
 MODEL = {
     "scoring": "ratio",

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from patchcore_dual.evaluation.evaluation import ImageResult, summarise
+from patchcore_dual.evaluation.headline import headline
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
-from patchcore_dual.evaluation.report import gallery, headline, write_comparison, write_report
+from patchcore_dual.evaluation.report import gallery, write_comparison, write_report
+from patchcore_dual.evaluation.results import ImageResult, summarise
 
 ABOUT = {
     "dataset": "metal",
@@ -78,7 +79,7 @@ def test_cards_come_worst_first(page):
 
 
 def test_the_head_says_what_happened_at_the_models_threshold(page):
-    assert "Found 2 of 4 defective parts, 2 false alarms on 5 good ones." in page.text
+    assert "Found 2 of 4 defective parts, 2 false alarms on 5 normal ones." in page.text
     assert page.text.index("Recall 50.0 %") < page.text.index("Image AUROC")
     assert page.text.index("False-alarm rate 40.0 %") < page.text.index("Image AUROC")
     assert "resnet18" in page.text
@@ -156,11 +157,11 @@ def test_many_misses_leave_room_for_false_alarms():
     [
         (
             [result("positive", 2.0), result("negative", 0.1)],
-            "Found 1 of 1 defective part, no false alarms on 1 good one.",
+            "Found 1 of 1 defective part, no false alarms on 1 normal one.",
         ),
-        ([result("positive", 2.0)], "Found 1 of 1 defective part; there were no good ones"),
-        ([result("negative", 2.0)], "1 false alarm on 1 good part; there was no defect to find."),
-        ([result("negative", 0.1)] * 2, "No false alarms on 2 good parts;"),
+        ([result("positive", 2.0)], "Found 1 of 1 defective part; there were no normal ones"),
+        ([result("negative", 2.0)], "1 false alarm on 1 normal part; there was no defect to find."),
+        ([result("negative", 0.1)] * 2, "No false alarms on 2 normal parts;"),
     ],
 )
 def test_headline(images, words):
@@ -171,7 +172,7 @@ def test_headline(images, words):
 def test_one_class_still_makes_a_report(tmp_path, label):
     images = [r for r in results() if r.label == label]
     write_report(evaluated(images), picture, tmp_path / "report.html", "x")
-    assert "Image AUROC how often a defective part outscores a good one –" in (
+    assert "Image AUROC how often a defective part outscores a normal one –" in (
         Page(tmp_path / "report.html").text
     )
 
