@@ -319,7 +319,7 @@ def test_help_names_every_choice_and_fits_80_columns(run, monkeypatch):
     assert max(map(len, out.splitlines())) <= 80
     for target in (*protocols.PROTOCOLS, "figure1", "figure5", "official", "cuda"):
         assert target in out
-    assert "Example: patchcore-dual reproduce table1" in out
+    assert "patchcore-dual reproduce table1 prepared" in out
 
 
 def test_the_targets_of_the_command_line_are_all_there_are():

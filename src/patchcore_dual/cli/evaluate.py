@@ -44,10 +44,12 @@ def evaluate(
 ) -> None:
     """Measure a fitted model on images with known labels.
 
-    Prints recall and false-alarm rate at the model's own threshold, and the metrics of image scores
-    and anomaly maps over all thresholds. The report adds curves and the worst cases.
+    Prints recall and false-alarm rate at the model's own threshold, and the
+    metrics of image scores and anomaly maps over all thresholds. The report
+    adds curves and the worst cases.
 
-    Example: patchcore-dual evaluate model prepared --report report
+    Example:
+    patchcore-dual evaluate model prepared --report report
     """
     import numpy as np
 

@@ -16,7 +16,7 @@ Target = Literal["table1", "table2", "figure1", "figure5", "generators", "few-sh
 
 
 def reproduce(
-    target: Annotated[Target, typer.Argument(help="What to reproduce; see above.")],
+    target: Annotated[Target, typer.Argument(help="One of the names above.")],
     prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
     splits: Annotated[
         Literal["official", "group"],
@@ -66,15 +66,19 @@ def reproduce(
 ) -> None:
     """Run the thesis's experiments, and more, on any prepared data set.
 
-    table1 compares PatchCore with PatchCoreDual; table2 varies the number of synthetic images;
-    figure1 shows the images of each generator; figure5 shows heat maps of the methods of table1;
-    generators compares the generators at several numbers of real defects; few-shot varies the
-    number of real defects; unseen-kinds leaves each kind of defect out of training.
+    table1        PatchCore, and PatchCoreDual without and with synthetic defects
+    table2        more and more synthetic defects
+    figure1       pictures of each generator's synthetic defects
+    figure5       heat maps of the methods of table1
+    generators    every generator, at several numbers of real defects
+    few-shot      more and more real defects
+    unseen-kinds  each kind of defect in turn left out of training
 
-    Tables give mean and standard deviation over seeds, 95 % bootstrap intervals, and paired
-    differences to a baseline.
+    Tables give mean and standard deviation over seeds, 95 % bootstrap
+    intervals, and paired differences to a baseline.
 
-    Example: patchcore-dual reproduce table1 prepared --splits group --report report
+    Example:
+    patchcore-dual reproduce table1 prepared --splits group --report report
     """
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual

@@ -85,6 +85,7 @@ def histogram_plot(evaluation: Evaluation) -> str:
         )
         if log_scores:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         if tallest > _LOG_COUNT_RATIO:
             axes.set_yscale("log")
             axes.set_ylim(0.7, None)
