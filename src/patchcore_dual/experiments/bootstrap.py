@@ -44,8 +44,9 @@ class Figure:
     def of(cls, values: Sequence[float] | Floats, draws: Floats | None = None) -> "Figure":
         """The figure of the seeds' values.
 
-        >>> Figure.of([0.25, 0.5, 0.75], draws=np.arange(1001))
-        Figure(mean=0.5, deviation=0.25, low=25.0, high=975.0)
+        >>> figure = Figure.of([0.25, 0.5, 0.75], draws=np.linspace(0, 1, 1001))
+        >>> figure.mean, figure.deviation, round(figure.low, 3), round(figure.high, 3)
+        (0.5, 0.25, 0.025, 0.975)
 
         Args:
             values: one for each seed, `[seeds]`.
