@@ -2,8 +2,8 @@
 
     python benchmarks/cost.py PREPARED --backbone resnet18 --weights FILE
 
-Both rules run in one process and inspections alternate image by image. Processor time, of all
-threads together, is what noisy machines distort least.
+Both rules run in one process, and inspections alternate between them image by image. Processor
+time, summed over all threads, is least affected by other load on the machine.
 """
 
 import argparse

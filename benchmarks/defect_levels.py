@@ -13,7 +13,8 @@ from patchcore_dual.cli.fit import parse_levels
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.experiments.protocols import resplit
-from patchcore_dual.experiments.runner import Method, Trial, TrialRunner
+from patchcore_dual.experiments.runner import TrialRunner
+from patchcore_dual.experiments.trials import Condition, Method, Trial
 
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap")
 
@@ -37,10 +38,10 @@ def main() -> None:
         figures: dict[str, list[list[float]]] = {}
         for seed in range(args.seeds):
             split = resplit(manifest, seed)
-            trial = Trial("", split, tuple(Method(rule, rule) for rule in args.rules), pixels=True)
-            for rule, result in (
-                TrialRunner(split, detector.with_settings(seed=seed)).run(trial).items()
-            ):
+            methods = tuple(Method(rule, rule) for rule in args.rules)
+            runner = TrialRunner(split, detector.with_settings(seed=seed))
+            results = runner.run(Trial(Condition(), split, methods, pixels=True))
+            for rule, result in results.items():
                 values = [getattr(result, metric) for metric in METRICS]
                 figures.setdefault(rule, []).append(values)
                 print(levels, seed, rule, values, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""The rules that read distances directly, with every choice of defect patches: docs/results.md.
+"""The rules that use distances alone, with every choice of defect patches: docs/results.md.
 
     python benchmarks/rules.py PREPARED --backbone resnet18 --weights FILE --seeds 3
 
-Each seed splits the prepared data again by group. Features and normal banks are computed once a
+Each seed splits the prepared data again by group. Features and normal banks are computed once per
 seed; every rule and choice is then fitted and tested as `fit` and `evaluate` would.
 """
 
@@ -15,14 +15,15 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.experiments.protocols import resplit
-from patchcore_dual.experiments.runner import Method, RememberingBackbone, Trial, TrialRunner
+from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
+from patchcore_dual.experiments.trials import Condition, Method, Trial
 from patchcore_dual.scoring import RULES
 
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro")
 
 
 def methods() -> tuple[Method, ...]:
-    """A row each; PatchCore has no defect bank, so one choice of patches is enough."""
+    """One for each row; PatchCore has no defect bank, so one choice of patches is enough."""
     rows = []
     for name in (name for name, rule in RULES.items() if not rule.uses_probe):
         if name.startswith("patchcore"):
@@ -40,14 +41,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     manifest = Manifest.load(args.prepared)
-    detector = PatchCoreDual(backbone=args.backbone, weights=args.weights)
-    detector.backbone = RememberingBackbone(detector.backbone)
+    detector = with_cached_features(PatchCoreDual(backbone=args.backbone, weights=args.weights))
     figures: dict[str, list[list[float]]] = {}
     for seed in range(args.seeds):
         split = resplit(manifest, seed)
-        bench = TrialRunner(split, detector.with_settings(seed=seed))
+        runner = TrialRunner(split, detector.with_settings(seed=seed))
         for method in methods():
-            (result,) = bench.run(Trial(f"seed {seed}", split, (method,), pixels=True)).values()
+            (result,) = runner.run(Trial(Condition(), split, (method,), pixels=True)).values()
             values = [getattr(result, metric) for metric in METRICS]
             figures.setdefault(method.name, []).append(values)
             print(seed, method.name, *(f"{v:.3f}" for v in values), file=sys.stderr, flush=True)

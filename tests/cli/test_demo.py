@@ -33,7 +33,7 @@ def test_writes_models_and_reports(demo, tmp_path, capsys):
     out = tmp_path / "demo"
     assert not demo(out)
     printed = capsys.readouterr().out
-    assert "image AUROC" in printed
+    assert "Image AUROC" in printed
     assert "patchcore-dual" in printed
     assert str(out / "report.html") in printed.replace("\n", "")
     for page in ("report.html", "patchcore/report.html", "patchcore-dual/report.html"):

@@ -81,7 +81,7 @@ def test_fit_evaluate_inspect(run, prepared, tmp_path):
 
     evaluated = run("evaluate", model, prepared.folder)
     assert evaluated.code == 0
-    for row in ("image AUROC", "pixel AP", "AUPRO", "recall at the model's threshold"):
+    for row in ("Image AUROC", "Pixel AP", "AUPRO", "At the model's own threshold"):
         assert row in evaluated.out
 
     inspected = run("inspect", model, first(prepared, "train", "positive"))
@@ -371,10 +371,10 @@ def test_a_model_folder_that_is_none(fails, prepared, model_folder, tmp_path):
         assert "no weights file" in fails(*command, *missing)
 
 
-def test_wrong_arguments_of_evaluate_and_inspect(fails, model_folder, prepared, tmp_path):
-    assert "use test or train" in fails(
-        "evaluate", model_folder, prepared.folder, "--split", "validation"
-    )
+def test_wrong_arguments_of_evaluate_and_inspect(run, fails, model_folder, prepared, tmp_path):
+    result = run("evaluate", model_folder, prepared.folder, "--split", "validation")
+    assert result.code == 2
+    assert "'validation' is not one of 'test', 'train'" in result.err
     assert "is not a prepared data set" in fails("evaluate", model_folder, tmp_path)
     assert "no file or folder" in fails("inspect", model_folder, tmp_path / "none.png")
     assert "holds no images" in fails("inspect", model_folder, tmp_path)

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from PIL import Image
 
 from lookalikes import make_ksdd2, make_magnetic_tile
 from patchcore_dual.cli.main import main
+from patchcore_dual.cli.reproduce import Target
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.experiments import protocols
+from patchcore_dual.experiments.protocols import ProtocolName
+from patchcore_dual.experiments.reproduce import FIGURES, FigureName
 from patchcore_dual.experiments.runner import TrialRunner
+from patchcore_dual.experiments.trials import Condition
 
-LITE = ("--backbone", "efficientnet_lite0")
 METHODS = ["PatchCore", "PatchCoreDual, thesis", "PatchCoreDual", "PatchCoreDual with poisson"]
 
 
@@ -38,10 +42,28 @@ def run(monkeypatch, capsys):
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    """Small numbers of real and synthetic defects, for time's sake."""
+    """Small numbers of real and synthetic defects, so that the tests are quick."""
     monkeypatch.setattr(protocols, "TABLE1_SYNTHETIC", 4)
     monkeypatch.setattr(protocols, "GENERATORS_REAL", (0, 1))
     monkeypatch.setattr(protocols, "GENERATORS_SYNTHETIC", (2, 3))
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """A function that interrupts the n-th trial; it returns the conditions of those that began."""
+    real, ran = TrialRunner.run, []
+
+    def interrupted_at(n):
+        def run(runner, trial):
+            ran.append(trial.condition)
+            if len(ran) == n:
+                raise KeyboardInterrupt
+            return real(runner, trial)
+
+        monkeypatch.setattr(TrialRunner, "run", run)
+        return ran
+
+    return interrupted_at
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +85,7 @@ def tiles(tmp_path_factory):
 
 
 def test_table1_prints_our_figures_beside_the_thesiss(run, ksdd2, tmp_path):
-    code, out, err = run("table1", ksdd2, *LITE, "--seeds", 2, "--report", tmp_path / "r")
+    code, out, err = run("table1", ksdd2, "--seeds", 2, "--report", tmp_path / "r")
     assert code == 0
     for text in (*METHODS, "Image AUROC", "AUPRO", "thesis 0.912", "thesis 0.969"):
         assert text in out
@@ -71,12 +93,14 @@ def test_table1_prints_our_figures_beside_the_thesiss(run, ksdd2, tmp_path):
     page = (tmp_path / "r/table1.html").read_text()
     for text in ("thesis 0.931", "Image AUROC: ", "synthetic defects (DIAG)", "<svg", "48x96"):
         assert text in page
+    for text in ("Backbone</dt><dd>efficientnet_lite0", "thesis&#39;s figures are of ResNet-50"):
+        assert text in page
     assert "http" not in page
 
 
 def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
     code, out, _ = run(
-        *("table1", tiles, *LITE, "--seeds", 1, "--splits", "group", "--json"),
+        *("table1", tiles, "--seeds", 1, "--splits", "group", "--json"),
         *("--report", tmp_path),
     )
     assert code == 0
@@ -92,53 +116,42 @@ def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
     assert figures["aupro"]["low"] is None
 
 
-def test_an_interrupted_run_goes_on_where_it_was(run, ksdd2, tmp_path, monkeypatch):
-    arguments = ("table1", ksdd2, *LITE, "--splits", "group", "--json")
+def test_an_interrupted_run_resumes(run, ksdd2, tmp_path, interrupted_at):
+    arguments = ("table1", ksdd2, "--splits", "group", "--json")
     _, whole, _ = run(*arguments, "--seeds", 2)
-    real, ran = TrialRunner.run, []
-
-    def bench_run(bench, trial):
-        ran.append(trial.name)
-        if len(ran) == 2:
-            raise KeyboardInterrupt
-        return real(bench, trial)
-
-    monkeypatch.setattr(TrialRunner, "run", bench_run)
+    ran = interrupted_at(2)
     assert run(*arguments, "--seeds", 2, "--report", tmp_path)[0] == 130
-    assert len(list((tmp_path / "trials").iterdir())) == 1
+    assert len(list((tmp_path / "trials").glob("table1-group-*/seed*.json"))) == 1
     code, out, err = run(*arguments, "--seeds", 2, "--report", tmp_path)
     assert code == 0
     assert len(ran) == 3
-    assert "seed 0: found finished" in err
+    assert "seed 0: finished before" in err
     assert "seed 1: done" in err
     assert json.loads(out) == json.loads(whole)
     run(*arguments, "--seeds", 2, "--report", tmp_path)
     assert len(ran) == 3
 
 
-def test_finished_trials_of_an_interrupted_seed_are_found_again(run, tiles, tmp_path, monkeypatch):
-    arguments = ("generators", tiles, *LITE, "--seeds", 1, "--json")
+def test_an_interrupted_seed_resumes_after_its_finished_trials(
+    run, tiles, tmp_path, monkeypatch, interrupted_at
+):
+    arguments = ("generators", tiles, "--seeds", 1, "--json")
     kept = {name: protocols.CPU_GENERATORS[name] for name in ("poisson", "strokes")}
     monkeypatch.setattr(protocols, "CPU_GENERATORS", kept)
-    names = ["0 real", "0 real, strokes"]
-    names += [f"{n} real{g}" for n in (1, "all") for g in ("", ", poisson", ", strokes")]
-    real, ran = TrialRunner.run, []
-
-    def bench_run(bench, trial):
-        ran.append(trial.name)
-        if len(ran) == 4:
-            raise KeyboardInterrupt
-        return real(bench, trial)
-
-    monkeypatch.setattr(TrialRunner, "run", bench_run)
+    trials = [Condition(0), *(Condition(0, generator="strokes", synthetic=n) for n in (2, 3))]
+    for defects in (1, None):
+        trials.append(Condition(defects))
+        for generator in kept:
+            trials += [Condition(defects, generator=generator, synthetic=n) for n in (2, 3)]
+    ran = interrupted_at(4)
     assert run(*arguments, "--report", tmp_path)[0] == 130
-    assert len(list((tmp_path / "trials").iterdir())) == 3
+    assert len(list((tmp_path / "trials").glob("generators-official-*/seed*.json"))) == 3
     code, out, err = run(*arguments, "--report", tmp_path)
     assert code == 0
     assert "seed 0: done" in err
-    assert ran == [*names[:4], *names[3:]]
+    assert ran == [*trials[:4], *trials[3:]]
     assert run(*arguments, "--report", tmp_path)[1] == out
-    assert len(ran) == 9
+    assert len(ran) == len(trials) + 1
     rows = json.loads(out)["rows"]
     poor = {row["method"] for row in rows if row["condition"].startswith("0 real")}
     assert poor == {"no synthetic", "strokes"}  # poisson borrows from real defects
@@ -157,7 +170,7 @@ def test_table2_prints_our_figures_beside_the_thesiss(run, ksdd2, tmp_path, monk
         "_with_synthetic",
         lambda method, generator, n: replace(real(method, generator, n), synthetic=counts[n]),
     )
-    arguments = ("table2", ksdd2, *LITE, "--seeds", 2, "--report", tmp_path)
+    arguments = ("table2", ksdd2, "--seeds", 2, "--report", tmp_path)
     code, out, _ = run(*arguments)
     assert code == 0
     for figure in (0.931, 0.934, 0.942, 0.935, 0.969, 0.971, 0.977, 0.972):
@@ -182,16 +195,16 @@ def test_table2_prints_our_figures_beside_the_thesiss(run, ksdd2, tmp_path, monk
 
 
 def test_table2_without_the_images_it_asks_for(run, ksdd2, tmp_path):
-    code, out, err = run("table2", ksdd2, *LITE, "--generator", "diag", "--report", tmp_path)
+    code, out, err = run("table2", ksdd2, "--generator", "diag", "--report", tmp_path)
     assert (code, out) == (2, "")
     assert "augment --generator diag first" in err.replace("\n", " ")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_file_is_told(run, ksdd2, tmp_path):
-    arguments = ("table1", ksdd2, *LITE, "--seeds", 1, "--report", tmp_path)
+def test_a_damaged_file_is_named(run, ksdd2, tmp_path):
+    arguments = ("table1", ksdd2, "--seeds", 1, "--report", tmp_path)
     run(*arguments)
-    (path,) = (tmp_path / "trials").iterdir()
+    (path,) = (tmp_path / "trials").glob("*/seed*.json")
     path.write_text(path.read_text()[:99])
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
@@ -200,7 +213,7 @@ def test_a_damaged_file_is_told(run, ksdd2, tmp_path):
 
 def test_few_shot(run, tiles, tmp_path):
     code, out, _ = run(
-        *("few-shot", tiles, *LITE, "--seeds", 1, "--draws", 2, "--json", "--report", tmp_path)
+        *("few-shot", tiles, "--seeds", 1, "--draws", 2, "--json", "--report", tmp_path)
     )
     assert code == 0
     rows = json.loads(out)["rows"]
@@ -212,15 +225,15 @@ def test_few_shot(run, tiles, tmp_path):
 
 
 def test_unseen_kinds(run, tiles, tmp_path):
-    code, out, _ = run("unseen-kinds", tiles, *LITE, "--seeds", 1, "--report", tmp_path)
+    code, out, _ = run("unseen-kinds", tiles, "--seeds", 1, "--report", tmp_path)
     assert code == 0
-    for text in ("Blowhole", "Uneven", "mean over kinds", "all kinds, all taught"):
+    for text in ("Blowhole", "Uneven", "mean over kinds", "all kinds in training"):
         assert text in out
         assert text in (tmp_path / "unseen-kinds.html").read_text()
 
 
 def test_figure5(run, ksdd2, tmp_path):
-    code, out, _ = run("figure5", ksdd2, *LITE, "--report", tmp_path, "--json")
+    code, out, _ = run("figure5", ksdd2, "--report", tmp_path, "--json")
     assert code == 0
     defective = [s.image for s in Manifest.load(ksdd2).part("test", "positive")]
     assert set(defective) <= set(json.loads(out)["images"])
@@ -229,9 +242,7 @@ def test_figure5(run, ksdd2, tmp_path):
     assert "data:image/png" in (tmp_path / "figure5.html").read_text()
 
     chosen = Manifest.load(ksdd2).part("test", "negative").samples[0].image
-    code, out, _ = run(
-        *("figure5", ksdd2, *LITE, "--report", tmp_path, "--json", "--images", chosen)
-    )
+    code, out, _ = run(*("figure5", ksdd2, "--report", tmp_path, "--json", "--images", chosen))
     assert json.loads(out)["images"] == [chosen]
     assert np.asarray(Image.open(tmp_path / "figure5.png")).shape[0] < picture.shape[0]
 
@@ -239,7 +250,7 @@ def test_figure5(run, ksdd2, tmp_path):
 def test_figure1(run, tiles, tmp_path):
     code, out, _ = run("figure1", tiles, "--report", tmp_path, "--json")
     assert code == 0
-    assert json.loads(out)["rows"] == ["Good", "Real defects", *protocols.CPU_GENERATORS]
+    assert json.loads(out)["rows"] == ["Normal", "Real defects", *protocols.CPU_GENERATORS]
     assert np.asarray(Image.open(tmp_path / "figure1.png")).ndim == 3
     page = (tmp_path / "figure1.html").read_text()
     assert "data:image/png" in page
@@ -253,7 +264,7 @@ def test_a_page_says_that_masks_of_test_defects_were_used(run, ksdd2, tmp_path):
     made = [replace(defect, origin="diag", provenance={**flag, "index": i}) for i in range(4)]
     shutil.copytree(ksdd2, tmp_path / "p")
     Manifest(tmp_path / "p", (*manifest, *made)).save()
-    arguments = ("table1", tmp_path / "p", *LITE, "--seeds", 1, "--report", tmp_path / "r")
+    arguments = ("table1", tmp_path / "p", "--seeds", 1, "--report", tmp_path / "r")
     code, out, _ = run(*arguments, "--json")
     assert code == 0
     answer = json.loads(out)
@@ -265,34 +276,53 @@ def test_a_page_says_that_masks_of_test_defects_were_used(run, ksdd2, tmp_path):
 
 
 def test_bad_input_is_one_clear_message(run, ksdd2, prepared, tmp_path):
-    def told(*arguments):
+    def message_of(*arguments):
         code, out, err = run(*arguments)
         assert (code, out) == (2, "")
         assert "Traceback" not in err
-        assert err.count("error:") == 1
+        assert err.count("error:") + err.count("─ Error ─") == 1
         return err
 
-    assert "'table9'; there are: table1, table2, " in told("table9", ksdd2)
-    assert "--seeds is 0; give at least 1" in told("table1", ksdd2, "--seeds", 0)
-    assert "--draws is 0; give at least 1" in told("few-shot", ksdd2, "--draws", 0)
-    assert "use official or group" in told("table1", ksdd2, "--splits", "random")
-    assert "names no kinds of defect" in told("unseen-kinds", ksdd2)
-    assert "say where it is to go with --report" in told("figure5", ksdd2)
-    assert "say where it is to go with --report" in told("figure1", ksdd2)
-    assert "--generator is for table1" in told("few-shot", ksdd2, "--generator", "poisson")
-    assert "no generator 'x'; there are: poi" in told("table1", ksdd2, "--generator", "x")
-    assert "--images is for figure5" in told("table1", ksdd2, "--images", "a.png")
+    assert "'table9' is not one of 'table1', 'table2', 'figure1'" in message_of("table9", ksdd2)
+    assert "--seeds is 0; give at least 1" in message_of("table1", ksdd2, "--seeds", 0)
+    assert "--draws is 0; give at least 1" in message_of("few-shot", ksdd2, "--draws", 0)
+    assert "not one of 'official', 'group'" in message_of("table1", ksdd2, "--splits", "random")
+    assert "names no kinds of defect" in message_of("unseen-kinds", ksdd2)
+    assert "give the folder for it with --report" in message_of("figure5", ksdd2)
+    assert "give the folder for it with --report" in message_of("figure1", ksdd2)
+    assert "--generator is for table1" in message_of("few-shot", ksdd2, "--generator", "poisson")
+    assert "no generator 'x'; there are: poi" in message_of("table1", ksdd2, "--generator", "x")
+    assert "not one of 'auto', 'cpu', 'cuda'" in message_of("table1", ksdd2, "--device", "tpu")
+    assert "--images is for figure5" in message_of("table1", ksdd2, "--images", "a.png")
     gone = tmp_path / "gone.pth"
-    assert f"no weights file {gone}" in told("table1", ksdd2, "--weights", gone).replace("\n", "")
-    assert "is not a prepared data set" in told("table1", tmp_path)
-    shown = ("figure5", ksdd2, *LITE, "--report", tmp_path, "--images", "a.png")
-    assert "a.png is not a test image" in told(*shown)
+    assert f"no weights file {gone}" in message_of("table1", ksdd2, "--weights", gone).replace(
+        "\n", ""
+    )
+    assert "is not a prepared data set" in message_of("table1", tmp_path)
+    shown = ("figure5", ksdd2, "--report", tmp_path, "--images", "a.png")
+    assert "a.png is not a test image" in message_of(*shown)
 
 
 def test_no_defective_test_images(run, ksdd2, tmp_path):
     manifest = Manifest.load(ksdd2)
     moved = [replace(s, split="train") if s.is_defective else s for s in manifest]
     Manifest(tmp_path, tuple(moved)).save()
-    code, _, err = run("table1", tmp_path, *LITE)
+    code, _, err = run("table1", tmp_path)
     assert code == 2
     assert "no defective test images" in err
+
+
+def test_help_names_every_choice_and_fits_80_columns(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run("--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    for target in (*protocols.PROTOCOLS, "figure1", "figure5", "official", "cuda"):
+        assert target in out
+    assert "patchcore-dual reproduce table1 prepared" in out
+
+
+def test_the_targets_of_the_command_line_are_all_there_are():
+    assert set(get_args(Target)) == {*protocols.PROTOCOLS, *FIGURES}
+    assert set(get_args(ProtocolName)) == set(protocols.PROTOCOLS)
+    assert set(get_args(FigureName)) == set(FIGURES)

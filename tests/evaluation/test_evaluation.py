@@ -10,9 +10,10 @@ import pytest
 
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.errors import DataError, ImageError
-from patchcore_dual.evaluation.evaluation import ImageResult, evaluate, summarise
+from patchcore_dual.evaluation.evaluation import evaluate
 from patchcore_dual.evaluation.metrics import auroc
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics, PixelResult
+from patchcore_dual.evaluation.results import ImageResult, summarise
 
 MODEL = {
     "scoring": "ratio",
@@ -47,7 +48,18 @@ def test_figures_at_the_models_own_threshold():
     assert evaluation.image_auroc == auroc(evaluation.scores, evaluation.labels)
 
 
-def test_each_kind_is_measured_against_all_good_images():
+@pytest.mark.parametrize(("n_normal", "recall_01", "recall_05"), [(100, 1, 1), (99, 0, 1)])
+def test_recall_at_1_percent_false_alarms_includes_exactly_1_percent(
+    n_normal, recall_01, recall_05
+):
+    """One normal image scores higher than the defect: 1 of 100 is allowed, 1 of 99 is not."""
+    images = [result("negative", i / 1000) for i in range(n_normal - 1)]
+    images += [result("negative", 3.0), result("positive", 2.0)]
+    evaluation = summarise(images, 1.0, None, **ABOUT)
+    assert (evaluation.recall_at_fpr_01, evaluation.recall_at_fpr_05) == (recall_01, recall_05)
+
+
+def test_each_kind_is_measured_against_all_normal_images():
     kinds = summarise(RESULTS, 1.0, None, **ABOUT).kinds
     assert list(kinds) == ["crack", "spot"]
     assert (kinds["crack"].n, kinds["crack"].recall) == (2, 0.5)

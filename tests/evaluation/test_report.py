@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from patchcore_dual.evaluation.evaluation import ImageResult, summarise
+from patchcore_dual.evaluation.headline import headline
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
-from patchcore_dual.evaluation.report import gallery, headline, write_comparison, write_report
+from patchcore_dual.evaluation.plots import histogram_plot, kinds_plot
+from patchcore_dual.evaluation.report import gallery, write_comparison, write_report
+from patchcore_dual.evaluation.results import ImageResult, summarise
 
 ABOUT = {
     "dataset": "metal",
@@ -78,7 +80,7 @@ def test_cards_come_worst_first(page):
 
 
 def test_the_head_says_what_happened_at_the_models_threshold(page):
-    assert "Found 2 of 4 defective parts, 2 false alarms on 5 good ones." in page.text
+    assert "Found 2 of 4 defective parts, 2 false alarms on 5 normal ones." in page.text
     assert page.text.index("Recall 50.0 %") < page.text.index("Image AUROC")
     assert page.text.index("False-alarm rate 40.0 %") < page.text.index("Image AUROC")
     assert "resnet18" in page.text
@@ -156,11 +158,11 @@ def test_many_misses_leave_room_for_false_alarms():
     [
         (
             [result("positive", 2.0), result("negative", 0.1)],
-            "Found 1 of 1 defective part, no false alarms on 1 good one.",
+            "Found 1 of 1 defective part, no false alarms on 1 normal one.",
         ),
-        ([result("positive", 2.0)], "Found 1 of 1 defective part; there were no good ones"),
-        ([result("negative", 2.0)], "1 false alarm on 1 good part; there was no defect to find."),
-        ([result("negative", 0.1)] * 2, "No false alarms on 2 good parts;"),
+        ([result("positive", 2.0)], "Found 1 of 1 defective part; there were no normal ones"),
+        ([result("negative", 2.0)], "1 false alarm on 1 normal part; there was no defect to find."),
+        ([result("negative", 0.1)] * 2, "No false alarms on 2 normal parts;"),
     ],
 )
 def test_headline(images, words):
@@ -171,16 +173,47 @@ def test_headline(images, words):
 def test_one_class_still_makes_a_report(tmp_path, label):
     images = [r for r in results() if r.label == label]
     write_report(evaluated(images), picture, tmp_path / "report.html", "x")
-    assert "Image AUROC how often a defective part outscores a good one –" in (
+    assert "Image AUROC how often a defective part outscores a normal one –" in (
         Page(tmp_path / "report.html").text
     )
 
 
-def test_scores_over_decades_and_equal_scores_are_plotted(tmp_path):
+def tick_labels(svg, label):
+    """The numbers along the axis of a plot that has this label."""
+    axis = next(
+        part for part in svg.split('id="matplotlib.axis_')[1:] if f">{label}</text>" in part
+    )
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", axis)
+    return [float(text.replace("\N{MINUS SIGN}", "-")) for text in texts[: texts.index(label)]]
+
+
+def test_scores_over_decades_are_on_a_logarithmic_axis():
     spread = [result("negative", 10.0**-i) for i in range(6)] + [result("positive", 1e4)]
-    equal = [result("negative", 0.5), result("positive", 0.5)]
-    for images in (spread, equal):
-        write_report(evaluated(images), picture, tmp_path / "report.html", "x")
+    labels = tick_labels(histogram_plot(evaluated(spread)), "Image score")
+    assert labels == [1e-4, 1e-2, 1, 1e2, 1e4]
+
+
+def test_equal_scores_are_on_a_linear_axis_around_them():
+    equal = [result("negative", 1.0), result("positive", 1.0)]
+    labels = tick_labels(histogram_plot(evaluated(equal)), "Image score")
+    steps = np.diff(labels)
+    assert steps == pytest.approx(steps[0])
+    assert min(labels) < 1 < max(labels)
+
+
+def test_many_more_normal_than_defective_images_are_on_a_logarithmic_axis():
+    images = [result("negative", 0.5) for _ in range(1000)] + [result("positive", 2.0)]
+    assert tick_labels(histogram_plot(evaluated(images)), "Images") == [1, 10, 100, 1000]
+    few = [result("negative", 0.5) for _ in range(5)] + [result("positive", 2.0)]
+    assert tick_labels(histogram_plot(evaluated(few)), "Images") == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_kind_with_the_lowest_recall_is_the_first():
+    images = [result("positive", s, kind=k) for s, k in ((2, "a"), (0, "b"), (2, "b"), (0, "c"))]
+    svg = kinds_plot(evaluated([*images, result("negative", 0.1)]))
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", svg)
+    assert [t for t in texts if t in "abc"] == ["c", "b", "a"]
+    assert [t for t in texts if " of " in t] == ["0 of 1", "1 of 2", "1 of 1"]
 
 
 def test_same_evaluation_gives_same_bytes(tmp_path):

@@ -1,4 +1,4 @@
-"""A small data set with named kinds of defect, and a bench on it; not to be changed."""
+"""A small data set with named kinds of defect, and a runner on it; not to be changed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from patchcore_dual.experiments.runner import TrialRunner
 
 @pytest.fixture(scope="session")
 def tiles(tmp_path_factory):
-    """Magnetic Tile with two kinds, 48x48: 4 tiles of each and of good ones, split in halves."""
+    """Magnetic Tile with two kinds, 48x48: 4 tiles of each and of normal ones, split in halves."""
     folder = tmp_path_factory.mktemp("tiles")
     source = make_magnetic_tile(folder / "source")
     prepare("magnetic-tile", source, folder / "prepared", width=48, height=48)
@@ -19,5 +19,5 @@ def tiles(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def bench(tiles):
+def runner(tiles):
     return TrialRunner(tiles, PatchCoreDual())

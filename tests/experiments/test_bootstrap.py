@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchcore_dual.evaluation.evaluation import ImageResult, summarise
 from patchcore_dual.evaluation.metrics import auroc, average_precision, recall_at_fpr
+from patchcore_dual.evaluation.results import ImageResult, summarise
 from patchcore_dual.experiments import bootstrap
 from patchcore_dual.experiments.bootstrap import RESAMPLED, Figure, Resampling
 
@@ -74,7 +74,7 @@ def test_groups_are_drawn_whole_and_within_their_stratum():
     assert (weights[:, 2] == weights[:, 3]).all()  # b, the only group with a hole, always there
     assert (weights[:, 3] == 1).all()
     assert (weights[:, 0] + weights[:, 4] == 2).all()  # a and c: two groups with cracks
-    assert (weights[:, 5] + weights[:, 7] == 2).all()  # d and e: two good groups
+    assert (weights[:, 5] + weights[:, 7] == 2).all()  # d and e: two groups without defects
     assert set(weights[:, 0]) == {0, 1, 2}
 
 
@@ -140,8 +140,23 @@ def test_the_same_seed_gives_the_same_draws():
     assert (first != Resampling([one], {}, 30, seed=5).weights(one)).any()
 
 
+def test_an_interval_leaves_out_2_5_percent_of_the_draws_on_either_side():
+    draws = np.random.default_rng(0).permutation(np.arange(1001.0))
+    figure = Figure.of([500.0], draws)
+    assert (figure.low, figure.high) == pytest.approx((25, 975))
+
+
+@pytest.mark.parametrize(("fpr", "recall"), [(0.01, 0.5), (0.0099, 0.0), (0.02, 1.0)])
+def test_recall_counts_a_rate_that_is_met_exactly(fpr, recall):
+    """One false alarm in 100 normal images is 1 %, whether the images weigh 1 or 3."""
+    scores = np.array([*range(100), 98.5, 97.5])
+    labels = np.array([False] * 100 + [True] * 2)
+    for weight in (1.0, 3.0):
+        weights = np.full((1, 102), weight)
+        assert bootstrap.weighted_recall_at_fpr(scores, labels, weights, fpr) == [recall]
+
+
 def test_figures_that_are_undefined_have_no_interval():
     figure = Figure.of([1.0, 2.0], np.full(9, np.nan))
     assert (figure.mean, figure.deviation) == (1.5, pytest.approx(np.sqrt(0.5)))
     assert np.isnan([figure.low, figure.high]).all()
-    assert bootstrap.LEVEL == 0.95

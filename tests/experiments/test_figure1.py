@@ -1,4 +1,4 @@
-"""Fig. 1: which rows it has, and the windows that small defects are judged through."""
+"""Fig. 1: which rows it has, and the crops that make small defects visible."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def test_the_prepared_sets_own_images_are_shown_and_others_are_made(tiles, monke
         module.SyntheticSource, "__call__", lambda *a: (made.append((a[2], a[3])), real(*a))[1]
     )
     picture, names = figure1(tiles.where([*own, *tiles]))
-    assert names == ["Good", "Real defects", *CPU_GENERATORS, "DIAG"]
+    assert names == ["Normal", "Real defects", *CPU_GENERATORS, "DIAG"]
     assert made == [*((g, 6) for g in CPU_GENERATORS), ("diag", 2)]
     assert picture.dtype == np.uint8
     again, _ = figure1(tiles.where([*own, *tiles]))
@@ -58,6 +58,6 @@ def test_without_defects_only_what_can_be_made_is_shown(tiles):
     assert "strokes" in names
 
 
-def test_without_good_images_there_is_nothing_to_show(tiles):
-    with pytest.raises(DataError, match="no good training images"):
+def test_without_normal_images_there_is_nothing_to_show(tiles):
+    with pytest.raises(DataError, match="no normal training images"):
         figure1(tiles.part(label="positive"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patchcore_dual.evaluation.metrics import auroc
-from patchcore_dual.experiments.pixel_pairs import PixelPairs
+from patchcore_dual.experiments.pixel_pairs import PixelPairCounter
 
 
 def images(seed, n=6):
@@ -20,7 +20,7 @@ def images(seed, n=6):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_weights_are_repetitions(seed):
-    pairs, pixels = PixelPairs(), []
+    pairs, pixels = PixelPairCounter(), []
     for heat, mask in images(seed):
         pairs.update(heat, mask)
         pixels.append((heat.ravel(), mask.ravel()))
@@ -34,7 +34,7 @@ def test_weights_are_repetitions(seed):
 
 
 def test_an_image_without_a_known_mask_does_not_count():
-    with_, without = PixelPairs(), PixelPairs()
+    with_, without = PixelPairCounter(), PixelPairCounter()
     for heat, mask in images(1):
         with_.update(heat, mask)
         without.update(heat, mask)
@@ -48,7 +48,7 @@ def test_binning_costs_little():
     mask = np.zeros((60, 60), bool)
     mask[20:30, 20:40] = True
     heat[mask] += 1
-    pairs = PixelPairs()
+    pairs = PixelPairCounter()
     pairs.update(heat, mask)
     exact = auroc(heat.ravel(), mask.ravel())
     assert pairs.compute().auroc(np.ones((1, 1)))[0] == pytest.approx(exact, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Benches fit as `fit` does, on the synthetic images that a method asks for, and repeat no work."""
+"""`TrialRunner` fits as `fit` does, with a method's synthetic images, and repeats no work."""
 
 import numpy as np
 import pytest
@@ -7,20 +7,21 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import evaluate
-from patchcore_dual.experiments import runner as bench_module
+from patchcore_dual.experiments import runner as module
 from patchcore_dual.experiments.protocols import PATCHCORE, RATIO, RECOMMENDED, THESIS
-from patchcore_dual.experiments.runner import Method, RememberingBackbone, Trial, TrialRunner
+from patchcore_dual.experiments.runner import RememberingBackbone, TrialRunner
+from patchcore_dual.experiments.trials import Condition, Method, Trial
 from patchcore_dual.synthesis import CPU_GENERATORS
 from patchcore_dual.synthesis.runs.synthesise import synthesise
 
 
-def taught_with(generator, count):
+def method_with(generator, count):
     return Method(f"{count} of {generator}", "ratio", generator=generator, synthetic=count)
 
 
 @pytest.fixture
-def taught(monkeypatch):
-    """The manifests that detectors were fitted on, as they come."""
+def trained_on(monkeypatch):
+    """The manifests that detectors were fitted on, in order."""
     manifests = []
     real = PatchCoreDual.fit
 
@@ -33,8 +34,8 @@ def taught(monkeypatch):
 
 
 @pytest.mark.parametrize("method", [PATCHCORE, THESIS, RATIO, RECOMMENDED])
-def test_a_bench_gives_what_fit_and_evaluate_give(bench, tiles, method):
-    ours = bench.run(Trial("", tiles, (method,), pixels=True))[method.name]
+def test_a_trial_equals_fit_and_evaluate(runner, tiles, method):
+    ours = runner.run(Trial(Condition(), tiles, (method,), pixels=True))[method.name]
     detector = PatchCoreDual(scoring=method.scoring, patches=method.patches).fit(tiles)
     theirs = evaluate(detector, tiles)
     ours_scores, their_scores = ours.scores, theirs.scores
@@ -48,40 +49,40 @@ def test_normal_banks_are_built_and_searched_once(tiles, monkeypatch):
     built = []
     real = PatchCoreDual.normal_banks
     monkeypatch.setattr(PatchCoreDual, "normal_banks", lambda *a: (built.append(1), real(*a))[1])
-    bench = TrialRunner(tiles, PatchCoreDual())
+    runner = TrialRunner(tiles, PatchCoreDual())
     for count in (0, 2, 5):
-        bench.run(Trial("", choose_defects(tiles, count, (), 0), (RATIO, PATCHCORE)))
+        runner.run(Trial(Condition(), choose_defects(tiles, count, (), 0), (RATIO, PATCHCORE)))
     assert len(built) == 1
-    bench.run(Trial("", tiles, (RECOMMENDED,)))  # reads other features at the border
+    runner.run(Trial(Condition(), tiles, (RECOMMENDED,)))  # reads other features at the border
     assert len(built) == 2
 
 
-def test_no_defects_is_patchcore_without_a_bank(bench, tiles):
+def test_no_defects_is_patchcore_without_a_bank(runner, tiles):
     none = choose_defects(tiles, 0, (), 0)
-    assert bench.fit(RECOMMENDED, none).model.defect_bank is None
-    got = bench.run(Trial("", none, (PATCHCORE, RATIO)))
+    assert runner.fit(RECOMMENDED, none).model.defect_bank is None
+    got = runner.run(Trial(Condition(), none, (PATCHCORE, RATIO)))
     np.testing.assert_array_equal(got[RATIO.name].scores, got[PATCHCORE.name].scores)
     assert got[RATIO.name].threshold == got[PATCHCORE.name].threshold
 
 
 def test_a_test_image_is_read_once(tiles, monkeypatch):
     read = []
-    real = bench_module.read_image
-    monkeypatch.setattr(bench_module, "read_image", lambda p: (read.append(p), real(p))[1])
-    bench = TrialRunner(tiles, PatchCoreDual())
+    real = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda p: (read.append(p), real(p))[1])
+    runner = TrialRunner(tiles, PatchCoreDual())
     for count in (0, 2):
-        bench.run(Trial("", choose_defects(tiles, count, (), 0), (RATIO,)))
+        runner.run(Trial(Condition(), choose_defects(tiles, count, (), 0), (RATIO,)))
     assert sorted(read) == sorted(tiles.image_path(s) for s in tiles.part("test"))
 
 
 @pytest.mark.parametrize("generator", CPU_GENERATORS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_with_few_real_defects_synthetic_ones_come_from_those(tiles, taught, generator, count):
+def test_with_few_real_defects_synthetic_ones_come_from_those(tiles, trained_on, generator, count):
     few = choose_defects(tiles, count, (), 5)
     defects = {s.image for s in few.part("train", "positive")}
-    bench = TrialRunner(tiles, PatchCoreDual())
-    bench.fit(taught_with(generator, 4), few)
-    (manifest,) = taught
+    runner = TrialRunner(tiles, PatchCoreDual())
+    runner.fit(method_with(generator, 4), few)
+    (manifest,) = trained_on
     made = manifest.synthetic()
     assert len(made) == 4
     assert {s.origin for s in made} == {generator}
@@ -94,33 +95,33 @@ def test_with_few_real_defects_synthetic_ones_come_from_those(tiles, taught, gen
         assert sample.parents <= good | defects
 
 
-def test_fewer_synthetic_images_are_among_more_and_none_is_tested(tiles, taught):
-    bench = TrialRunner(tiles, PatchCoreDual())
-    methods = tuple(taught_with("strokes", n) for n in (2, 6, 4))
-    judged = bench.run(Trial("", tiles, methods))
-    sets = [[s.image for s in m.synthetic()] for m in taught]
+def test_fewer_synthetic_images_are_among_more_and_none_is_tested(tiles, trained_on):
+    runner = TrialRunner(tiles, PatchCoreDual())
+    methods = tuple(method_with("strokes", n) for n in (2, 6, 4))
+    evaluations = runner.run(Trial(Condition(), tiles, methods))
+    sets = [[s.image for s in m.synthetic()] for m in trained_on]
     assert [len(s) for s in sets] == [2, 6, 4]
     assert sets[0] == sets[1][:2]
     assert sets[2] == sets[1][:4]
-    for name, method in zip(judged, methods, strict=True):
-        assert {r.path for r in judged[name].images} == {s.image for s in tiles.part("test")}
-        assert judged[name].synthetic_images == {"strokes": method.synthetic}
+    for name, method in zip(evaluations, methods, strict=True):
+        assert {r.path for r in evaluations[name].images} == {s.image for s in tiles.part("test")}
+        assert evaluations[name].synthetic_images == {"strokes": method.synthetic}
 
 
-def test_the_prepared_sets_own_images_are_taken_before_any_is_made(prepared, tmp_path, taught):
-    """As `fit` is told to take the first so many, by `choose_synthetic`."""
+def test_the_prepared_sets_own_images_are_taken_before_any_is_made(prepared, tmp_path, trained_on):
+    """The first ones, as `choose_synthetic` takes them for `fit`."""
     own = synthesise(prepared, [CPU_GENERATORS["strokes"]()], 6, 0, tmp_path)
     other = synthesise(prepared, [CPU_GENERATORS["perlin"]()], 3, 0, tmp_path / "other")
     manifest = prepared.where([*other, *prepared, *own])
-    bench = TrialRunner(manifest, PatchCoreDual())
-    ours = bench.run(Trial("", manifest, (taught_with("strokes", 4), RATIO)))
-    assert [list(m.synthetic()) for m in taught] == [list(own[:4]), []]
+    runner = TrialRunner(manifest, PatchCoreDual())
+    ours = runner.run(Trial(Condition(), manifest, (method_with("strokes", 4), RATIO)))
+    assert [list(m.synthetic()) for m in trained_on] == [list(own[:4]), []]
     fewer = choose_synthetic(Manifest(prepared.folder, (*prepared, *own)), 4)
     theirs = evaluate(PatchCoreDual(scoring="ratio").fit(fewer), prepared)
     np.testing.assert_allclose(ours["4 of strokes"].scores, theirs.scores, rtol=1e-5)
 
 
-def test_a_remembering_backbone_forgets_what_was_longest_not_asked_for():
+def test_a_remembering_backbone_drops_the_least_recently_used():
     plain = PatchCoreDual().backbone
     images = np.random.default_rng(0).integers(0, 255, (4, 1, 32, 48, 3), dtype=np.uint8)
     size = plain(images[0]).nbytes
@@ -138,7 +139,7 @@ def test_a_remembering_backbone_forgets_what_was_longest_not_asked_for():
     assert remembering.weights_sha256 == plain.weights_sha256
 
 
-def test_a_remembering_backbone_without_room_answers_all_the_same():
+def test_a_remembering_backbone_without_room_still_embeds():
     plain = PatchCoreDual().backbone
     image = np.random.default_rng(0).integers(0, 255, (1, 32, 48, 3), dtype=np.uint8)
     remembering = RememberingBackbone(plain, 10)

@@ -1,4 +1,4 @@
-"""The supply of synthetic images: whose, made from what, and what it says when there are none."""
+"""Synthetic images: taken or made, from which parents, and the errors where neither is possible."""
 
 import gc
 from dataclasses import replace
@@ -28,8 +28,8 @@ def made_by(generator, manifest, count):
 
 def test_the_same_split_and_seed_give_the_same_bytes(tiles):
     def pixels(seed, manifest=tiles):
-        supply = SyntheticSource(seed)
-        made = supply(manifest, "cutpaste", 3)
+        source = SyntheticSource(seed)
+        made = source(manifest, "cutpaste", 3)
         return [Path(s.image).read_bytes() for s in made]
 
     assert pixels(1) == pixels(1)
@@ -37,13 +37,13 @@ def test_the_same_split_and_seed_give_the_same_bytes(tiles):
     assert pixels(1, choose_defects(tiles, 1, (), 0)) != pixels(1)
 
 
-def test_what_was_made_goes_with_its_supply(tiles):
-    supply = SyntheticSource(0)
-    (first,) = supply(tiles, "strokes", 1)
-    (second,) = supply(tiles, "perlin", 1)
+def test_images_that_were_made_are_removed_with_their_source(tiles):
+    source = SyntheticSource(0)
+    (first,) = source(tiles, "strokes", 1)
+    (second,) = source(tiles, "perlin", 1)
     assert second.origin == "perlin"
     assert Path(second.image).is_file()
-    del supply
+    del source
     gc.collect()
     assert not Path(second.image).parent.parent.exists()
     assert tiles.folder not in Path(first.image).parents
@@ -58,16 +58,16 @@ def test_own_images_are_taken_where_there_are_enough(tiles):
     assert own_images(manifest, "strokes", 1) == ()
 
 
-def test_diag_cannot_be_made_on_the_way(tiles):
+def test_diag_cannot_be_made_during_a_trial(tiles):
     with pytest.raises(DataError, match=r"has no images by diag .* augment --generator diag first"):
         own_images(tiles, "diag", 50)
     some = tiles.where([*tiles, *made_by("diag", tiles, 4)])
-    with pytest.raises(DataError, match=r"has 4 images by diag .* and 50 are asked for"):
+    with pytest.raises(DataError, match=r"has 4 images by diag .* and 50 are needed"):
         SyntheticSource(0)(some, "diag", 50)
     assert len(SyntheticSource(0)(some, "diag", 4)) == 4
 
 
-def test_what_cannot_be_made_is_told(tiles):
+def test_images_that_cannot_be_made_are_an_error(tiles):
     with pytest.raises(SettingsError, match="no generator 'magic'; there are: poisson, "):
         own_images(tiles, "magic", 1)
     none = choose_defects(tiles, 0, (), 0)

@@ -1,65 +1,69 @@
-"""`patchcore-dual evaluate`: figures, report, scores and maps on a prepared data set."""
+"""`patchcore-dual evaluate`: metrics, report, scores and maps on a prepared data set."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from patchcore_dual.evaluation.evaluation import Evaluation
-
-_ROWS = {
-    "recall": "recall at the model's threshold",
-    "false_alarm_rate": "false-alarm rate at it",
-    "recall_with_review": "recall, review counted as found",
-    "review_rate": "good parts sent to review",
-    "image_auroc": "image AUROC",
-    "image_ap": "image AP",
-    "best_f1": "best F1",
-    "recall_at_fpr_01": "recall at 1 % false alarms",
-    "recall_at_fpr_05": "recall at 5 % false alarms",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_ap": "pixel AP",
-    "aupro": "AUPRO (rate up to 0.3)",
-}
+    from patchcore_dual.evaluation.results import Evaluation
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
-    prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
-    split: Annotated[str, typer.Option(help="test or train.")] = "test",
+    model: Annotated[Path, typer.Argument(help="A model folder that `fit` wrote.")],
+    prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
+    split: Annotated[
+        Literal["test", "train"], typer.Option(help="The images to evaluate on.")
+    ] = "test",
     report: Annotated[
         Path | None,
-        typer.Option(help="Write an HTML report and all figures as JSON into this folder."),
+        typer.Option(
+            help="Write an HTML report and all metrics as JSON into this folder.",
+            metavar="FOLDER",
+        ),
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="Write a CSV file with each image's score.")
+        Path | None,
+        typer.Option(help="Write a CSV file with each image's score.", metavar="FILE"),
     ] = None,
     maps: Annotated[
-        Path | None, typer.Option(help="Write each anomaly map here, float32 .npy.")
+        Path | None,
+        typer.Option(
+            help="Write each anomaly map into this folder, as float32 .npy.", metavar="FOLDER"
+        ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Take the backbone's weights from here.")
+        Path | None, typer.Option(help="The backbone's weights.", metavar="FILE")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="Where the network runs; auto takes a CUDA GPU where there is one."),
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure a model on images with known labels: figures, curves, worst cases first (5.1.2)."""
+    """Measure a fitted model on images with known labels.
+
+    Prints recall and false-alarm rate at the model's own threshold, and the
+    metrics of image scores and anomaly maps over all thresholds. The report
+    adds curves and the worst cases.
+
+    Example:
+    patchcore-dual evaluate model prepared --report report
+    """
     import numpy as np
 
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.errors import SettingsError
-    from patchcore_dual.evaluation.evaluation import ImageResult, write_scores
     from patchcore_dual.evaluation.evaluation import evaluate as run
-    from patchcore_dual.evaluation.report import report_on
+    from patchcore_dual.evaluation.evaluation import write_scores
+    from patchcore_dual.evaluation.results import ImageResult
     from patchcore_dual.scoring import Inspection
     from patchcore_dual.utils.files import write_atomically
 
-    if split not in ("train", "test"):
-        raise SettingsError(f"--split is {split!r}; use test or train.")
+    if report is not None:  # a missing package is reported before the work
+        from patchcore_dual.evaluation.report import report_on
     manifest = Manifest.load(prepared)
     detector = PatchCoreDual.load(model, weights, device)
 
@@ -70,7 +74,7 @@ def evaluate(
             np.save(path, inspection.anomaly_map)
 
     with progress_bar() as progress:
-        evaluation = run(detector, manifest, split, write_map, progress)  # type: ignore[arg-type]
+        evaluation = run(detector, manifest, split, write_map, progress)
         page = report_on(evaluation, detector, manifest, report, progress) if report else None
     if report is not None:
         text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
@@ -86,17 +90,22 @@ def evaluate(
 
 
 def print_table(evaluations: dict[str, "Evaluation"]) -> None:
-    """A row a figure, a column an evaluation."""
+    """Print a row for each metric and a column for each evaluation, then their headlines."""
     from rich.console import Console
     from rich.table import Table
 
-    from patchcore_dual.evaluation.report import headline
+    from patchcore_dual.evaluation.headline import headline
+    from patchcore_dual.evaluation.metric_labels import GROUPS
 
     table = Table("")
     for name in evaluations:
         table.add_column(name, justify="right")
-    for key, label in _ROWS.items():
-        table.add_row(label, *(f"{getattr(e, key):.4f}" for e in evaluations.values()))
+    for heading, metrics in GROUPS.items():
+        table.add_section()
+        table.add_row(f"[bold]{heading}[/bold]")
+        for metric in metrics:
+            values = (getattr(e, metric.field) for e in evaluations.values())
+            table.add_row(metric.name, *map(metric.text, values))
     console = Console(highlight=False)
     console.print(table)
     for name, evaluation in evaluations.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,75 +12,95 @@ if TYPE_CHECKING:
     from patchcore_dual.experiments.reproduce import Plan
     from patchcore_dual.experiments.tables import Table
 
+Target = Literal["table1", "table2", "figure1", "figure5", "generators", "few-shot", "unseen-kinds"]
+
 
 def reproduce(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="table1, table2, figure1, figure5, generators, few-shot or unseen-kinds."
-        ),
-    ],
-    prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
+    target: Annotated[Target, typer.Argument(help="One of the names above.")],
+    prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
     splits: Annotated[
-        str,
+        Literal["official", "group"],
         typer.Option(
-            help="official: the prepared split, fit seeds vary; group: split again by group."
+            help="official: the prepared split, and only the seed of fitting varies; group: "
+            "another split by group for each seed."
         ),
     ] = "official",
-    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 5,
-    backbone: Annotated[str, typer.Option(help="Name of the network.")] = "resnet50",
-    weights: Annotated[Path | None, typer.Option(help="File of its weights.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.")] = 5,
+    backbone: Annotated[
+        str, typer.Option(help="Name of the network; the thesis used resnet50.")
+    ] = "efficientnet_lite0",
+    weights: Annotated[
+        Path | None, typer.Option(help="The backbone's weights.", metavar="FILE")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="Where the network runs; auto takes a CUDA GPU where there is one."),
+    ] = "auto",
     draws: Annotated[
         int, typer.Option(help="few-shot: how often each number of defects is drawn.")
     ] = 5,
     generator: Annotated[
         str | None,
         typer.Option(
-            help="table1, table2, figure5: whose synthetic defects are taught; diag where the "
-            "prepared set has images of it, else poisson."
+            help="table1, table2, figure5: the generator of the synthetic defects. By default diag "
+            "where the prepared set has images of it, else poisson.",
+            metavar="NAME",
         ),
     ] = None,
     images: Annotated[
         list[str] | None,
-        typer.Option(help="figure5: a test image to show, as the manifest names it. Repeatable."),
+        typer.Option(
+            help="figure5: a test image to show, as named in manifest.csv. Repeatable.",
+            metavar="NAME",
+        ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a page here; what is finished is kept and found again."),
+        typer.Option(
+            help="Folder for the HTML page. Finished trials are kept there and reused when the "
+            "command is repeated.",
+            metavar="FOLDER",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Run the thesis's experiments on any prepared data set (5.2): tables with intervals."""
+    """Run the thesis's experiments, and more, on any prepared data set.
+
+    table1        PatchCore, and PatchCoreDual without and with synthetic defects
+    table2        more and more synthetic defects
+    figure1       pictures of each generator's synthetic defects
+    figure5       heat maps of the methods of table1
+    generators    every generator, at several numbers of real defects
+    few-shot      more and more real defects
+    unseen-kinds  each kind of defect in turn left out of training
+
+    Tables give mean and standard deviation over seeds, 95 % bootstrap
+    intervals, and paired differences to a baseline.
+
+    Example:
+    patchcore-dual reproduce table1 prepared --splits group --report report
+    """
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.experiments.protocols import PROTOCOLS
     from patchcore_dual.experiments.reproduce import FIGURES, Plan
     from patchcore_dual.experiments.synthetic_source import default_generator
 
-    targets = (*PROTOCOLS, *FIGURES)
-    if target not in targets:
-        raise SettingsError(
-            f"nothing to reproduce is called {target!r}; there are: {', '.join(targets)}."
-        )
     if target in FIGURES and report is None:
-        raise SettingsError(f"{target} is a picture: say where it is to go with --report DIR.")
+        raise SettingsError(f"{target} is a picture: give the folder for it with --report FOLDER.")
     if images and target != "figure5":
         raise SettingsError("--images is for figure5.")
     if generator and target not in ("table1", "table2", "figure5"):
         raise SettingsError("--generator is for table1, table2 and figure5.")
     manifest = Manifest.load(prepared)
-    generator = generator or default_generator(manifest)
-    plan = Plan(target, splits, seeds, draws, generator)  # type: ignore[arg-type]
+    plan = Plan(target, splits, seeds, draws, generator or default_generator(manifest))
     plan.check(manifest)
-    detector = None  # figure1 shows images alone
+    detector = None  # figure1 shows images only
     if target != "figure1":
         detector = PatchCoreDual(backbone=backbone, weights=weights, device=device)
-    if detector is None or target in FIGURES:
-        assert report is not None
+    if report is not None and (detector is None or target in FIGURES):
         _figure(plan, manifest, detector, images or (), report, as_json)
-    else:
+    elif detector is not None:
         _protocol(plan, manifest, detector, report, as_json)
 
 
@@ -93,9 +113,10 @@ def _figure(
     as_json: bool,
 ) -> None:
     from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.experiments.facts import facts_of
     from patchcore_dual.experiments.figure1 import figure1
     from patchcore_dual.experiments.figure5 import figure5
-    from patchcore_dual.experiments.protocol_report import facts_of, write_figure
+    from patchcore_dual.experiments.protocol_report import write_figure
 
     facts, split = facts_of(plan, manifest, detector), plan.split(manifest, 0)
     with progress_bar() as progress:
@@ -120,32 +141,37 @@ def _protocol(
     as_json: bool,
 ) -> None:
     from patchcore_dual.cli.console import console, print_json, progress_bar
-    from patchcore_dual.experiments.findings import BASELINES, PUBLISHED, rows_of
-    from patchcore_dual.experiments.protocol_report import facts_of, write_protocol
+    from patchcore_dual.experiments.facts import facts_of
     from patchcore_dual.experiments.protocols import groups_of
+    from patchcore_dual.experiments.published import PUBLISHED
     from patchcore_dual.experiments.reproduce import run
+    from patchcore_dual.experiments.result_rows import BASELINES, rows_of
     from patchcore_dual.experiments.tables import tables_of
 
-    def tell(seed: int, found: bool) -> None:
-        console.print(f"seed {seed}: {'found finished' if found else 'done'}")
+    if report is not None:  # a missing package is reported before the work
+        from patchcore_dual.experiments.protocol_report import write_protocol
+
+    def print_seed(seed: int, was_finished: bool) -> None:
+        console.print(f"seed {seed}: {'finished before' if was_finished else 'done'}")
 
     target, facts = plan.target, facts_of(plan, manifest, detector)
     with progress_bar() as progress:
-        results = run(plan, manifest, detector, report, progress, tell)
+        results = run(plan, manifest, detector, report, progress, print_seed)
     rows = rows_of(target, results, groups_of(manifest))
     is_ksdd2 = manifest.preparation().get("layout") == "ksdd2"
     if report is not None:
         console.print(f"Page: {write_protocol(plan, rows, facts, is_ksdd2, report)}")
     if as_json:
-        answer = {"target": target, "splits": plan.splits, "facts": facts}
+        result = {"target": target, "splits": plan.splits, "facts": facts}
         published = {"published": PUBLISHED[target]} if is_ksdd2 and target in PUBLISHED else {}
-        print_json({**answer, **published, "rows": [row.to_json() for row in rows]})
+        print_json({**result, **published, "rows": [row.to_json() for row in rows]})
     else:
         _print(tables_of(target, rows, is_ksdd2), BASELINES[target])
 
 
 def _print(tables: "list[Table]", baseline: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as Printed
 
     for table in tables:
@@ -153,6 +179,9 @@ def _print(tables: "list[Table]", baseline: str) -> None:
         for name in table.columns:
             printed.add_column(name, justify="right")
         for name, _, cells in table.rows:
-            printed.add_row(name, *("\n".join(cell.lines) for cell in cells))
+            printed.add_row(escape(name), *("\n".join(map(escape, cell.lines)) for cell in cells))
         Console(highlight=False).print(printed)
-    print(f"In brackets: 95 % intervals, by group. Signed: paired differences to {baseline}.")
+    print(
+        "In brackets: 95 % bootstrap intervals, by group. Signed: paired differences to "
+        f"{baseline}."
+    )

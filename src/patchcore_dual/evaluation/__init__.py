@@ -1,1 +1,1 @@
-"""How good a model is: metrics, the evaluation of a prepared data set, and its report."""
+"""Metrics, the evaluation of a model on a prepared data set, and its report."""

@@ -1,8 +1,7 @@
-"""Image-level metrics of a detector: how well scores tell defective parts from good ones.
+"""Image-level metrics: how well scores separate defective images from normal ones.
 
-Everywhere `scores` is float [n], higher meaning more anomalous, and `labels` is bool [n], True for
-a defective part. A curve's point at threshold t stands for rejecting scores of at least t, so equal
-scores fall together. Where a figure is undefined, because only one class is there, it is NaN.
+A point of a curve at threshold t is for rejecting all scores of at least t, so equal scores are
+rejected together. A metric that is undefined, because one of the classes is missing, is NaN.
 """
 
 import numpy as np
@@ -14,18 +13,38 @@ Counts = NDArray[np.int64]
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve: how often a defective part outscores a good one, ties as half.
+    """Area under the ROC curve.
 
-    Raises ValueError for scores that are not finite and for shapes that do not fit.
+    It is the probability that a defective image scores higher than a normal one; ties count half.
+
+    >>> auroc([0.1, 0.6, 0.4, 0.9], [False, False, True, True])
+    0.75
+
+    Args:
+        scores: float `[n]`, higher for more anomalous.
+        labels: bool `[n]`, True for a defective image.
+
+    Raises:
+        ValueError: for scores that are not finite, and for shapes that do not fit.
     """
     true_positives, false_positives, _ = _counts(*_checked(scores, labels))
     return auroc_of_counts(true_positives, false_positives)
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Precision averaged over the steps in recall, without interpolation.
+    """Average precision: the sum over falling thresholds of (gain in recall) × precision.
 
-    Raises ValueError for scores that are not finite and for shapes that do not fit.
+    There is no interpolation, as in scikit-learn.
+
+    >>> round(average_precision([0.1, 0.6, 0.4, 0.9], [False, False, True, True]), 4)
+    0.8333
+
+    Args:
+        scores: float `[n]`, higher for more anomalous.
+        labels: bool `[n]`, True for a defective image.
+
+    Raises:
+        ValueError: for scores that are not finite, and for shapes that do not fit.
     """
     true_positives, false_positives, _ = _counts(*_checked(scores, labels))
     return average_precision_of_counts(true_positives, false_positives)
@@ -34,8 +53,20 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
 def roc_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """The ROC curve, strictest threshold first.
 
-    Returns false-alarm rates, recalls and thresholds, each float64 [k + 1] for k distinct scores.
-    The first point is (0, 0) at threshold infinity; a rate of an absent class is NaN.
+    >>> rates, recalls, thresholds = roc_curve([0.1, 0.6, 0.9], [False, False, True])
+    >>> rates.tolist(), recalls.tolist(), thresholds.tolist()
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 1.0, 1.0, 1.0], [inf, 0.9, 0.6, 0.1])
+
+    Args:
+        scores: float `[n]`, higher for more anomalous.
+        labels: bool `[n]`, True for a defective image.
+
+    Returns:
+        False-alarm rates, recalls and thresholds, each float64 `[k + 1]` for k distinct scores.
+        The first point is (0, 0) at threshold infinity; a rate of a missing class is NaN.
+
+    Raises:
+        ValueError: for scores that are not finite, and for shapes that do not fit.
     """
     true_positives, false_positives, thresholds = _counts(*_checked(scores, labels))
     return (
@@ -48,8 +79,16 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Flo
 def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """The precision-recall curve, strictest threshold first.
 
-    Returns precisions, recalls and thresholds, each float64 [k] for k distinct scores. Recalls are
-    NaN where there is no defective part.
+    Args:
+        scores: float `[n]`, higher for more anomalous.
+        labels: bool `[n]`, True for a defective image.
+
+    Returns:
+        Precisions, recalls and thresholds, each float64 `[k]` for k distinct scores. Recalls are
+        NaN where there is no defective image.
+
+    Raises:
+        ValueError: for scores that are not finite, and for shapes that do not fit.
     """
     true_positives, false_positives, thresholds = _counts(*_checked(scores, labels))
     precisions = true_positives / (true_positives + false_positives)
@@ -57,7 +96,18 @@ def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats
 
 
 def best_f1(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The highest F1 score over all thresholds."""
+    """The highest F1 score over all thresholds: a bound, since a model cannot know that threshold.
+
+    >>> round(best_f1([0.1, 0.6, 0.4, 0.9], [False, False, True, True]), 2)
+    0.8
+
+    Args:
+        scores: float `[n]`, higher for more anomalous.
+        labels: bool `[n]`, True for a defective image.
+
+    Raises:
+        ValueError: for scores that are not finite, and for shapes that do not fit.
+    """
     true_positives, false_positives, _ = _counts(*_checked(scores, labels))
     if _one_class(true_positives, false_positives):
         return float("nan")
@@ -66,9 +116,24 @@ def best_f1(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def recall_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float) -> float:
-    """Recall at the loosest threshold whose false-alarm rate does not exceed `fpr`.
+    """Recall at the loosest threshold whose false-alarm rate is at most `fpr`.
 
-    Nothing is interpolated: the threshold could be set as it is.
+    A rate of exactly `fpr` is allowed. Nothing is interpolated: the threshold could be set as it
+    is.
+
+    >>> recall_at_fpr([0.1, 0.6, 0.4, 0.9], [False, False, True, True], fpr=0.5)
+    1.0
+    >>> recall_at_fpr([0.1, 0.6, 0.4, 0.9], [False, False, True, True], fpr=0.49)
+    0.5
+
+    Args:
+        scores: float `[n]`, higher for more anomalous.
+        labels: bool `[n]`, True for a defective image.
+        fpr: the largest false-alarm rate, 0 to 1.
+
+    Raises:
+        ValueError: for a rate outside 0 to 1, scores that are not finite, and shapes that do not
+            fit.
     """
     if not 0 <= fpr <= 1:
         raise ValueError(f"fpr is {fpr}; it has to lie between 0 and 1")
@@ -79,7 +144,7 @@ def recall_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float) -> float:
 
 
 def auroc_of_counts(true_positives: Counts, false_positives: Counts) -> float:
-    """Area under the ROC curve through cumulative counts, int64 [k], strictest threshold first."""
+    """Area under the ROC curve of cumulative counts, int64 `[k]`, strictest threshold first."""
     if _one_class(true_positives, false_positives):
         return float("nan")
     recalls = _shares(np.append(0, true_positives))
@@ -87,7 +152,7 @@ def auroc_of_counts(true_positives: Counts, false_positives: Counts) -> float:
 
 
 def average_precision_of_counts(true_positives: Counts, false_positives: Counts) -> float:
-    """Average precision of cumulative counts, int64 [k], strictest threshold first."""
+    """Average precision of cumulative counts, int64 `[k]`, strictest threshold first."""
     if _one_class(true_positives, false_positives):
         return float("nan")
     precisions = true_positives / (true_positives + false_positives)
@@ -104,12 +169,12 @@ def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.b
     if not np.isfinite(scores).all():
         raise ValueError("scores have to be finite numbers")
     if not np.isin(labels, (0, 1)).all():
-        raise ValueError("labels have to be True for defective parts and False for good ones")
+        raise ValueError("labels have to be True for defective images and False for normal ones")
     return scores, labels.astype(bool)
 
 
 def _counts(scores: Floats, labels: NDArray[np.bool_]) -> tuple[Counts, Counts, Floats]:
-    """Rejected defective parts, rejected good parts and threshold, for each distinct score."""
+    """Rejected defective images, rejected normal images and threshold, by distinct score."""
     order = np.argsort(-scores, kind="stable")
     scores, labels = scores[order], labels[order]
     last_of_ties = np.flatnonzero(np.append(scores[1:] != scores[:-1], scores.size > 0))

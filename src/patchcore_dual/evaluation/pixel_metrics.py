@@ -1,9 +1,9 @@
 """Pixel-level metrics of anomaly maps, in one pass and bounded memory.
 
-KSDD2's test set has 142 million pixels: too many to keep and sort. A histogram over the leading
-bits of float32 needs neither the range of the scores nor a second pass. Its bins are as fine as
-one part in 4096 of the score, whatever its size, and pixels in one bin count as ties; what that
-can cost the AUROC is known exactly and reported.
+KSDD2's test set has 142 million pixels, too many to keep and sort. They are counted in a histogram
+over the leading bits of float32, which needs neither the range of the scores nor a second pass.
+Its bins are as fine as one part in 4096 of the score, whatever its magnitude. Pixels in one bin
+count as ties; a bound on the error of the AUROC is computed and reported.
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,13 @@ _SIGN = np.uint32(1 << 31)
 
 @dataclass(frozen=True)
 class PixelResult:
-    """Pixel metrics of a set of anomaly maps; NaN where there is no defective or no good pixel.
+    """Pixel metrics of a set of anomaly maps; NaN where there is no defective or no normal pixel.
 
-    `auroc_error_bound` is the most by which `auroc` can differ from that of the unbinned scores.
+    Attributes:
+        auroc: area under the ROC curve of all pixels.
+        ap: average precision of all pixels.
+        aupro: area under the per-region overlap curve.
+        auroc_error_bound: the most by which `auroc` can differ from that of the unbinned scores.
     """
 
     auroc: float
@@ -36,52 +40,63 @@ class PixelResult:
 
 
 class PixelMetrics:
-    """Pixel AUROC, average precision and AUPRO of anomaly maps that come one by one.
+    """Pixel AUROC, average precision and AUPRO of anomaly maps that are added one by one.
 
-    AUPRO (Bergmann et al., MVTec AD, 2021): the overlap with each ground-truth region, averaged
-    over regions whatever their size, against the false-positive rate over all good pixels of all
+    AUPRO (Bergmann et al., MVTec AD, 2021) is the overlap with each ground-truth region, averaged
+    over regions whatever their size, against the false-positive rate over all normal pixels of all
     images, integrated up to a rate of 0.3 and divided by 0.3. Regions are 8-connected.
+
+    >>> metrics = PixelMetrics()
+    >>> anomaly_map = np.array([[3, 1], [2, 0]], np.float32)
+    >>> metrics.update(anomaly_map, np.array([[True, True], [False, False]]))
+    >>> metrics.compute().auroc
+    0.75
     """
 
     def __init__(self) -> None:
         n_bins = 1 << LEADING_BITS
-        self._good = np.zeros(n_bins, dtype=np.int64)
+        self._normal = np.zeros(n_bins, dtype=np.int64)
         self._defective = np.zeros(n_bins, dtype=np.int64)
         self._overlap = np.zeros(n_bins)
         self._n_regions = 0
 
     def update(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-        """Add one image: its map, float32 [H, W], and its defect mask, bool [H, W].
+        """Add one image.
 
-        Raises ValueError for other types or shapes and for maps with values that are not finite.
+        Args:
+            anomaly_map: float32 `[H, W]`.
+            mask: True on the defect, bool `[H, W]`.
+
+        Raises:
+            ValueError: for other types or shapes, and for values that are not finite.
         """
         _check(anomaly_map, mask)
         bins = leading_bits(anomaly_map)
         first, last = int(bins.min()), int(bins.max())
         # Counting within the image's own range keeps an update as cheap as its pixels.
         bins -= first
-        seen = slice(first, last + 1)
-        n_seen = last + 1 - first
-        self._good[seen] += np.bincount(bins.ravel(), minlength=n_seen)
+        used = slice(first, last + 1)
+        n_used = last + 1 - first
+        self._normal[used] += np.bincount(bins.ravel(), minlength=n_used)
         if not mask.any():
             return
-        defective = np.bincount(bins[mask], minlength=n_seen)
-        self._good[seen] -= defective
-        self._defective[seen] += defective
+        defective = np.bincount(bins[mask], minlength=n_used)
+        self._normal[used] -= defective
+        self._defective[used] += defective
         weights, n_regions = _region_weights(mask)
-        self._overlap[seen] += np.bincount(bins[mask], weights=weights, minlength=n_seen)
+        self._overlap[used] += np.bincount(bins[mask], weights=weights, minlength=n_used)
         self._n_regions += n_regions
 
     def compute(self) -> PixelResult:
-        """The metrics of all images so far."""
-        filled = np.flatnonzero(self._good + self._defective)[::-1]
-        good, defective = self._good[filled], self._defective[filled]
-        if not good.any() or not defective.any():
+        """The metrics of all images added so far."""
+        filled = np.flatnonzero(self._normal + self._defective)[::-1]
+        normal, defective = self._normal[filled], self._defective[filled]
+        if not normal.any() or not defective.any():
             nan = float("nan")
             return PixelResult(nan, nan, nan, nan)
-        true_positives, false_positives = np.cumsum(defective), np.cumsum(good)
-        # Of two pixels in one bin either may be higher; counted as half, each is half a pair off.
-        pairs_in_one_bin = np.sum(good / good.sum() * (defective / defective.sum()))
+        true_positives, false_positives = np.cumsum(defective), np.cumsum(normal)
+        # Either of two pixels in one bin may be the higher: counting half is off by half a pair.
+        pairs_in_one_bin = np.sum(normal / normal.sum() * (defective / defective.sum()))
         return PixelResult(
             auroc=auroc_of_counts(true_positives, false_positives),
             ap=average_precision_of_counts(true_positives, false_positives),
@@ -107,10 +122,10 @@ def _check(anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
 
 
 def leading_bits(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Bin of each value: the leading bits of an integer that orders as the float does.
+    """Bin of each value: the leading bits of an integer that is ordered as the floats are.
 
-    IEEE 754 floats order as their bit patterns do, once all bits of negative ones are flipped and
-    the sign bit of the others is set.
+    IEEE 754 floats are ordered as their bit patterns, once all bits of negative ones are flipped
+    and the sign bit of the others is set.
     """
     bits = (values + np.float32(0)).view(np.uint32)  # adding zero makes -0.0 equal 0.0
     bits ^= np.where(bits & _SIGN, np.uint32(0xFFFFFFFF), _SIGN)
@@ -119,7 +134,7 @@ def leading_bits(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _region_weights(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-    """For each pixel in the mask 1 / the size of its region, float64 [n]; and how many regions."""
+    """1 / the size of its region for each pixel in the mask, float64 `[n]`; number of regions."""
     n_labels, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     in_mask = labels[mask]
     sizes = np.bincount(in_mask, minlength=n_labels)
@@ -127,7 +142,7 @@ def _region_weights(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
 
 
 def _aupro(overlaps: NDArray[np.float64], fprs: NDArray[np.float64]) -> float:
-    """Area under region overlap against false-positive rate up to the limit, both rising [k]."""
+    """Area under region overlap over false-positive rate up to the limit, both rising, `[k]`."""
     fprs, overlaps = np.append(0.0, fprs), np.append(0.0, overlaps)
     overlap_at_limit = np.interp(AUPRO_FPR_LIMIT, fprs, overlaps)
     below = fprs < AUPRO_FPR_LIMIT

@@ -1,24 +1,33 @@
-"""How the reports' plots look: CSS variables for colours, the page's font for text."""
+"""The style of all plots on pages: colours are CSS variables, and text takes the page's font."""
 
 import io
 import re
+from functools import partial
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from patchcore_dual.errors import SettingsError
 
-# Stand-ins that Matplotlib accepts as colours; `svg_of` puts the page's variables in their place.
+try:
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ImportError:
+    raise SettingsError(
+        "plots need Matplotlib. Install with: pip install 'patchcore-dual[train]'"
+    ) from None
+
+# Placeholders that Matplotlib accepts as colours; `svg_of` replaces them by the page's variables.
 _VARIABLES = {
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
     "#030303": "var(--line)",
-    "#040404": "var(--good)",
+    "#040404": "var(--normal)",
     "#050505": "var(--defect)",
     **{f"#0606{i:02d}": f"var(--series-{i})" for i in range(1, 7)},
 }
-INK, MUTED, LINE, GOOD, DEFECT, *SERIES = _VARIABLES
+INK, MUTED, LINE, NORMAL, DEFECT, *SERIES = _VARIABLES
 
-STYLE: Any = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "patchcore-dual",
     "font.size": 9,
@@ -39,11 +48,20 @@ STYLE: Any = {
     "lines.linewidth": 1.8,
 }
 
+styled = partial(matplotlib.rc_context, _STYLE)
+"""A context in which plots are drawn in this style."""
+
 
 def new_axes(
     x_label: str, y_label: str, size: tuple[float, float] = (4.6, 3.4)
 ) -> tuple[Figure, Axes]:
-    """An empty plot; `size` in inches, of which the page takes the proportions."""
+    """An empty plot.
+
+    Args:
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        size: width and height in inches; a page scales it, so only the proportions matter.
+    """
     figure = Figure(figsize=size, layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
@@ -54,11 +72,11 @@ def new_axes(
 
 
 def svg_of(figure: Figure) -> str:
-    """The figure as SVG to be placed in a page, which gives it colours and font."""
+    """The figure as SVG for a page, which gives it colours and font. Texts in it are escaped."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format")))
     svg = buffer.getvalue()
-    # HTML needs neither prologue nor name spaces, and the report names no address outside itself.
+    # HTML needs neither prologue nor name spaces, and a page contains no address outside itself.
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)

@@ -1,38 +1,40 @@
-"""The report's plots, as SVG text to be placed inside an HTML page.
+"""The plots of a report, as SVG text for an HTML page.
 
-Colours are CSS variables of the page (`templates/base.html`), so that a plot follows its light or
-dark theme; text takes the page's own font. Curves with a class missing are left empty.
+Colours are CSS variables of the page (`base.html`), so that a plot follows its light or dark theme.
+Curves with a class missing are left empty.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from patchcore_dual.evaluation.evaluation import Evaluation
 from patchcore_dual.evaluation.metrics import precision_recall_curve, roc_curve
 from patchcore_dual.evaluation.plot_style import (
     DEFECT,
-    GOOD,
     INK,
     LINE,
+    NORMAL,
     SERIES,
-    STYLE,
     new_axes,
+    styled,
     svg_of,
 )
+from patchcore_dual.evaluation.results import Evaluation
 
-# Above these ratios of largest to usual, a linear axis would hide what matters.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Above these ratios of the largest to the usual value, an axis is logarithmic.
 _LOG_COUNT_RATIO = 20
 _LOG_SCORE_RATIO = 30
 
 
 def roc_plot(evaluations: Mapping[str, Evaluation]) -> str:
     """Recall against false-alarm rate, each model's own operating point marked."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _unit_square("False-alarm rate", "Recall")
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle=(0, (4, 4)))
         for (name, e), color in zip(evaluations.items(), _cycled(evaluations), strict=True):
@@ -46,7 +48,7 @@ def roc_plot(evaluations: Mapping[str, Evaluation]) -> str:
 
 def precision_recall_plot(evaluations: Mapping[str, Evaluation]) -> str:
     """Precision against recall, each model's own operating point marked."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _unit_square("Recall", "Precision")
         for (name, e), color in zip(evaluations.items(), _cycled(evaluations), strict=True):
             precisions, recalls, _ = precision_recall_curve(e.scores, e.labels)
@@ -60,14 +62,14 @@ def precision_recall_plot(evaluations: Mapping[str, Evaluation]) -> str:
 
 
 def histogram_plot(evaluation: Evaluation) -> str:
-    """Image scores of good and defective parts, with the model's own threshold."""
+    """Histogram of the image scores of normal and defective parts, with the model's threshold."""
     scores, labels = evaluation.scores, evaluation.labels
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = new_axes("Image score", "Images")
         log_scores = _spans_decades(scores)
         edges = _edges(np.append(scores, evaluation.threshold), log_scores)
         tallest = 0
-        for name, chosen, color in (("good", ~labels, GOOD), ("defective", labels, DEFECT)):
+        for name, chosen, color in (("normal", ~labels, NORMAL), ("defective", labels, DEFECT)):
             counts, _ = np.histogram(scores[chosen], edges)
             axes.stairs(counts, edges, fill=True, color=color, alpha=0.35, label=name)
             axes.stairs(counts, edges, color=color, linewidth=1.4)
@@ -83,6 +85,7 @@ def histogram_plot(evaluation: Evaluation) -> str:
         )
         if log_scores:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         if tallest > _LOG_COUNT_RATIO:
             axes.set_yscale("log")
             axes.set_ylim(0.7, None)
@@ -92,9 +95,9 @@ def histogram_plot(evaluation: Evaluation) -> str:
 
 
 def kinds_plot(evaluation: Evaluation) -> str:
-    """Recall of each kind of defect at the model's own threshold, the worst first."""
+    """Recall of each kind of defect at the model's own threshold, the lowest first."""
     kinds = sorted(evaluation.kinds.items(), key=lambda item: item[1].recall)
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = new_axes("Recall at the model's threshold", "")
         axes.grid(False, axis="y")
         rows = range(len(kinds) - 1, -1, -1)
@@ -109,13 +112,13 @@ def kinds_plot(evaluation: Evaluation) -> str:
         return svg_of(figure)
 
 
-def _unit_square(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def _unit_square(x_label: str, y_label: str) -> "tuple[Figure, Axes]":
     figure, axes = new_axes(x_label, y_label)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
     return figure, axes
 
 
-def _mark(axes: Axes, x: float, y: float, color: str) -> None:
+def _mark(axes: "Axes", x: float, y: float, color: str) -> None:
     axes.plot([x], [y], "o", color=color, markersize=8, markeredgecolor=INK, markeredgewidth=1.4)
 
 

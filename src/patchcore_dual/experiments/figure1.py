@@ -1,4 +1,4 @@
-"""The thesis's Fig. 1: good parts, real defects, and what each generator makes, row by row."""
+"""The thesis's Fig. 1: rows of normal parts, real defects, and each generator's images."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from patchcore_dual.synthesis import CPU_GENERATORS
 from patchcore_dual.utils.progress import Progress, silent
 
 COLUMNS = 6
-_IMAGE = (160, 240)  # the most that an image and its crop take, width and height in pixels
+_IMAGE = (160, 240)  # largest size of an image, width and height in pixels
 _CROP = (160, 160)
 _LABEL = 110  # width of the row labels
 
@@ -32,43 +32,51 @@ Shown = tuple[Picture, NDArray[np.bool_] | None]
 def figure1(
     manifest: Manifest, seed: int = 0, progress: Progress = silent
 ) -> tuple[Picture, list[str]]:
-    """The figure, uint8 `[h, w, 3]` RGB, and the names of its rows.
+    """The figure, and the names of its rows.
 
-    Every image stands above a crop around its defect, so that small ones can be judged. A
-    generator's images are the prepared set's own where it has some, else they are made.
+    Every image is above a crop around its defect, so that small defects are visible. A generator's
+    images are the prepared set's own where it has some, else they are made.
 
     Args:
+        manifest: a prepared data set; its training images are shown.
         seed: of the images that are made.
+        progress: called with the stage, the steps done and their number.
 
-    Raises DataError where there are no good training images.
+    Returns:
+        The figure, uint8 `[h, w, 3]`, RGB, and the names.
+
+    Raises:
+        DataError: where there are no normal training images.
     """
     real = manifest.real().part("train")
-    good = _spread(real.part(label="negative").samples)
-    if not good:
-        raise DataError(f"{manifest.folder} has no good training images to show. Prepare it again.")
+    normal = _spread(real.part(label="negative").samples)
+    if not normal:
+        raise DataError(
+            f"{manifest.folder} has no normal training images to show. Prepare it again."
+        )
     defective = _spread([s for s in real.part(label="positive") if s.mask_is_known])
-    rows = {"Good": good, "Real defects": defective}
+    rows = {"Normal": normal, "Real defects": defective}
     shown = {name: [_read(manifest, s) for s in samples] for name, samples in rows.items()}
-    supply = SyntheticSource(seed, progress)
+    source = SyntheticSource(seed, progress)
     for generator in _generators(manifest):
         own = [s for s in manifest.synthetic() if s.origin == generator]
         count = min(COLUMNS, len(own)) or COLUMNS
-        # Made images last as long as the next ones are not made: they are read at once.
-        made = supply(manifest, generator, count)
+        # The images are read at once, since the source removes them when it makes the next ones.
+        made = source(manifest, generator, count)
         shown[display_name(generator)] = [_read(manifest, s) for s in made]
     shown = {name: images for name, images in shown.items() if images}
     return _draw(shown), list(shown)
 
 
 def _generators(manifest: Manifest) -> list[str]:
-    """Those that can be shown: ours, and others of which the set has images; DIAG last."""
+    """CPU generators that can be shown, and others of which the set has images; DIAG last."""
     own = dict.fromkeys(s.origin for s in manifest.synthetic())
     ours = [g for g in CPU_GENERATORS if g in own or can_make(g, manifest)]
     return sorted(dict.fromkeys([*ours, *own]), key=lambda g: g == DIAG)
 
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:
-    """At most as many as there are columns, from all over the list."""
+    """At most as many as there are columns, evenly spread over the list."""
     places = np.linspace(0, len(samples) - 1, min(COLUMNS, len(samples)))
     return [samples[int(i)] for i in places.round()]
 
@@ -80,7 +88,7 @@ def _read(manifest: Manifest, sample: Sample) -> Shown:
 
 
 def _window(image: Picture, mask: NDArray[np.bool_] | None) -> Box:
-    """Around the largest defect, or in the middle of a good image: a square where it has room."""
+    """A box around the largest defect, or in the centre of a normal image; square if it fits."""
     height, width = image.shape[:2]
     box = Box(width // 2 - MIN_SIDE, height // 2 - MIN_SIDE, 2 * MIN_SIDE, 2 * MIN_SIDE)
     if mask is not None and mask.any():

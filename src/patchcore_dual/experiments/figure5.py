@@ -11,7 +11,8 @@ from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
-from patchcore_dual.evaluation.evaluation import Evaluation, known_mask
+from patchcore_dual.evaluation.evaluation import known_mask
+from patchcore_dual.evaluation.results import Evaluation
 from patchcore_dual.experiments.pictures import (
     FONT,
     GAP,
@@ -24,13 +25,13 @@ from patchcore_dual.experiments.pictures import (
     fit,
 )
 from patchcore_dual.experiments.protocols import table1
-from patchcore_dual.experiments.runner import RememberingBackbone, TrialRunner
+from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
 from patchcore_dual.scoring.drawing import heat_overlay
 from patchcore_dual.utils.progress import Progress, silent
 
 ROWS = 6
-_PANEL = (240, 320)  # the most a panel takes, width and height in pixels
-_LEAST_WIDTH = 170  # of a column, for its texts
+_PANEL = (240, 320)  # largest size of a panel, width and height in pixels
+_LEAST_WIDTH = 170  # of a column, so that its texts fit
 
 
 def figure5(
@@ -40,14 +41,21 @@ def figure5(
     names: Sequence[str] = (),
     progress: Progress = silent,
 ) -> tuple[Picture, list[str]]:
-    """The figure, uint8 `[h, w, 3]` RGB, and the test images that are its rows.
+    """The figure, and the names of the test images that are its rows.
 
     Args:
-        manifest: with its split. The methods of Table 1 are fitted on its training images.
-        generator: whose synthetic defects the last of them is taught.
-        names: test images to show; the most telling ones where none is named.
+        manifest: a prepared data set with its split. The methods of Table 1 are fitted on its
+            training images.
+        detector: gives backbone and settings.
+        generator: name of the generator of the synthetic defects that the last method uses.
+        names: test images to show; `most_telling` chooses them where none is named.
+        progress: called with the stage, the steps done and their number.
 
-    Raises DataError for a name that is not a test image.
+    Returns:
+        The figure, uint8 `[h, w, 3]`, RGB, and the names.
+
+    Raises:
+        DataError: for a name that is not a test image.
     """
     test = {s.image: s for s in manifest.part("test")}
     if unknown := [name for name in names if name not in test]:
@@ -55,26 +63,30 @@ def figure5(
             f"{unknown[0]} is not a test image of {manifest.folder}. Name one as its "
             f"manifest.csv does, for example {next(iter(test), 'none')}."
         )
-    detector.backbone = RememberingBackbone(detector.backbone)
-    bench = TrialRunner(manifest, detector, progress)
+    runner = TrialRunner(manifest, with_cached_features(detector), progress)
     (trial,) = table1(manifest, 0, 1, generator)
-    fitted = {method.name: bench.fit(method, manifest) for method in trial.methods}
+    fitted = {method.name: runner.fit(method, manifest) for method in trial.methods}
     if not names:
-        judged = {name: bench.judge(d, manifest, pixels=False) for name, d in fitted.items()}
-        names = most_telling(judged)
+        names = most_telling(
+            {name: runner.evaluate(d, manifest, pixels=False) for name, d in fitted.items()}
+        )
     return _draw(manifest, [test[name] for name in names], fitted), list(names)
 
 
 def most_telling(evaluations: Mapping[str, Evaluation], rows: int = ROWS) -> list[str]:
-    """The images that tell the methods apart, by their names, in the order to show them.
+    """The names of the images on which the methods differ most, in the order to show them.
 
-    Those defects on which the methods disagree most about how many good parts look worse; and last
-    the good part that most methods reject, by the widest margin.
+    First the defective images whose rank among the normal scores differs most between methods;
+    last the normal image that most methods reject, ties broken by the highest mean rank.
+
+    Args:
+        evaluations: by name of the method, of the same images.
+        rows: number of images.
     """
     first = next(iter(evaluations.values()))
     rank = np.stack([_share_below(e) for e in evaluations.values()])
-    apart = rank.max(axis=0) - rank.min(axis=0)
-    defects = [i for i in np.argsort(-apart, kind="stable") if first.labels[i]]
+    disagreement = rank.max(axis=0) - rank.min(axis=0)
+    defects = [i for i in np.argsort(-disagreement, kind="stable") if first.labels[i]]
     rejected = np.sum([[r.is_rejected for r in e.images] for e in evaluations.values()], axis=0)
     alarms = list(np.flatnonzero(~first.labels & (rejected > 0)))
     alarms.sort(key=lambda i: (-rejected[i], -rank[:, i].mean()))
@@ -83,31 +95,33 @@ def most_telling(evaluations: Mapping[str, Evaluation], rows: int = ROWS) -> lis
 
 
 def _share_below(evaluation: Evaluation) -> NDArray[np.float64]:
-    """For each image the share of good parts with a lower score, `[n]`."""
-    good = np.sort(evaluation.scores[~evaluation.labels])
-    return np.searchsorted(good, evaluation.scores, side="left") / max(len(good), 1)
+    """For each image the share of normal images with a lower score, `[n]`."""
+    normal = np.sort(evaluation.scores[~evaluation.labels])
+    return np.searchsorted(normal, evaluation.scores, side="left") / max(len(normal), 1)
 
 
 def _draw(
     manifest: Manifest, samples: Sequence[Sample], fitted: Mapping[str, PatchCoreDual]
 ) -> Picture:
-    """A row an image: the image, its mask, and each method's heat map with score and verdict."""
+    """One row per image: the image, its mask, and each method's heat map, score and verdict."""
     titles = ("Image", "Ground truth", *fitted)
     rows = []
     for sample in samples:
         image = read_image(manifest.image_path(sample))
         mask = known_mask(manifest, sample, image.shape[:2])
         truth = np.full_like(image, 128) if mask is None else _white(mask)
-        what = sample.kind or ("defect" if sample.is_defective else "good")
+        what = sample.kind or ("defect" if sample.is_defective else "normal")
         cells = [
             (image, Path(sample.image).stem, MUTED),
             (truth, what if mask is not None else f"{what}, no mask", MUTED),
         ]
         for detector in fitted.values():
-            seen = detector.inspect(image)
-            is_right = (seen.score > seen.threshold) == sample.is_defective
-            caption = f"{seen.score:.3g} / {seen.threshold:.3g}  {seen.verdict}"
-            cells.append((heat_overlay(image, seen.heat), caption, GREEN if is_right else RED))
+            inspection = detector.inspect(image)
+            is_right = (inspection.score > inspection.threshold) == sample.is_defective
+            caption = f"{inspection.score:.3g} / {inspection.threshold:.3g}  {inspection.verdict}"
+            cells.append(
+                (heat_overlay(image, inspection.heat), caption, GREEN if is_right else RED)
+            )
         rows.append(cells)
     return _grid(titles, rows)
 

@@ -1,8 +1,9 @@
-"""The pixel AUROC as a sum over pairs of images, so that it can be read on resampled images.
+"""The pixel AUROC as a sum over pairs of images, from which it is computed on resampled images.
 
-It is the share of pairs of a defective and a good pixel in which the defective one scores higher.
-Counted for each pair of images, these can be summed again with any weights on the images, without
-the pixels. Scores are binned to one part in 128, so this serves intervals, not the figure itself.
+The pixel AUROC is the share of pairs of a defective and a normal pixel in which the defective one
+scores higher. Once these are counted for each pair of images, they can be summed with any weights
+on the images, without the pixels. Scores are binned to one part in 128, so the counts serve for
+intervals, not for the figure itself.
 """
 
 from dataclasses import dataclass, fields
@@ -10,44 +11,52 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from patchcore_dual.evaluation.evaluation import Evaluation
 from patchcore_dual.evaluation.pixel_metrics import LEADING_BITS, leading_bits
+from patchcore_dual.evaluation.results import Evaluation
 
 _BITS = 16  # a sign, 8 of exponent and 7 of fraction
 
 
 @dataclass(frozen=True)
-class PairTable:
-    """Pairs of pixels, counted by image.
+class PixelPairs:
+    """Numbers of pairs of a defective and a normal pixel, by the images that they come from.
 
     Attributes:
-        rows: which of n images have defective pixels, d of them.
-        wins: `[d, n]`, pairs of a defective pixel of one and a good pixel of another image in
-            which the defective one scores higher; ties count half.
-        defective, good: pixels of each image, `[n]`.
+        rows: indices of the d images, out of n, that have defective pixels.
+        wins: `[d, n]`, the number of pairs of a defective pixel of one image and a normal pixel of
+            another in which the defective one scores higher; ties count half.
+        defective: number of defective pixels of each image, `[n]`.
+        normal: number of normal pixels of each image, `[n]`.
     """
 
     rows: tuple[int, ...]
     wins: tuple[tuple[float, ...], ...]
     defective: tuple[int, ...]
-    good: tuple[int, ...]
+    normal: tuple[int, ...]
 
     def auroc(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The pixel AUROC `[r]` with weights on the images `[r, n]`; NaN where undefined."""
-        wins = np.array(self.wins).reshape(len(self.rows), len(self.good))
+        wins = np.array(self.wins).reshape(len(self.rows), len(self.normal))
         won = ((weights[:, list(self.rows)] @ wins) * weights).sum(axis=1)
-        pairs = (weights @ np.array(self.defective, float)) * (weights @ np.array(self.good, float))
+        pairs = (weights @ np.array(self.defective, float)) * (
+            weights @ np.array(self.normal, float)
+        )
         return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
 
 
 @dataclass(frozen=True)
 class TrialEvaluation(Evaluation):
-    """An evaluation whose pixel AUROC can be resampled; `pairs` is None without anomaly maps."""
+    """An evaluation whose pixel AUROC can be resampled.
 
-    pairs: PairTable | None = None
+    Attributes:
+        pairs: of its pixels; None where anomaly maps were not evaluated.
+    """
+
+    pairs: PixelPairs | None = None
 
     @classmethod
-    def of(cls, evaluation: Evaluation, pairs: PairTable | None) -> "TrialEvaluation":
+    def of(cls, evaluation: Evaluation, pairs: PixelPairs | None) -> "TrialEvaluation":
+        """The evaluation with its pairs of pixels."""
         known = {f.name: getattr(evaluation, f.name) for f in fields(Evaluation)}
         return cls(**known, pairs=pairs)
 
@@ -59,33 +68,46 @@ class TrialEvaluation(Evaluation):
         return self.pairs.auroc(weights) + (self.pixel_auroc - binned)
 
 
-class PixelPairs:
-    """Collects the pixels of images that come one by one."""
+class PixelPairCounter:
+    """Counts the pairs of pixels of images that are added one by one.
+
+    >>> counter = PixelPairCounter()
+    >>> counter.update(np.array([[3, 1]], np.float32), np.array([[True, False]]))
+    >>> counter.update(np.array([[2, 4]], np.float32), np.array([[False, False]]))
+    >>> counter.compute().auroc(np.array([[1.0, 1.0], [1.0, 0.0]])).round(3)
+    array([0.667, 1.   ])
+    """
 
     def __init__(self) -> None:
         self._defective: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-        self._good: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._normal: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
 
     def update(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
-        """Add one image, float32 and bool `[H, W]`; without a mask its pixels do not count."""
+        """Add one image.
+
+        Args:
+            anomaly_map: float32 `[H, W]`.
+            mask: its defect, bool `[H, W]`; None where the defect lies at an unknown place, and
+                no pixel of the image counts.
+        """
         bins = leading_bits(anomaly_map) >> (LEADING_BITS - _BITS)
         nothing = bins[:0].ravel()
-        defective, good = (nothing, nothing) if mask is None else (bins[mask], bins[~mask])
+        defective, normal = (nothing, nothing) if mask is None else (bins[mask], bins[~mask])
         self._defective.append(np.unique(defective, return_counts=True))
-        self._good.append(np.unique(good, return_counts=True))
+        self._normal.append(np.unique(normal, return_counts=True))
 
-    def compute(self) -> PairTable:
-        """The pairs of all images so far."""
-        used = np.unique(np.concatenate([bins for bins, _ in self._defective + self._good]))
-        defective, good = _dense(self._defective, used), _dense(self._good, used)
+    def compute(self) -> PixelPairs:
+        """The pairs of all images added so far."""
+        used = np.unique(np.concatenate([bins for bins, _ in self._defective + self._normal]))
+        defective, normal = _dense(self._defective, used), _dense(self._normal, used)
         rows = np.flatnonzero(defective.sum(axis=1))
-        below = np.cumsum(good, axis=1) - good / 2
+        below = np.cumsum(normal, axis=1) - normal / 2
         wins = defective[rows] @ below.T
-        return PairTable(
+        return PixelPairs(
             tuple(rows.tolist()),
             tuple(tuple(row) for row in wins.tolist()),
             tuple(defective.sum(axis=1).astype(int).tolist()),
-            tuple(good.sum(axis=1).astype(int).tolist()),
+            tuple(normal.sum(axis=1).astype(int).tolist()),
         )
 
 

@@ -1,25 +1,23 @@
-"""The page of a protocol: tables, plots and what it was measured on, in one HTML file."""
+"""The page of a protocol or figure: tables, plots and how they were made, in one HTML file."""
 
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
-from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.evaluation.report import environment, write_page
+from patchcore_dual.evaluation.metric_labels import METRICS
 from patchcore_dual.experiments import protocol_plots
 from patchcore_dual.experiments.bootstrap import REPLICATES
-from patchcore_dual.experiments.findings import BASELINES, MEAN_OVER_KINDS, PUBLISHED, Row
-from patchcore_dual.experiments.pictures import png
-from patchcore_dual.experiments.protocols import PATCHCORE, RECOMMENDED, WITHOUT, groups_of
-from patchcore_dual.experiments.reproduce import FIGURES, Plan
-from patchcore_dual.experiments.synthetic_source import display_name
-from patchcore_dual.experiments.tables import NAMES, cell_of, tables_of
+from patchcore_dual.experiments.protocols import PATCHCORE, RECOMMENDED, WITHOUT
+from patchcore_dual.experiments.published import PUBLISHED
+from patchcore_dual.experiments.reproduce import Plan
+from patchcore_dual.experiments.result_rows import BASELINES, MEAN_OVER_KINDS, Row, RowCondition
+from patchcore_dual.experiments.tables import cell_of, tables_of
 from patchcore_dual.utils.files import write_atomically
+from patchcore_dual.utils.pages import page_environment, write_page
+from patchcore_dual.utils.pictures import png_bytes
 
 TITLES = {
     "table1": "Table 1",
@@ -28,36 +26,36 @@ TITLES = {
     "figure1": "Figure 1",
     "figure5": "Figure 5",
     "few-shot": "With few defective training images",
-    "unseen-kinds": "Kinds of defect that were not taught",
+    "unseen-kinds": "Kinds of defect that are not in training",
 }
 _INTERVALS = (
-    "Mean ± standard deviation over seeds. In brackets the interval that holds 95 % of "
-    f"{REPLICATES} bootstrap draws of groups (parts, tiles) from the test images. Signed figures "
+    "Mean ± standard deviation over seeds. In brackets: 95 % percentile interval of "
+    f"{REPLICATES} bootstrap draws of groups (parts, tiles) of the test images. Signed figures "
     "are paired differences to {baseline} on the same images; they are coloured where their "
     "interval lies on one side of zero."
 )
 
 _PRINTED = {
     "table1": (
-        "With synthetic defects (DIAG) the thesis printed image AUROC {image_auroc:.3f}, "
-        "pixel AUROC {pixel_auroc:.3f}."
+        "The thesis's figures are of ResNet-50. With synthetic defects (DIAG) it printed image "
+        "AUROC {image_auroc:.3f}, pixel AUROC {pixel_auroc:.3f}."
     ).format(**PUBLISHED["table1"]["PatchCoreDual with DIAG"]),
-    "table2": "The thesis's synthetic defects are DIAG's.",
+    "table2": "The thesis's figures are of ResNet-50, and its synthetic defects are DIAG's.",
 }
 _CAPTIONS = {
     "figure1": (
-        "Below each image what its frame holds: a defect and its surroundings, or the middle of a "
-        "good part. Good parts and real defects are training images."
+        "Below each image the content of its frame: a defect and its surroundings, or the centre "
+        "of a normal part. Normal parts and real defects are training images."
     ),
     "figure5": (
-        "Heat maps are scaled by each model itself: nothing at what good surface typically shows, "
-        "half way at its own pixel threshold. Below each: image score / threshold, verdict; green "
-        "where it is right."
+        "Each heat map is on its model's own scale: empty at the median value of normal surface, "
+        "half way at the model's pixel threshold. Below each: image score / threshold, verdict; "
+        "green where the verdict is right."
     ),
 }
 _HEADLINES = {
-    "figure1": "What each generator makes, beside the real thing.",
-    "figure5": "What each method sees, beside the truth.",
+    "figure1": "Synthetic defects of each generator, beside real ones.",
+    "figure5": "The heat maps of each method, beside the ground truth.",
 }
 
 
@@ -68,15 +66,21 @@ def write_protocol(
     is_ksdd2: bool,
     folder: Path,
 ) -> Path:
-    """Write the protocol's page, named after it, into a folder.
+    """Write the page of a protocol into a folder.
 
     Args:
-        facts: what the figures were measured on, as name and value.
-        is_ksdd2: set the thesis's own figures beside ours.
+        plan: which protocol was run, and on which splits.
+        rows: its results.
+        facts: how the figures were made, as name and value; see `facts_of`.
+        is_ksdd2: whether the thesis's own figures are set beside ours.
+        folder: made where there is none.
+
+    Returns:
+        The path of the page, which is named after the protocol.
     """
     path = folder / f"{plan.target}.html"
     html = (
-        environment()
+        page_environment()
         .get_template("protocol.html")
         .render(
             title=f"{facts['Data set']}: {TITLES[plan.target]}",
@@ -103,57 +107,63 @@ def _notes(target: str, is_ksdd2: bool) -> list[str]:
 
 
 def headline(target: str, rows: Sequence[Row]) -> str:
-    """What came out, in a sentence: for the recommended rule, beside what it is compared to."""
+    """The main result in a sentence: the recommended rule beside what it is compared to."""
     if target in ("table2", "generators"):
         return _gains(target, rows)
-    condition = {"unseen-kinds": MEAN_OVER_KINDS}.get(target, rows[-1].condition)
-    own = {row.method: row for row in rows if row.condition == condition}
-    row = own[RECOMMENDED.name]
+    condition, where = rows[-1].condition, ""
+    if target == "few-shot":
+        where = " with all defects"
+    if target == "unseen-kinds":
+        condition, where = MEAN_OVER_KINDS, " on kinds that are not in training"
+    own = _by_method(rows, condition)
+    row, baseline = own[RECOMMENDED.name], own[PATCHCORE.name]
     cell = cell_of(row, "image_auroc")
-    where = {"unseen-kinds": " on kinds that were not taught", "table1": ""}.get(
-        target, " with all defects"
-    )
     return (
         f"Image AUROC{where}: {row.figures['image_auroc'].mean:.3f} against PatchCore's "
-        f"{own[PATCHCORE.name].figures['image_auroc'].mean:.3f}, difference {cell.difference}."
+        f"{baseline.figures['image_auroc'].mean:.3f}, difference {cell.difference}."
     )
 
 
 def _gains(target: str, rows: Sequence[Row]) -> str:
-    """What synthetic images bring the recommended rule; with the fewest real defects above none."""
+    """What synthetic images add to the recommended rule; with the fewest real defects above 0."""
     if target == "table2":
-        condition, field, where = RECOMMENDED.name, "image_auroc", ""
+        (condition,) = {r.condition for r in rows if r.condition.label == RECOMMENDED.name}
+        field, where = "image_auroc", ""
     else:
-        some = [row.condition for row in rows if not row.condition.startswith("0 ")]
-        real = some[0].split(",")[0]
-        condition = [c for c in some if c.startswith(f"{real},")][-1]
-        field, where = "image_ap", f", {condition}"
-    own = {row.method: row for row in rows if row.condition == condition}
+        some = [row.condition for row in rows if row.condition.defects != 0]
+        condition = [c for c in some if c.defects == some[0].defects][-1]
+        field, where = "image_ap", f", {condition.label}"
+    own = _by_method(rows, condition)
     without = own.pop(WITHOUT)
     gains = "; ".join(f"{m} {cell_of(row, field).difference}" for m, row in own.items())
-    name = NAMES[field][0]
+    name = METRICS[field].name
     return f"{name}{where}: {without.figures[field].mean:.3f} without synthetic images; {gains}."
 
 
-def _plots(target: str, rows: Sequence[Row]) -> list[tuple[str, str, Markup]]:
+def _by_method(rows: Sequence[Row], condition: RowCondition) -> dict[str, Row]:
+    return {row.method: row for row in rows if row.condition == condition}
+
+
+def _plots(target: str, rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Title, caption and SVG of each plot."""
     if target == "generators":
-        counts = dict.fromkeys(row.condition.split(", ")[1] for row in rows)
+        counts = dict.fromkeys(row.condition.synthetic for row in rows)
         caption = "Image AP, difference to the same real defects alone; 95 % intervals."
         return [
-            (f"{n} images", caption, Markup(protocol_plots.gain_plot(rows, n, "image_ap")))
+            (f"{n} synthetic images", caption, protocol_plots.gain_plot(rows, n, "image_ap"))
             for n in counts
+            if n is not None
         ]
-    found = []
+    plots = []
     for field in ("image_auroc", "image_ap", "recall_at_fpr_01"):
-        name = NAMES[field][0]
         if target == "few-shot":
             svg = protocol_plots.few_shot_plot(rows, field)
-            found.append((name, "The more defects are taught; 95 % intervals.", Markup(svg)))
+            caption = "By number of defective training images; 95 % intervals."
         else:
             svg = protocol_plots.difference_plot(rows, field)
             caption = "Paired differences on the same images; right of zero is better."
-            found.append((name, caption, Markup(svg)))
-    return found
+        plots.append((METRICS[field].name, caption, svg))
+    return plots
 
 
 def write_figure(
@@ -163,17 +173,24 @@ def write_figure(
     facts: Mapping[str, object],
     folder: Path,
 ) -> Path:
-    """Write a figure and its page, named after it, into a folder.
+    """Write a figure as a PNG file and its page into a folder.
 
     Args:
-        names: what it shows, from top to bottom.
+        target: name of the figure; both files are named after it.
+        picture: uint8 `[h, w, 3]`, RGB.
+        names: of its rows, from top to bottom.
+        facts: how it was made, as name and value; see `facts_of`.
+        folder: made where there is none.
+
+    Returns:
+        The path of the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = png(picture)
+    data = png_bytes(picture)
     write_atomically(folder / f"{target}.png", data)
     path = folder / f"{target}.html"
     html = (
-        environment()
+        page_environment()
         .get_template("protocol.html")
         .render(
             title=f"{facts['Data set']}: {TITLES[target]}",
@@ -187,40 +204,3 @@ def write_figure(
     )
     write_page(path, html)
     return path
-
-
-def facts_of(
-    plan: Plan, manifest: Manifest, detector: PatchCoreDual | None = None
-) -> dict[str, object]:
-    """What a page says of where its figures come from.
-
-    Args:
-        detector: None for a figure that shows images alone.
-    """
-    splits = {
-        "official": "the prepared one, fit seeds vary",
-        "group": "by group, another for each seed",
-    }
-    real, size = manifest.real(), manifest.size()
-    facts: dict[str, object] = {
-        "Data set": manifest.folder.resolve().name,
-        "Images": len(real),
-        "Defective": len(real.part(label="positive")),
-        "Groups": len(set(groups_of(real).values())),
-        "Split": splits[plan.splits],
-        "Seeds": 1 if plan.target in FIGURES else plan.seeds,
-    }
-    if detector is not None:
-        facts["Backbone"] = detector.backbone.name
-        facts["Weights (sha256)"] = detector.backbone.weights_sha256[:12]
-    facts["Image size"] = f"{size[0]}x{size[1]}" if size else "native"
-    if plan.target == "few-shot":
-        facts["Draws of each count"] = plan.draws
-    own = list(manifest.synthetic())
-    if plan.target in ("table1", "table2", "figure5"):
-        own = [s for s in own if s.origin == plan.generator]
-        source = "the prepared set's where it has enough, else made" if own else "made"
-        facts["Synthetic defects"] = f"{display_name(plan.generator)}, {source} for each split"
-    if plan.target in ("table1", "table2", *FIGURES) and any(s.used_test_mask for s in own):
-        facts["Caution"] = "masks of test defects were used: figures with them are flattered"
-    return facts

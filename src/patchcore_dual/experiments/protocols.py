@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.placement import join_groups
 from patchcore_dual.data.splits import NORMAL, split_by_group
 from patchcore_dual.data.subsets import choose_defects
 from patchcore_dual.errors import DataError
-from patchcore_dual.experiments.runner import Method, Trial
 from patchcore_dual.experiments.synthetic_source import can_make, display_name
+from patchcore_dual.experiments.trials import Condition, Method, Trial
 from patchcore_dual.settings import PRESETS
 from patchcore_dual.synthesis import CPU_GENERATORS
 
@@ -25,37 +26,71 @@ RATIO = Method("Ratio", "ratio")
 RECOMMENDED = Method("PatchCoreDual", "calibrated")
 WITHOUT = "no synthetic"
 
+NO_DEFECTS = Condition(defects=0)
+ALL_DEFECTS = Condition()
+
+ProtocolName = Literal["table1", "table2", "generators", "few-shot", "unseen-kinds"]
+
 
 def groups_of(manifest: Manifest) -> dict[str, str]:
-    """The group of every image by name; images that the preparation found alike share one."""
+    """The group of every image by name.
+
+    Images that `prepare` found to be copies or near duplicates of each other share a group, and so
+    do all images of their groups. An image without a group is a group of its own.
+
+    >>> from pathlib import Path
+    >>> from patchcore_dual.data.manifest import Sample
+    >>> samples = (
+    ...     Sample("a.png", "", "negative", "train", group="tile1"),
+    ...     Sample("b.png", "", "negative", "train"),
+    ... )
+    >>> groups_of(Manifest(Path("prepared"), samples))
+    {'a.png': 'tile1', 'b.png': 'b.png'}
+    """
     groups = {s.image: s.group or s.image for s in manifest}
     by_source = {s.source: s.image for s in manifest if s.source}
-    found = manifest.preparation().get("audit", {})
-    alike = [copies["images"] for copies in found.get("copies", [])]
-    alike += [(pair["first"], pair["second"]) for pair in found.get("near_duplicates", [])]
-    present = [[by_source[name] for name in names if name in by_source] for names in alike]
+    audit = manifest.preparation().get("audit", {})
+    duplicates = [copies["images"] for copies in audit.get("copies", [])]
+    duplicates += [(pair["first"], pair["second"]) for pair in audit.get("near_duplicates", [])]
+    present = [[by_source[name] for name in names if name in by_source] for names in duplicates]
     return join_groups(groups, [images for images in present if len(images) > 1])
 
 
 def resplit(manifest: Manifest, seed: int) -> Manifest:
-    """The same real images split again by group into halves, stratified by kind of defect.
+    """The same real images, split again into halves by group, stratified by kind of defect.
 
-    Synthetic images stay where all that they were made from lies on the training side.
+    A synthetic image stays only where all the images that it was made from are training images.
+
+    >>> from pathlib import Path
+    >>> from patchcore_dual.data.manifest import Sample
+    >>> samples = tuple(
+    ...     Sample(f"{i}.png", "", "negative", "train", group=f"tile{i // 2}") for i in range(8)
+    ... )
+    >>> [s.split for s in resplit(Manifest(Path("prepared"), samples), seed=0)]
+    ['train', 'train', 'test', 'test', 'train', 'train', 'test', 'test']
+
+    Args:
+        manifest: a prepared data set; its own split is ignored.
+        seed: another seed gives another split.
     """
     samples = manifest.real().samples
     groups = groups_of(manifest)
     strata = [(s.kind or "defect") if s.is_defective else NORMAL for s in samples]
     sides = split_by_group([groups[s.image] for s in samples], strata, seed=seed)
-    taught = {s.image for s in samples if sides[groups[s.image]] == "train"}
+    training = {s.image for s in samples if sides[groups[s.image]] == "train"}
     return manifest.where(
         s if s.is_synthetic else replace(s, split=sides[groups[s.image]])
         for s in manifest
-        if not s.is_synthetic or (s.parents and s.parents <= taught)
+        if not s.is_synthetic or (s.parents and s.parents <= training)
     )
 
 
 def table1(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterator[Trial]:
-    """The thesis's Table 1: PatchCore, its reading of PatchCoreDual, and ours; with synthetic."""
+    """The thesis's Table 1, in one trial.
+
+    Its methods are PatchCore, PatchCoreDual exactly as the thesis specifies it, the recommended
+    rule, and the recommended rule with synthetic defects.
+    """
     methods = (
         PATCHCORE,
         THESIS,
@@ -67,14 +102,17 @@ def table1(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterato
             synthetic=TABLE1_SYNTHETIC,
         ),
     )
-    yield Trial("all defects", manifest, methods, pixels=True)
+    yield Trial(ALL_DEFECTS, manifest, methods, pixels=True)
 
 
 def table2(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterator[Trial]:
-    """The thesis's Table 2: more and more synthetic images, for its reading and for ours."""
+    """The thesis's Table 2: from 0 to 150 synthetic images, a trial for each of two rules.
+
+    The rules are the thesis's own and the recommended one.
+    """
     for method in (THESIS, RECOMMENDED):
         yield Trial(
-            method.name,
+            Condition(varied_method=method.name),
             manifest,
             tuple(_with_synthetic(method, generator, count) for count in TABLE2_SYNTHETIC),
             pixels=True,
@@ -82,51 +120,56 @@ def table2(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterato
 
 
 def generators(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterator[Trial]:
-    """Every CPU generator, made from 0, 1, 5, 20 and all real defects, beside the same without.
+    """Synthetic images of every CPU generator, besides 0, 1, 5, 20 and all real defects.
 
-    Those that borrow from real defects are left out where there are none.
+    For each number of real defects there is one trial without synthetic images. Generators that
+    borrow from real defects have no trials where there are none.
     """
     manifest = manifest.real()
-    available = len(manifest.part("train", "positive"))
-    for count in [*(n for n in GENERATORS_REAL if n < available), available]:
+    for count in _counts(GENERATORS_REAL, manifest):
         chosen = choose_defects(manifest, count, (), seed * 1000)
-        real = f"{'all' if count == available else count} real"
-        yield Trial(real, chosen, (replace(RECOMMENDED, name=WITHOUT),))
+        yield Trial(Condition(count), chosen, (replace(RECOMMENDED, name=WITHOUT),))
         for name in CPU_GENERATORS:
-            if can_make(name, chosen):
-                methods = (_with_synthetic(RECOMMENDED, name, n) for n in GENERATORS_SYNTHETIC)
-                yield Trial(f"{real}, {name}", chosen, tuple(methods))
+            for n in GENERATORS_SYNTHETIC if can_make(name, chosen) else ():
+                condition = Condition(count, generator=name, synthetic=n)
+                yield Trial(condition, chosen, (_with_synthetic(RECOMMENDED, name, n),))
 
 
 def _with_synthetic(method: Method, generator: str, count: int) -> Method:
-    """The method with so many synthetic images, named after their number."""
+    """The method with that many synthetic images, named after their number."""
     name = f"{count} synthetic" if count else WITHOUT
     return replace(method, name=name, generator=generator if count else "", synthetic=count)
 
 
-def few_shot(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterator[Trial]:
-    """0, 1, 3, 5, 10, 20 and all defective training images, each count drawn several times."""
-    manifest = manifest.real()
+def _counts(counts: tuple[int, ...], manifest: Manifest) -> list[int | None]:
+    """Those numbers of defective training images that are below all there are; last, None."""
     available = len(manifest.part("train", "positive"))
-    counts = [n for n in FEW_SHOT_COUNTS if n < available]
-    for count in [*counts, available]:
+    return [*(n for n in counts if n < available), None]
+
+
+def few_shot(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterator[Trial]:
+    """0, 1, 3, 5, 10, 20 and all defective training images, each number drawn several times.
+
+    PatchCore uses no defects: it is fitted with 0 only.
+    """
+    manifest = manifest.real()
+    counts = _counts(FEW_SHOT_COUNTS, manifest)
+    for count in counts if len(counts) > 1 else [0]:
         methods = (PATCHCORE, RATIO, RECOMMENDED) if count == 0 else (RATIO, RECOMMENDED)
-        for draw in range(draws if 0 < count < available else 1):
+        for draw in range(draws if count else 1):
             # One seed per split and draw; within it, the first 5 images are among the first 10.
             chosen = choose_defects(manifest, count, (), seed * 1000 + draw)
-            name = "all" if count == available else str(count)
-            yield Trial(f"{name} defects, draw {draw}", chosen, methods)
-
-
-def few_shot_count(trial: str) -> str:
-    """How many defective training images a few-shot trial had, by its name; or "all"."""
-    return trial.split(" ", 1)[0]
+            yield Trial(Condition(count, draw), chosen, methods)
 
 
 def unseen_kinds(manifest: Manifest, seed: int, draws: int, generator: str) -> Iterator[Trial]:
-    """Each kind of defect left out of training, and tested against the good test images.
+    """Each kind of defect left out of training and tested, with all normal test images.
 
-    PatchCore knows no defects: once is enough. Kinds without test images are passed over.
+    Two more trials train on no defects (PatchCore, which uses none) and on all of them. A kind
+    without test images has no trial.
+
+    Raises:
+        DataError: where fewer than two kinds are tested, or none of those is trained on.
     """
     manifest = manifest.real()
     test, trained = manifest.part("test"), {s.kind for s in manifest.part("train", "positive")}
@@ -136,15 +179,14 @@ def unseen_kinds(manifest: Manifest, seed: int, draws: int, generator: str) -> I
             f"{manifest.folder} names {len(kinds) or 'no'} kind{'s' * (len(kinds) != 1)} of defect "
             "in its test images; to leave one out and train on the others takes at least two."
         )
-    none = choose_defects(manifest, 0, (), seed)
-    yield Trial("no defects", none, (PATCHCORE,))
-    yield Trial("all defects", manifest, (RATIO, RECOMMENDED))
+    yield Trial(NO_DEFECTS, choose_defects(manifest, 0, (), seed), (PATCHCORE,))
+    yield Trial(ALL_DEFECTS, manifest, (RATIO, RECOMMENDED))
     for kind in kinds:
-        taught = choose_defects(manifest, None, {kind}, seed)
-        chosen = taught.where(
-            s for s in taught if s.split == "train" or not s.is_defective or s.kind == kind
+        others = choose_defects(manifest, None, {kind}, seed)
+        chosen = others.where(
+            s for s in others if s.split == "train" or not s.is_defective or s.kind == kind
         )
-        yield Trial(kind, chosen, (RATIO, RECOMMENDED))
+        yield Trial(Condition(left_out_kind=kind), chosen, (RATIO, RECOMMENDED))
 
 
 PROTOCOLS = {

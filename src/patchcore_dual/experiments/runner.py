@@ -1,70 +1,39 @@
-"""`TrialRunner`: one split on which many models are tried, and what such a trial is.
+"""`TrialRunner`: fits and evaluates many detectors on one split, and repeats no work.
 
-A split's normal banks are built once, its images embedded and its test images searched once; any
-choice of defective training images, synthetic ones, rule and defect patches is then fitted by
-`PatchCoreDual.fit` itself, as `patchcore-dual fit` would.
+The normal banks of a split are built once, and its test images are embedded and searched in them
+once. Any choice of defective training images, synthetic images, fusion rule and defect patches is
+then fitted by `PatchCoreDual.fit` itself, as `patchcore-dual fit` would.
 """
 
 import hashlib
 import os
-from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.evaluation.evaluation import ImageResult, known_mask, summarise
+from patchcore_dual.evaluation.evaluation import known_mask
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
-from patchcore_dual.experiments.pixel_pairs import PixelPairs, TrialEvaluation
+from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.experiments.pixel_pairs import PixelPairCounter, TrialEvaluation
 from patchcore_dual.experiments.synthetic_source import SyntheticSource
+from patchcore_dual.experiments.trials import Method, Trial
 from patchcore_dual.features import Backbone
-from patchcore_dual.features.defect_patches import PatchChoice
 from patchcore_dual.scoring import RULES, Nearest, anomaly_map, gather_evidence
 from patchcore_dual.training.banks import NormalBanks
 from patchcore_dual.utils.progress import Progress, silent
 
 
-@dataclass(frozen=True)
-class Method:
-    """A row of a table.
-
-    Attributes:
-        scoring: the fusion rule.
-        patches: which patches of defects enter the defect bank.
-        generator, synthetic: so many synthetic defects of a generator are taught beside the real
-            ones.
-    """
-
-    name: str
-    scoring: str
-    patches: PatchChoice = "mask"
-    generator: str = ""
-    synthetic: int = 0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Methods fitted on one choice of training images, and judged on one choice of test images.
-
-    Attributes:
-        name: tells it from the protocol's other trials, as "3 defects, draw 1".
-        manifest: training and test images.
-        pixels: measure anomaly maps too.
-    """
-
-    name: str
-    manifest: Manifest
-    methods: tuple[Method, ...]
-    pixels: bool = False
-
-
 class TrialRunner:
-    """One split on which many models are tried.
+    """Runs trials on one split.
 
     Args:
         manifest: a prepared data set with its split.
-        detector: gives backbone and settings; scoring and patches are each method's own.
+        detector: gives backbone and settings; `scoring` and `patches` are each method's own. Its
+            features are best cached: see `with_cached_features`.
+        progress: called with the stage, the steps done and their number.
     """
 
     def __init__(
@@ -73,57 +42,56 @@ class TrialRunner:
         self.manifest = manifest
         self.progress = progress
         self._detector = detector
-        self._supply = SyntheticSource(detector.settings.seed, progress)
+        self._synthetic = SyntheticSource(detector.settings.seed, progress)
         # Rules differ in whether padding counts in the features, so there may be two of each.
-        self._banks: dict[bool, NormalBanks] = {}
-        self._found: dict[tuple[bool, str], Nearest] = {}
-        self._pixels: dict[str, np.ndarray] = {}
-
-    def fit(self, method: Method, manifest: Manifest) -> PatchCoreDual:
-        """A detector fitted on a manifest that differs from the bench's in its defects alone.
-
-        Of its synthetic images only those that the method asks for are taught.
-        """
-        detector = self._detector.with_settings(scoring=method.scoring, patches=method.patches)
-        key = RULES[method.scoring].counts_padding
-        if key not in self._banks:
-            good = self.manifest.real().part("train")
-            self._banks[key] = detector.normal_banks(good, self.progress)
-        taught = manifest.real()
-        if method.synthetic:
-            made = self._supply(manifest, method.generator, method.synthetic)
-            taught = taught.where([*taught, *made])
-        return detector.fit(taught, self.progress, self._banks[key])
+        self._normal_banks: dict[bool, NormalBanks] = {}
+        self._normal_matches: dict[tuple[bool, str], Nearest] = {}
+        self._pixels: dict[str, NDArray[np.uint8]] = {}
 
     def run(self, trial: Trial) -> dict[str, TrialEvaluation]:
-        """What came out, by method: figures on the trial's test images."""
+        """The evaluation of each method of a trial, by name."""
         return {
-            method.name: self.judge(self.fit(method, trial.manifest), trial.manifest, trial.pixels)
+            method.name: self.evaluate(
+                self.fit(method, trial.manifest), trial.manifest, trial.pixels
+            )
             for method in trial.methods
         }
 
-    def judge(self, detector: PatchCoreDual, manifest: Manifest, pixels: bool) -> TrialEvaluation:
-        """The figures of a detector that `fit` gave, on the test images of a manifest.
+    def fit(self, method: Method, manifest: Manifest) -> PatchCoreDual:
+        """A detector fitted by a method.
 
-        Verdicts are by the model's threshold alone: what it would send to review counts as what
-        it leans to.
+        Args:
+            method: of the manifest's synthetic images, only those that it asks for are used.
+            manifest: differs from the runner's in its defective and synthetic images alone.
+
+        Raises:
+            DataError: where the synthetic images are neither there nor can be made.
         """
-        model = detector.model
-        threshold, sigma = model.thresholds.image.value, model.rule.sigma
-        scoring = detector.settings.scoring
-        key = RULES[scoring].counts_padding
-        metrics, pairs, results = PixelMetrics(), PixelPairs(), []
+        training = manifest.real()
+        if method.synthetic:
+            made = self._synthetic(manifest, method.generator, method.synthetic)
+            training = training.where([*training, *made])
+        return self._fit_detector(method, training)
+
+    def evaluate(
+        self, detector: PatchCoreDual, manifest: Manifest, pixels: bool
+    ) -> TrialEvaluation:
+        """The evaluation of a detector that `fit` returned, on the test images of a manifest.
+
+        Verdicts use the image threshold only: images in the review band count as passed, since
+        their scores are below the threshold.
+
+        Args:
+            detector: fitted by this runner.
+            manifest: its test images are among the runner's.
+            pixels: whether anomaly maps are evaluated too; pixel metrics are NaN otherwise.
+        """
+        threshold, sigma = detector.model.thresholds.image.value, detector.model.rule.sigma
+        metrics, pairs, results = PixelMetrics(), PixelPairCounter(), []
         samples = manifest.part("test").samples
         for sample in samples:
             image = self._read(sample)
-            features = detector.embed(image)
-            place = (key, sample.image)
-            if place not in self._found:
-                self._found[place] = gather_evidence(features, model.normal_bank, None).normal
-            evidence = gather_evidence(
-                features, self._found[place], model.defect_bank, model.probe, model.rule.weighted
-            )
-            score, grid = model.rule(evidence)
+            score, grid = self._score(detector, sample.image, image)
             verdict = "reject" if score > threshold else "pass"
             results.append(ImageResult(sample.image, sample.label, sample.kind, score, verdict))
             if pixels:
@@ -132,32 +100,62 @@ class TrialRunner:
                 pairs.update(heat, mask)
                 if mask is not None:
                     metrics.update(heat, mask)
-            self.progress(f"testing {scoring}", len(results), len(samples))
+            self.progress(f"testing {detector.settings.scoring}", len(results), len(samples))
         about = {"dataset": manifest.folder.resolve().name, "split": "test", **detector.about()}
         if not pixels:
             return TrialEvaluation.of(summarise(results, threshold, None, **about), None)
         evaluation = summarise(results, threshold, metrics.compute(), **about)
         return TrialEvaluation.of(evaluation, pairs.compute())
 
-    def _read(self, sample: Sample) -> np.ndarray:
-        """A test image. Their pixels are kept: they take a small part of what features take."""
+    # Everything that reuses work between detectors is below: banks, embedding and search.
+
+    def _fit_detector(self, method: Method, training: Manifest) -> PatchCoreDual:
+        """A detector with the rule and patches of a method, on the split's normal banks."""
+        detector = self._detector.with_settings(scoring=method.scoring, patches=method.patches)
+        key = RULES[method.scoring].counts_padding
+        if key not in self._normal_banks:
+            normal = self.manifest.real().part("train")
+            self._normal_banks[key] = detector.normal_banks(normal, self.progress)
+        return detector.fit(training, self.progress, self._normal_banks[key])
+
+    def _score(
+        self, detector: PatchCoreDual, name: str, image: NDArray[np.uint8]
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Image score and patch scores `[h, w]`; an image is searched once in the normal bank."""
+        model, features = detector.model, detector.embed(image)
+        key = (RULES[detector.settings.scoring].counts_padding, name)
+        if key not in self._normal_matches:
+            self._normal_matches[key] = gather_evidence(features, model.normal_bank, None).normal
+        evidence = gather_evidence(
+            features, self._normal_matches[key], model.defect_bank, model.probe, model.rule.weighted
+        )
+        return model.rule(evidence)
+
+    def _read(self, sample: Sample) -> NDArray[np.uint8]:
+        """A test image, kept in memory: pixels take a small part of what features take."""
         if sample.image not in self._pixels:
             self._pixels[sample.image] = read_image(self.manifest.image_path(sample))
         return self._pixels[sample.image]
 
 
-class RememberingBackbone(Backbone):
-    """A backbone that keeps the features of images in memory, up to `limit` bytes.
+def with_cached_features(detector: PatchCoreDual) -> PatchCoreDual:
+    """The detector, made to keep the features of images in memory, for it and those made of it."""
+    detector.backbone = RememberingBackbone(detector.backbone)
+    return detector
 
-    By default that is a quarter of the machine's memory. What was longest not asked for goes first
-    and is computed again when it is.
+
+class RememberingBackbone(Backbone):
+    """A backbone that caches the features of the images it has embedded, up to `limit` bytes.
+
+    By default that is a quarter of the machine's memory. The features that were used least
+    recently are dropped first, and computed again when they are needed.
     """
 
     def __init__(self, backbone: Backbone, limit: int | None = None) -> None:
         self.__dict__.update(backbone.__dict__)
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         self._room = memory // 4 if limit is None else limit
-        self._known: dict[bytes, np.ndarray] = {}  # the latest asked for last
+        self._known: dict[bytes, np.ndarray] = {}  # the latest used is last
 
     def __call__(self, images: np.ndarray, count_padding: bool = True) -> np.ndarray:
         text = repr((images.shape, count_padding)).encode()

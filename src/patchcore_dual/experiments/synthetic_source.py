@@ -12,15 +12,18 @@ from patchcore_dual.synthesis import CPU_GENERATORS
 from patchcore_dual.synthesis.runs.synthesise import synthesise
 from patchcore_dual.utils.progress import Progress, silent
 
-DIAG = "diag"  # takes a diffusion model, so its images cannot be made on the way
+DIAG = "diag"  # needs a diffusion model, so its images cannot be made during a trial
 DEFAULT = "poisson"
 
 
 class SyntheticSource:
-    """Synthetic training images of one split; those it makes go when it does.
+    """Synthetic training images of one split.
+
+    Images that it has to make lie in a temporary folder, which is removed with this object.
 
     Args:
-        seed: of everything random in them.
+        seed: of the images that it makes.
+        progress: called with the stage, the steps done and their number.
     """
 
     def __init__(self, seed: int, progress: Progress = silent) -> None:
@@ -32,8 +35,12 @@ class SyntheticSource:
     def __call__(self, manifest: Manifest, generator: str, count: int) -> tuple[Sample, ...]:
         """The first `count` images of a generator; the first 50 are among the first 100.
 
-        The manifest's own where it has enough, else made from its real training images. Raises as
-        `own_images` does.
+        They are the manifest's own where it has enough, else made from its real training images.
+        Images that were made are removed when those of another generator or manifest are made.
+
+        Raises:
+            DataError: where the images are neither there nor can be made.
+            SettingsError: for a generator that does not exist.
         """
         if own := own_images(manifest, generator, count):
             return own
@@ -43,7 +50,7 @@ class SyntheticSource:
         return synthesise(parents, [kind()], count, self._seed, folder, progress=self._progress)
 
     def _folder_for(self, generator: str, parents: Manifest) -> Path:
-        """Where the images are, so far; those of other parents are removed."""
+        """The folder of the images made so far, emptied for another generator or manifest."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="patchcore-dual-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
@@ -57,7 +64,9 @@ class SyntheticSource:
 def own_images(manifest: Manifest, generator: str, count: int) -> tuple[Sample, ...]:
     """The first `count` of the manifest's own images of a generator; none if they are to be made.
 
-    Raises DataError where they can be neither found nor made, SettingsError for an unknown name.
+    Raises:
+        DataError: where the images are neither there nor can be made.
+        SettingsError: for a generator that does not exist.
     """
     own = manifest.where(s for s in manifest.synthetic() if s.origin == generator)
     if len(own) >= count:
@@ -75,25 +84,25 @@ def own_images(manifest: Manifest, generator: str, count: int) -> tuple[Sample, 
         )
     raise DataError(
         f"{manifest.folder} has {len(own) or 'no'} images by {generator} to train on, and {count} "
-        "are asked for; they cannot be made on the way. Run augment --generator "
+        "are needed; they cannot be made during a trial. Run augment --generator "
         f"{generator} first, or give another --generator. (Of splits by group only those count "
         "whose parents are all on the training side.)"
     )
 
 
 def can_make(generator: str, manifest: Manifest) -> bool:
-    """Whether the training images have what a CPU generator takes."""
+    """Whether a CPU generator can work from the training images: some need a defect to borrow."""
     defective = manifest.real().part("train", "positive")
     return not CPU_GENERATORS[generator].needs_donor or any(s.mask_is_known for s in defective)
 
 
 def default_generator(manifest: Manifest) -> str:
-    """DIAG where the prepared set has images of it, else a generator that runs on a CPU."""
+    """DIAG where the prepared set has images of it, else a CPU generator that can make some."""
     if any(s.origin == DIAG for s in manifest):
         return DIAG
     return next(g for g in (DEFAULT, *CPU_GENERATORS) if can_make(g, manifest))
 
 
 def display_name(generator: str) -> str:
-    """As tables write it."""
+    """The name of a generator as tables print it."""
     return "DIAG" if generator == DIAG else generator

@@ -1,13 +1,11 @@
 """Synthetic defects to look at: a picture of all, and a page on which to accept and reject them."""
 
-import base64
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from patchcore_dual.data.crops import Box
 from patchcore_dual.synthesis.gates.gate_report import Gate
 from patchcore_dual.utils.files import write_atomically
+from patchcore_dual.utils.pages import page_environment
+from patchcore_dual.utils.pictures import jpeg_base64
 
 SHEET_LIMIT = 200  # images on the picture; the page shows all
 
@@ -78,13 +78,7 @@ def write_page(
         summary: lines of text above the images.
         accepted, rejected: names of images that are listed already.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.globals.update(whole=_whole, zoom=_zoom, outline=_outline_path, focus=focus_box)
     marks = dict.fromkeys(accepted, "accept") | dict.fromkeys(rejected, "reject")
     html = environment.get_template("contact_sheet.html").render(
@@ -159,22 +153,12 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
 
 
 def _whole(card: Card) -> str:
-    return _jpeg_base64(card.image, _WHOLE)
+    return jpeg_base64(card.image, (_WHOLE, _WHOLE), _JPEG_QUALITY)
 
 
 def _zoom(card: Card) -> str:
-    return _jpeg_base64(focus_box(card.mask).cut(card.image), _ZOOM)
-
-
-def _jpeg_base64(picture: NDArray[np.uint8], longest: int) -> str:
-    height, width = picture.shape[:2]
-    scale = min(1.0, longest / max(height, width))
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    bgr = np.ascontiguousarray(picture[..., ::-1])
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return base64.b64encode(data.tobytes()).decode()
+    crop = focus_box(card.mask).cut(card.image)
+    return jpeg_base64(crop, (_ZOOM, _ZOOM), _JPEG_QUALITY)
 
 
 def _outline_path(card: Card) -> str:

@@ -1,0 +1,27 @@
+"""The headline of an evaluation: its outcomes in a sentence, for the command line and pages."""
+
+from patchcore_dual.evaluation.results import Evaluation
+
+
+def headline(evaluation: Evaluation) -> str:
+    """The outcomes at the model's own threshold, in a sentence."""
+    warning = " It was trained with masks of test defects." if evaluation.test_masks_used else ""
+    return _outcomes(evaluation) + warning
+
+
+def _outcomes(evaluation: Evaluation) -> str:
+    n_defective, n_normal = evaluation.n_test_defective, evaluation.n_test_normal
+    found = f"Found {evaluation.count('found')} of {count_parts(n_defective, 'defective')}"
+    n_alarms = evaluation.count("false alarm")
+    alarms = f"{n_alarms or 'no'} false alarm{'' if n_alarms == 1 else 's'}"
+    if not n_normal:
+        return f"{found}; there were no normal ones to raise a false alarm."
+    if not n_defective:
+        parts = count_parts(n_normal, "normal")
+        return f"{alarms.capitalize()} on {parts}; there was no defect to find."
+    return f"{found}, {alarms} on {n_normal} normal one{'' if n_normal == 1 else 's'}."
+
+
+def count_parts(n: int, adjective: str) -> str:
+    """A number of parts in words: "1 normal part", "3 defective parts"."""
+    return f"{n} {adjective} part{'' if n == 1 else 's'}"

@@ -1,0 +1,239 @@
+"""`Evaluation`: every figure of one evaluation, computed from the results of its images."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patchcore_dual.data.manifest import Label
+from patchcore_dual.evaluation.metrics import auroc, average_precision, best_f1, recall_at_fpr
+from patchcore_dual.evaluation.pixel_metrics import PixelResult
+
+Outcome = Literal["miss", "false alarm", "found", "passed"]
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """A model's result on one image.
+
+    >>> ImageResult("test/3.png", "positive", "crack", score=0.4, verdict="pass").outcome
+    'miss'
+
+    Attributes:
+        path: of the image, relative to the prepared folder.
+        label: "positive" for a defective image, "negative" for a normal one.
+        kind: of the defect; empty where it has no name.
+        score: the image score, higher for more anomalous.
+        verdict: "pass", "review" or "reject".
+    """
+
+    path: str
+    label: Label
+    kind: str
+    score: float
+    verdict: str
+
+    @property
+    def is_defective(self) -> bool:
+        """Whether the image shows a defect."""
+        return self.label == "positive"
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the model rejects it; an image for review is not rejected."""
+        return self.verdict == "reject"
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether a defect is "found" or a "miss", a normal image "passed" or a "false alarm"."""
+        if self.is_defective:
+            return "found" if self.is_rejected else "miss"
+        return "false alarm" if self.is_rejected else "passed"
+
+
+@dataclass(frozen=True)
+class KindResult:
+    """The figures of one kind of defect.
+
+    Attributes:
+        n: number of images that show it.
+        recall: share of them that the model rejects at its own threshold.
+        auroc: of them against all normal images; NaN without normal images.
+    """
+
+    n: int
+    recall: float
+    auroc: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every figure of one evaluation; NaN where a figure is undefined. `summarise` makes one.
+
+    Attributes:
+        threshold: the model's own image threshold, as it would run on the line.
+        recall: share of the defective images that are rejected at it.
+        false_alarm_rate: share of the normal images that are rejected at it.
+        recall_with_review: share of the defective images that are rejected or sent to review.
+        review_rate: share of the normal images that are sent to review.
+        image_auroc, image_ap, best_f1: of the image scores, over all thresholds.
+        recall_at_fpr_01, recall_at_fpr_05: recall at a false-alarm rate of at most 1 % and 5 %,
+            read from the ROC curve of these images.
+        pixel_auroc, pixel_ap, aupro: of the anomaly maps; see `PixelMetrics`.
+        pixel_auroc_error_bound: the most by which binning can have changed `pixel_auroc`.
+        n_test_normal, n_test_defective: numbers of images.
+        dataset: name of the prepared folder.
+        split: "test" or "train".
+        scoring: name of the fusion rule.
+        backbone: name of the network.
+        weights_sha256: hex digest of its weights file.
+        size: of the images, as "WxH", or "native".
+        seed: of the model's settings.
+        kinds: by kind of defect; empty where defects have no named kind.
+        images: the result of each image, in the order of the manifest.
+        synthetic_images: number of synthetic images that the model was trained on, by generator.
+        test_masks_used: whether some of these borrowed masks of test defects, so that figures on
+            the test images are optimistic.
+    """
+
+    threshold: float
+    recall: float
+    false_alarm_rate: float
+    recall_with_review: float
+    review_rate: float
+    image_auroc: float
+    image_ap: float
+    best_f1: float
+    recall_at_fpr_01: float
+    recall_at_fpr_05: float
+    pixel_auroc: float
+    pixel_auroc_error_bound: float
+    pixel_ap: float
+    aupro: float
+    n_test_normal: int
+    n_test_defective: int
+    dataset: str
+    split: str
+    scoring: str
+    backbone: str
+    weights_sha256: str
+    size: str
+    seed: int
+    kinds: dict[str, KindResult]
+    images: tuple[ImageResult, ...]
+    synthetic_images: dict[str, int] = field(default_factory=dict)
+    test_masks_used: bool = False
+
+    def count(self, outcome: Outcome) -> int:
+        """Number of images with an outcome: "miss", "false alarm", "found" or "passed"."""
+        return sum(r.outcome == outcome for r in self.images)
+
+    @property
+    def synthetic_note(self) -> str:
+        """The synthetic images that the model was trained on, in words."""
+        made = ", ".join(f"{n} {origin}" for origin, n in self.synthetic_images.items())
+        return f"{made}, with masks of test defects" if self.test_masks_used else made or "none"
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Image scores, float64 `[n]`."""
+        return np.array([r.score for r in self.images], dtype=np.float64)
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """True for a defective image, bool `[n]`."""
+        return np.array([r.is_defective for r in self.images], dtype=bool)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values; None for NaN."""
+        values: dict[str, Any] = _none_for_nan(asdict(self))
+        return values
+
+
+def summarise(
+    results: Iterable[ImageResult], threshold: float, pixels: PixelResult | None, **about: Any
+) -> Evaluation:
+    """The evaluation of some results.
+
+    >>> results = [
+    ...     ImageResult("a.png", "negative", "", 0.1, "pass"),
+    ...     ImageResult("b.png", "negative", "", 0.6, "reject"),
+    ...     ImageResult("c.png", "positive", "crack", 0.4, "pass"),
+    ...     ImageResult("d.png", "positive", "crack", 0.9, "reject"),
+    ... ]
+    >>> about = {"dataset": "metal", "split": "test", "scoring": "ratio", "backbone": "resnet18"}
+    >>> about |= {"weights_sha256": "", "size": "64x64", "seed": 0}
+    >>> evaluation = summarise(results, threshold=0.5, pixels=None, **about)
+    >>> evaluation.recall, evaluation.false_alarm_rate, evaluation.image_auroc
+    (0.5, 0.5, 0.75)
+    >>> evaluation.kinds
+    {'crack': KindResult(n=2, recall=0.5, auroc=0.75)}
+
+    Args:
+        results: of each image.
+        threshold: the model's own.
+        pixels: of the anomaly maps; None where they were not evaluated.
+        **about: the fields of `Evaluation` that say what was evaluated: `dataset`, `split`, and
+            what the detector's `about` returns.
+    """
+    images = tuple(results)
+    scores = np.array([r.score for r in images], dtype=np.float64)
+    labels = np.array([r.is_defective for r in images], dtype=bool)
+    rejected = np.array([r.is_rejected for r in images], dtype=bool)
+    flagged = np.array([r.verdict != "pass" for r in images], dtype=bool)
+    pixels = pixels or PixelResult(math.nan, math.nan, math.nan, math.nan)
+    return Evaluation(
+        threshold=float(threshold),
+        recall=_share(rejected[labels]),
+        false_alarm_rate=_share(rejected[~labels]),
+        recall_with_review=_share(flagged[labels]),
+        review_rate=_share(flagged[~labels] & ~rejected[~labels]),
+        image_auroc=auroc(scores, labels),
+        image_ap=average_precision(scores, labels),
+        best_f1=best_f1(scores, labels),
+        recall_at_fpr_01=recall_at_fpr(scores, labels, 0.01),
+        recall_at_fpr_05=recall_at_fpr(scores, labels, 0.05),
+        pixel_auroc=pixels.auroc,
+        pixel_auroc_error_bound=pixels.auroc_error_bound,
+        pixel_ap=pixels.ap,
+        aupro=pixels.aupro,
+        n_test_normal=int((~labels).sum()),
+        n_test_defective=int(labels.sum()),
+        kinds=_by_kind(images, scores, labels, rejected),
+        images=images,
+        **about,
+    )
+
+
+def _by_kind(
+    images: Sequence[ImageResult],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    rejected: NDArray[np.bool_],
+) -> dict[str, KindResult]:
+    kinds = np.array([r.kind if r.is_defective else "" for r in images], dtype=object)
+    results = {}
+    for kind in sorted(set(kinds) - {""}):
+        of_kind = kinds == kind
+        compared = of_kind | ~labels
+        results[kind] = KindResult(
+            n=int(of_kind.sum()),
+            recall=_share(rejected[of_kind]),
+            auroc=auroc(scores[compared], labels[compared]),
+        )
+    return results
+
+
+def _share(chosen: NDArray[np.bool_]) -> float:
+    return float(chosen.mean()) if chosen.size else math.nan
+
+
+def _none_for_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _none_for_nan(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_none_for_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

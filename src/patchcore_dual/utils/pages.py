@@ -1,0 +1,45 @@
+"""The HTML pages of all parts: one Jinja environment, and writing a page whole or not at all."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchcore_dual.errors import SettingsError
+from patchcore_dual.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    import jinja2
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def page_environment() -> "jinja2.Environment":
+    """A Jinja environment that finds the templates of every part by their file names.
+
+    Values are escaped, and an unknown name in a template is an error. `base.html` is the page that
+    others extend: PatchCoreDual's style, light and dark, without anything from a network.
+
+    >>> page_environment().from_string("{{ '<b>' }}").render()
+    '&lt;b&gt;'
+
+    Raises:
+        SettingsError: where Jinja2 is not installed; the message gives the command that does it.
+    """
+    try:
+        import jinja2
+    except ImportError:
+        raise SettingsError(
+            "HTML pages need Jinja2. Install with: pip install 'patchcore-dual[train]'"
+        ) from None
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(sorted(_PACKAGE.rglob("templates"))),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page whole or not at all, and make its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, html.encode())
