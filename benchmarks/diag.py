@@ -21,7 +21,7 @@ import torch
 from patchcore_dual.synthesis.diag.diag import Diag, DiagParameters
 from patchcore_dual.synthesis.diag.pipeline import import_pipeline_class
 from patchcore_dual.synthesis.diag.prompts import preset_prompts
-from patchcore_dual.synthesis.generator import AskedMask, UnusableDefectError
+from patchcore_dual.synthesis.generator import TargetMask, UnusableDefectError
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def main() -> None:
         started = time.perf_counter()
         # Noise need not differ enough; the work is done all the same.
         with contextlib.suppress(UnusableDefectError):
-            diag.generate(normal, AskedMask(mask), abs(seed))
+            diag.generate(normal, TargetMask(mask), abs(seed))
         seconds.append(time.perf_counter() - started)
     print(f"{statistics.median(seconds[1:]):.2f} s per image at {args.size} x {args.size}")
     if on_gpu:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from patchcore_dual.cli.audit import audit
-from patchcore_dual.cli.augment import augment
+from patchcore_dual.cli.augment import augment_app
 from patchcore_dual.cli.demo import demo
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
@@ -22,8 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (prepare, audit, augment, fit, evaluate, inspect, reproduce, demo):
+for command in (prepare, audit, fit, evaluate, inspect, reproduce, demo):
     app.command()(command)
+app.add_typer(augment_app, name="augment")
 
 
 def main() -> None:
