@@ -52,7 +52,7 @@ NETWORKS = {
 
 
 def build(network: Network, device: str, dtype: torch.dtype) -> Any:
-    """A pipeline with random weights, made on the device and in the precision asked for."""
+    """A pipeline with random weights, created on the given device and in the given precision."""
     pipeline_class = import_pipeline_class()
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -150,7 +150,7 @@ def main() -> None:
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
-        # Noise need not differ enough; the work is done all the same.
+        # Noise may be no usable defect, but costs the same.
         with contextlib.suppress(UnusableDefectError):
             diag.generate(normal, TargetMask(mask), abs(seed))
         seconds.append(time.perf_counter() - started)

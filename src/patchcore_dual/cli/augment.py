@@ -22,11 +22,9 @@ from patchcore_dual.cli.augment_options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from patchcore_dual.data.manifest import Sample
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.synthesis import Generator
     from patchcore_dual.synthesis.diag.prompts import Prompt
-    from patchcore_dual.synthesis.gates.report import QualityReport
     from patchcore_dual.utils.progress import Progress
 
 
@@ -115,11 +113,15 @@ def _subcommand(generator: "type[Generator]") -> Any:
 
 def _augment(generator: "type[Generator]", options: SetOptions) -> None:
     """Make a set, review it, and add it to the manifest."""
-    from patchcore_dual.cli.console import console, progress_bar
+    from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.data.subsets import choose_defects
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.synthesis.runs.quality_control import apply_gates_to_run, write_review
+    from patchcore_dual.synthesis.runs.quality_control import (
+        apply_gates_to_run,
+        notes_on,
+        write_review,
+    )
     from patchcore_dual.synthesis.runs.run import enrol, run_folder
     from patchcore_dual.synthesis.runs.synthesise import synthesise
 
@@ -160,39 +162,24 @@ def _augment(generator: "type[Generator]", options: SetOptions) -> None:
     write_review(manifest, rows, report, folder, title)
     kept = [row for row in rows if report is None or Path(row.image).name in report.passed]
     enrol(options.prepared, folder, kept)
-    _report(generator.name, options, folder, rows, kept, report, title)
-
-
-def _report(
-    generator: str,
-    options: SetOptions,
-    folder: Path,
-    rows: "Sequence[Sample]",
-    kept: "Sequence[Sample]",
-    report: "QualityReport | None",
-    title: str,
-) -> None:
-    from patchcore_dual.cli.console import print_json
-    from patchcore_dual.synthesis.runs.quality_control import notes_on
-
+    summary = {
+        "set": folder.name,
+        "folder": str(folder),
+        "images": len(rows),
+        "kept": len(kept),
+        "generator": generator.name,
+        "seed": options.seed,
+        "test_masks": any(row.used_test_mask for row in rows),
+        "contact_sheet": str(folder / "sheet.html"),
+        "gates": report.to_json() if report else None,
+    }
     if options.as_json:
-        summary = {
-            "set": folder.name,
-            "folder": str(folder),
-            "images": len(rows),
-            "kept": len(kept),
-            "generator": generator,
-            "seed": options.seed,
-            "test_masks": any(row.used_test_mask for row in rows),
-            "contact_sheet": str(folder / "sheet.html"),
-            "gates": report.to_json() if report else None,
-        }
         print_json(summary)
         return
     print(f"{folder}: {title}, {len(kept)} of them in the manifest.")
     for note in notes_on(rows, report):
         print(note)
-    print(f"Review them, and reject unsuitable ones: {folder / 'sheet.html'}")
+    print(f"Review them, and reject unsuitable ones: {summary['contact_sheet']}")
     print(f"Next: patchcore-dual fit {options.prepared} --model MODEL")
 
 

@@ -62,7 +62,7 @@ class World:
         self.groups = [f"part{i}" for i in range(N_REAL)]
 
     def embed(self, image: np.ndarray) -> np.ndarray:
-        """Each image once: the same few are judged again and again."""
+        """Embed each image once, since the same few are used in many tests."""
         key = image.tobytes()
         if key not in self._seen:
             self._seen[key] = self.detector.embed(image)
@@ -71,7 +71,9 @@ class World:
     def apply_gates(self, candidates, real=None, groups=None, **options):
         real = self.real if real is None else real
         groups = self.groups if groups is None else groups
-        return apply_gates(candidates, real, groups, self.good, self.embed, self.bank, **options)
+        return apply_gates(
+            candidates, real, groups, self.good, embed=self.embed, bank=self.bank, **options
+        )
 
 
 @pytest.fixture(scope="module")

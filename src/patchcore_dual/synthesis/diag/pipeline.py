@@ -22,7 +22,7 @@ PUBLIC_MODEL = "diffusers/stable-diffusion-xl-1.0-inpainting-0.1"
 HOW_TO_DOWNLOAD = (
     "On a machine with a network, download one with: "
     f"hf download {PUBLIC_MODEL} --include '*.json' --include '*.txt' "
-    "--include '*.fp16.safetensors' --local-dir FOLDER (about 7 GB), then give that folder."
+    "--include '*.fp16.safetensors' --local-dir FOLDER (about 7 GB), then use that folder."
 )
 PACKAGES = ("diffusers", "transformers", "accelerate")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -129,7 +129,7 @@ def _find(source: str | Path, half: bool, pipeline_class: Any) -> tuple[Path, st
     if path.is_dir():
         return path, path.resolve().name
     name = str(source)
-    # models/sdxl beside a folder models/ is a mistyped path: no reason to ask the network.
+    # models/sdxl beside a folder models/ is a mistyped path, so the network is not tried.
     is_path = isinstance(source, Path) or path.parent.is_dir()
     if is_path or not HUB_NAME.fullmatch(name):
         raise WeightsError(f"there is no folder {source} with a pipeline. {HOW_TO_DOWNLOAD}")

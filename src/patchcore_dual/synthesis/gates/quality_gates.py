@@ -35,6 +35,7 @@ def apply_gates(
     real: Sequence[RealDefect],
     groups: Sequence[str],
     normals: Sequence[tuple[str, np.ndarray]],
+    *,
     embed: EmbedImage,
     bank: MemoryBank,
     progress: Progress = silent,

@@ -72,6 +72,7 @@ def write_page(
     real: Sequence[Card],
     title: str,
     summary: Sequence[str],
+    *,
     accepted: Collection[str] = (),
     rejected: Collection[str] = (),
 ) -> None:

@@ -74,7 +74,7 @@ class Parents:
             self._check_donors(generator, masks)
 
     def about(self) -> dict[str, Any]:
-        """A summary for the plan; sets made earlier have these keys too."""
+        """A summary for the plan; its keys have to stay, so that existing sets can still grow."""
         return {
             "good images": len(self.normals),
             "defective images": len(self.donors),

@@ -47,9 +47,9 @@ def apply_gates_to_run(
         [read_defect(manifest, s) for s in known],
         [s.group or s.image for s in known],
         list(_read_normals(manifest, NORMAL_IMAGES_FOR_GATES)),
-        embed,
-        bank,
-        progress,
+        embed=embed,
+        bank=bank,
+        progress=progress,
     )
 
 
@@ -88,8 +88,15 @@ def write_review(
         read_list(path) if path.is_file() else frozenset()
         for path in (folder / ACCEPT_NAME, folder / REJECT_NAME)
     )
-    page = folder / "sheet.html"
-    write_page(page, cards, real, title, notes_on(rows, report), accepted, rejected)
+    write_page(
+        folder / "sheet.html",
+        cards,
+        real,
+        title,
+        notes_on(rows, report),
+        accepted=accepted,
+        rejected=rejected,
+    )
     gates = folder / "gates.json"
     if report:
         write_atomically(gates, json.dumps(report.to_json(), indent=1).encode())
@@ -126,13 +133,13 @@ def _cards(manifest: Manifest, rows: Sequence[Sample], report: QualityReport | N
         result = results.get(name)
         cards.append(
             Card(
-                name,
-                read_image(manifest.image_path(row)),
-                read_mask(manifest.folder / row.mask),
-                row.kind,
-                _facts(row),
-                result.gates if result else {},
-                result.reasons if result else (),
+                name=name,
+                image=read_image(manifest.image_path(row)),
+                mask=read_mask(manifest.folder / row.mask),
+                kind=row.kind,
+                facts=_facts(row),
+                gates=result.gates if result else {},
+                left_out=result.reasons if result else (),
             )
         )
     return cards
