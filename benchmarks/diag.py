@@ -21,7 +21,7 @@ import torch
 from patchcore_dual.synthesis.diag.diag import Diag, DiagParameters
 from patchcore_dual.synthesis.diag.pipeline import import_pipeline_class
 from patchcore_dual.synthesis.diag.prompts import preset_prompts
-from patchcore_dual.synthesis.generator import AskedMask, UnusableDefectError
+from patchcore_dual.synthesis.generator import TargetMask, UnusableDefectError
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ NETWORKS = {
 
 
 def build(network: Network, device: str, dtype: torch.dtype) -> Any:
-    """A pipeline with random weights, made on the device and in the precision asked for."""
+    """A pipeline with random weights, created on the given device and in the given precision."""
     pipeline_class = import_pipeline_class()
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -150,9 +150,9 @@ def main() -> None:
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
-        # Noise need not differ enough; the work is done all the same.
+        # Noise may be no usable defect, but costs the same.
         with contextlib.suppress(UnusableDefectError):
-            diag.generate(normal, AskedMask(mask), abs(seed))
+            diag.generate(normal, TargetMask(mask), abs(seed))
         seconds.append(time.perf_counter() - started)
     print(f"{statistics.median(seconds[1:]):.2f} s per image at {args.size} x {args.size}")
     if on_gpu:

@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from lookalikes import scratch, surface
 from patchcore_dual.demo.surfaces import photograph
-from patchcore_dual.synthesis.generator import AskedMask, RealDefect, UnusableDefectError
-from patchcore_dual.synthesis.masks.borrowed import borrow_mask, draw_mask
+from patchcore_dual.synthesis.generator import TargetMask, UnusableDefectError
 from patchcore_dual.synthesis.masks.parts import part_region
+from patchcore_dual.synthesis.masks.placing import borrow_mask, draw_mask
+from patchcore_dual.synthesis.real_defects import RealDefect
 
 
 def grey_surface(seed: int, width: int = 96, height: int = 128) -> NDArray[np.uint8]:
@@ -32,7 +33,7 @@ def good_metal(seed: int = 11) -> NDArray[np.uint8]:
     return photograph("good", np.random.default_rng(seed)).image
 
 
-def borrowed(donor: RealDefect, normal: NDArray[np.uint8], seed: int = 0) -> AskedMask:
+def borrowed(donor: RealDefect, normal: NDArray[np.uint8], seed: int = 0) -> TargetMask:
     """The first borrowed mask that fits, from `seed` on."""
     rng = np.random.default_rng(seed)
     part = part_region(normal)
@@ -44,5 +45,5 @@ def borrowed(donor: RealDefect, normal: NDArray[np.uint8], seed: int = 0) -> Ask
     raise AssertionError("no place found in 20 tries")
 
 
-def drawn(normal: NDArray[np.uint8], seed: int = 0) -> AskedMask:
+def drawn(normal: NDArray[np.uint8], seed: int = 0) -> TargetMask:
     return draw_mask(normal, part_region(normal), np.random.default_rng(seed))

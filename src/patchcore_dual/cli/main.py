@@ -7,7 +7,7 @@ import typer
 
 from patchcore_dual._version import __version__
 from patchcore_dual.cli.audit import audit
-from patchcore_dual.cli.augment import augment
+from patchcore_dual.cli.augment import augment_app
 from patchcore_dual.cli.demo import demo
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
@@ -23,8 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (prepare, audit, augment, fit, evaluate, inspect, reproduce, demo):
+for command in (prepare, audit, fit, evaluate, inspect, reproduce, demo):
     app.command()(command)
+app.add_typer(augment_app, name="augment")
 
 
 def _print_version(is_asked: bool) -> None:

@@ -13,7 +13,7 @@ from patchcore_dual.synthesis.diag.diag import Diag, DiagParameters, _largest_er
 from patchcore_dual.synthesis.diag.geometry import crop_view, whole_view
 from patchcore_dual.synthesis.diag.pipeline import load_pipeline
 from patchcore_dual.synthesis.diag.prompts import Prompt, preset_prompts
-from patchcore_dual.synthesis.generator import AskedMask, UnusableDefectError
+from patchcore_dual.synthesis.generator import TargetMask, UnusableDefectError
 from synthesis.tiny_sdxl import make_tiny_sdxl
 
 GEOMETRIES = ("crop", "thesis")
@@ -40,12 +40,12 @@ def normal(prepared: Manifest) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def asked() -> AskedMask:
+def asked() -> TargetMask:
     """Neither in the middle nor square, so that a shift or a swap of axes would show."""
     pixels = np.zeros((96, 64), np.bool_)
     pixels[50:64, 30:48] = True
     pixels[56:64, 40:48] = False
-    return AskedMask(pixels)
+    return TargetMask(pixels)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -100,7 +100,7 @@ def test_the_thesis_settings_reach_the_real_pipeline(
     }
 
 
-def crop_box(asked: AskedMask) -> tuple[int, int, int, int]:
+def crop_box(asked: TargetMask) -> tuple[int, int, int, int]:
     box = crop_view(asked.pixels, 128).box
     return box.x, box.y, box.width, box.height
 
@@ -214,7 +214,7 @@ def test_a_thin_mask_reaches_the_model_in_whole_cells(pipeline, normal, monkeypa
         return real(image, mask, arguments, seed)
 
     monkeypatch.setattr(diag, "_paint", recorded)
-    image = diag.generate(normal, AskedMask(pixels), 5).image
+    image = diag.generate(normal, TargetMask(pixels), 5).image
     height, width = given[0].shape
     cells = given[0].reshape(height // 8, 8, width // 8, 8)
     assert (cells.min(axis=(1, 3)) == cells.max(axis=(1, 3))).all()

@@ -224,7 +224,7 @@ def test_memory_that_runs_out_is_explained(error) -> None:
 def test_offloading_paints_the_same_on_a_gpu(original, offload) -> None:
     from patchcore_dual.synthesis.diag.diag import Diag, DiagParameters
     from patchcore_dual.synthesis.diag.prompts import Prompt
-    from patchcore_dual.synthesis.generator import AskedMask
+    from patchcore_dual.synthesis.generator import TargetMask
 
     normal = np.full((64, 64, 3), 120, np.uint8)
     mask = np.zeros((64, 64), np.bool_)
@@ -234,5 +234,5 @@ def test_offloading_paints_the_same_on_a_gpu(original, offload) -> None:
         pipeline = load_pipeline(original, device="cuda", offload=way)
         assert pipeline.unet.dtype == torch.float16
         diag = Diag(pipeline, Prompt("dark spot"), DiagParameters(size=128, steps=3))
-        images.append(diag.generate(normal, AskedMask(mask), 0).image.astype(int))
+        images.append(diag.generate(normal, TargetMask(mask), 0).image.astype(int))
     assert np.abs(images[0] - images[1]).mean() < 2

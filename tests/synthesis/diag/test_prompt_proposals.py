@@ -13,7 +13,7 @@ from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.errors import DataError
 from patchcore_dual.synthesis.diag.prompt_proposals import measure, propose_prompts, to_yaml
 from patchcore_dual.synthesis.diag.prompts import Prompt, read_prompts
-from patchcore_dual.synthesis.generator import RealDefect
+from patchcore_dual.synthesis.real_defects import RealDefect
 
 # On one line: YAML folds line breaks.
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(

@@ -48,38 +48,48 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(tmp_path: Path) -> None:
     [
         (
             "prompts:\n  - kind: a\n    postive: b\n",
-            "line 3: unknown key 'postive'; did you mean 'p",
+            "prompt 1: unknown key 'postive'; did you mean 'positive'?",
         ),
-        ("promts:\n  - positive: b\n", "line 1: unknown key 'promts'; did you mean 'prompts'?"),
-        ("prompts:\n  - positive: b\n    colour: red\n", "line 3: unknown key 'colour'; use pos"),
-        ("prompts:\n  - kind: a\n", "line 2: this prompt has no key 'positive'"),
-        ("negative: plain\n", "there is no key 'prompts'"),
-        ("prompts:\n", "line 1: 'prompts' has to be a list"),
-        ("prompts: []\n", "line 1: 'prompts' has to be a list"),
-        ("prompts:\n  positive: b\n", "line 2: 'prompts' has to be a list"),
-        ("prompts:\n  - copper scratches\n", "line 2: keys and values are expected.*'positive: "),
-        ("- positive: b\n", "line 1: keys and values are expected.*'prompts:'"),
-        ("prompts:\n  - positive:\n", "line 2: 'positive' is empty"),
-        ("prompts:\n  - positive: ' '\n", "line 2: 'positive' is empty"),
-        ("prompts:\n  - positive: 12\n", "line 2: 'positive' has to be text.*\"12\""),
-        ("prompts:\n  - positive: b\n    kind: yes\n", "line 3: 'kind' has to be text.*\"yes\""),
-        ("prompts:\n  - positive: [a, b]\n", "line 2: 'positive' has to be one text"),
-        ("negative: {a: b}\nprompts:\n  - positive: b\n", "line 1: 'negative' has to be one text"),
+        ("promts:\n  - positive: b\n", "unknown key 'promts'; did you mean 'prompts'?"),
         (
-            "prompts:\n  - positive: b\n    positive: c\n",
-            "line 3: the key 'positive' stands here tw",
+            "prompts:\n  - positive: a\n  - positive: b\n    colour: red\n",
+            "prompt 2: unknown key 'colour'; use positive, negative, kind",
         ),
-        ("prompts:\n  - {? [a]: b}\n", "line 2: unknown key"),
-        ("prompts:\n  - positive: a: b\n", "line 2: not YAML"),
-        ("prompts:\n\t- positive: b\n", "line 2: not YAML"),
-        ("prompts: &a [*b]\n", "line 1: not YAML"),
-        ("a: b\n---\nc: d\n", "line 2: not YAML"),
-        ("prompts: \x01\n", "not YAML"),
+        ("prompts:\n  - kind: a\n", "prompt 1: the key 'positive' is missing"),
+        ("negative: plain\n", "the key 'prompts' is missing"),
+        ("prompts:\n", "'prompts' has to be a list"),
+        ("prompts: []\n", "'prompts' has to be a list"),
+        ("prompts:\n  positive: b\n", "'prompts' has to be a list"),
+        ("prompts:\n  - copper scratches\n", "prompt 1: keys with values.*\n.*\n  - positive: "),
+        ("- positive: b\n", "yaml: keys with values are expected here:\nprompts:"),
+        ("copper scratches", "yaml: keys with values are expected here:\nprompts:"),
+        ("prompts:\n  - positive:\n", "prompt 1: 'positive' is empty"),
+        ("prompts:\n  - positive: ' '\n", "prompt 1: 'positive' is empty"),
+        ("negative:\nprompts:\n  - positive: b\n", "'negative' is empty"),
+        (
+            "prompts:\n  - positive: 12\n",
+            "prompt 1: 'positive' has to be text, but .* the int 12. Put it in quotes",
+        ),
+        (
+            "prompts:\n  - positive: b\n    kind: yes\n",
+            "prompt 1: 'kind' has to be text, but .* the bool True. Put it in quotes",
+        ),
+        ("prompts:\n  - positive: [a, b]\n", "prompt 1: 'positive' has to be a single text"),
+        ("negative: {a: b}\nprompts:\n  - positive: b\n", "'negative' has to be a single text"),
+        ("prompts:\n  - positive: b\n    positive: c\n", "line 3: .*'positive' is repeated"),
+        ("prompts:\n  - {? [a]: b}\n", "line 2: not valid YAML"),
+        ("prompts:\n  - positive: a: b\n", "line 2: not valid YAML"),
+        ("prompts:\n\t- positive: b\n", "line 2: not valid YAML"),
+        ("prompts: &a [*b]\n", "line 1: not valid YAML"),
+        ("a: b\n---\nc: d\n", "line 2: not valid YAML"),
+        ("prompts: \x01\n", "not valid YAML"),
         ("", "is empty"),
         ("# nothing\n", "is empty"),
     ],
 )
-def test_an_error_names_line_and_key(tmp_path: Path, text: str, message: str) -> None:
+def test_an_error_names_the_line_or_the_prompt_and_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = write(tmp_path, text)
     with pytest.raises(DataError, match=message) as error:
         read_prompts(path)

@@ -59,6 +59,24 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_other_pixels(generator):
     assert not np.array_equal(one.image, other.image)
 
 
+@pytest.mark.parametrize(
+    ("generator", "pixels", "level", "parameters"),
+    [
+        (Poisson(), 136, 145.91, {"strength": 0.88}),
+        (CutPaste(), 399, 161.83, {"darkest": -0.7521, "brightest": 0.0645}),
+        (Perlin(), 304, 162.27, {"cell": 7.77, "zoom": 1.4431, "rough": 0.92, "opacity": 0.8217}),
+        (Strokes(), 111, 134.86, {"darkest": -0.7521, "brightest": 0.0645}),
+    ],
+)
+def test_a_seed_gives_the_same_defect_in_every_version(generator, pixels, level, parameters):
+    """Sets that users have begun can only grow if random numbers are drawn in the same order."""
+    normal, mask = asked(generator, "colour")
+    made = generator.generate(normal, mask, seed=3)
+    assert made.mask.sum() == pytest.approx(pixels, abs=2)
+    assert made.image[made.mask].mean() == pytest.approx(level, abs=0.5)
+    assert {k: made.provenance[k] for k in parameters} == pytest.approx(parameters, abs=2e-4)
+
+
 @BY_NAME
 def test_grey_images_stay_grey(generator):
     normal, mask = asked(generator, "grey")

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from patchcore_dual.synthesis.generator import AskedMask
+from patchcore_dual.synthesis.generator import TargetMask
 from patchcore_dual.synthesis.generators.perlin import Perlin, perlin_noise
 from synthesis.generators_common import grey_surface
 
@@ -40,7 +40,7 @@ def test_the_rim_of_a_wide_mask_is_eaten_at_and_its_middle_never(seed):
     normal = grey_surface(1)
     pixels = np.zeros((128, 96), bool)
     pixels[30:90, 20:80] = True
-    made = Perlin().generate(normal, AskedMask(pixels, "spot"), seed)
+    made = Perlin().generate(normal, TargetMask(pixels, "spot"), seed)
     assert 0.25 < made.mask.sum() / pixels.sum() < 0.97
     assert made.mask[50:70, 40:60].mean() > 0.9
 
@@ -50,7 +50,7 @@ def test_a_crack_stays_in_one_piece(seed):
     normal = np.full((128, 160, 3), 140, np.uint8)
     pixels = np.zeros((128, 160), bool)
     pixels[60:68, 15:145] = True
-    made = Perlin().generate(normal, AskedMask(pixels, "crack"), seed)
+    made = Perlin().generate(normal, TargetMask(pixels, "crack"), seed)
     pieces, _ = cv2.connectedComponents(made.mask.astype(np.uint8))
     assert pieces - 1 == 1
     assert made.mask[:, 25:135].any(axis=0).all()

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from patchcore_dual.errors import DataError
-from patchcore_dual.synthesis.generator import AskedMask, RealDefect
+from patchcore_dual.synthesis.generator import TargetMask
 from patchcore_dual.synthesis.generators.poisson import Poisson
+from patchcore_dual.synthesis.real_defects import RealDefect
 from synthesis.generators_common import borrowed, drawn, grey_donor, grey_surface
 
 
@@ -21,11 +22,11 @@ def donor_on(level: int, defect: int) -> RealDefect:
     return RealDefect("donor.png", image, mask)
 
 
-def shifted(donor: RealDefect, dx: int, dy: int) -> AskedMask:
+def shifted(donor: RealDefect, dx: int, dy: int) -> TargetMask:
     matrix = np.array([[1.0, 0, dx], [0, 1.0, dy]])
     pixels = np.zeros_like(donor.mask)
     pixels[57 + dy : 69 + dy, 22 + dx : 73 + dx] = True
-    return AskedMask(pixels, donor=donor, matrix=matrix)
+    return TargetMask(pixels, donor=donor, matrix=matrix)
 
 
 @pytest.mark.parametrize(("donor_level", "defect"), [(160, 80), (80, 40), (80, 120)])
@@ -68,7 +69,7 @@ def test_it_carries_the_donors_texture():
     """Correlated with the donor's pixels, unlike the good image's own."""
     donor, normal = grey_donor(), grey_surface(1)
     donor.image[donor.mask] = np.random.default_rng(0).integers(0, 90, (donor.mask.sum(), 1))
-    mask = AskedMask(donor.mask, donor=donor, matrix=np.eye(2, 3))
+    mask = TargetMask(donor.mask, donor=donor, matrix=np.eye(2, 3))
     image = Poisson().generate(normal, mask, seed=0).image
     inner = np.s_[62:64, 34:66, 0]
     assert np.corrcoef(image[inner].ravel(), donor.image[inner].ravel())[0, 1] > 0.8

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 
-from patchcore_dual.synthesis.generator import AskedMask, RealDefect
-from patchcore_dual.synthesis.generators.light import drawn_light, light_for, measured_light
+from patchcore_dual.synthesis.generator import TargetMask
+from patchcore_dual.synthesis.generators.brightness import (
+    brightness_change,
+    draw_brightness_change,
+    measure_brightness_change,
+)
 from patchcore_dual.synthesis.generators.strokes import Strokes
+from patchcore_dual.synthesis.real_defects import RealDefect
 
 
 def plain(level: int, spread: int = 4) -> np.ndarray:
@@ -19,11 +24,11 @@ def donor_with(level: int, factor: float) -> RealDefect:
     return RealDefect("donor.png", image, mask)
 
 
-def asked(donor: RealDefect | None = None, kind: str = "scratch") -> AskedMask:
+def asked(donor: RealDefect | None = None, kind: str = "scratch") -> TargetMask:
     pixels = np.zeros((128, 96), bool)
     pixels[57:69, 17:73] = True
     matrix = None if donor is None else np.eye(2, 3)
-    return AskedMask(pixels, kind, donor, matrix)
+    return TargetMask(pixels, kind, donor, matrix)
 
 
 WINDOW = slice(56, 70), slice(16, 74)
@@ -32,7 +37,7 @@ WINDOW = slice(56, 70), slice(16, 74)
 @pytest.mark.parametrize("factor", [0.4, 0.7, 1.3])
 def test_light_is_measured_against_the_surroundings(factor):
     for level in (60, 150):
-        light, window = measured_light(donor_with(level, factor))
+        light, window = measure_brightness_change(donor_with(level, factor))
         row, column = 62 - window[0].start, 45 - window[1].start
         measured = light[row : row + 2, column - 15 : column + 15]
         assert np.median(measured) == pytest.approx(np.log(factor), abs=0.06)
@@ -43,14 +48,14 @@ def test_what_a_surface_varies_by_is_no_light():
     image = plain(128, 40)
     mask = np.zeros((128, 96), bool)
     mask[40:60, 20:70] = True
-    light, _ = measured_light(RealDefect("none.png", image, mask))
+    light, _ = measure_brightness_change(RealDefect("none.png", image, mask))
     assert np.abs(light).max() < 0.1
 
 
 def test_dark_and_bright_parts_of_a_real_defect_arrive_where_they_are_in_it():
     donor = donor_with(120, 0.5)
     donor.image[63:66, 20:70] = 180
-    light = light_for(asked(donor), plain(120), WINDOW, np.random.default_rng(0))
+    light = brightness_change(asked(donor), plain(120), WINDOW, np.random.default_rng(0))
     dark, bright = light[60 - 56 : 62 - 56, 10:50], light[64 - 56 : 66 - 56, 10:50]
     assert dark.mean() < -0.25
     assert bright.mean() > 0.15
@@ -60,7 +65,7 @@ def test_a_wide_region_is_shaded_softly_and_unevenly():
     """No flat patch with a cut edge."""
     pixels = np.zeros((128, 96), bool)
     pixels[20:100, 15:85] = True
-    light = drawn_light(pixels, "crack", np.random.default_rng(1))
+    light = draw_brightness_change(pixels, "crack", np.random.default_rng(1))
     assert np.abs(np.diff(light, axis=1)).max() < 0.25 * np.abs(light).max()
     assert light[40:80, 35:65].std() > 0.03 * np.abs(light).max()
 
@@ -88,7 +93,7 @@ def test_drawn_cracks_are_dark_and_scratches_of_both_kinds():
     shape = asked().pixels
     signs = {
         kind: {
-            float(np.sign(drawn_light(shape, kind, np.random.default_rng(s))[62, 45]))
+            float(np.sign(draw_brightness_change(shape, kind, np.random.default_rng(s))[62, 45]))
             for s in range(30)
         }
         for kind in ("crack", "scratch")
@@ -98,7 +103,7 @@ def test_drawn_cracks_are_dark_and_scratches_of_both_kinds():
 
 def test_no_light_too_faint_to_be_seen_and_none_that_white_has_no_room_for():
     def strongest(donor: RealDefect, normal: np.ndarray) -> float:
-        light = light_for(asked(donor), normal, WINDOW, np.random.default_rng(0))
+        light = brightness_change(asked(donor), normal, WINDOW, np.random.default_rng(0))
         return float(light.flat[np.abs(light).argmax()])
 
     assert abs(strongest(donor_with(120, 0.99), plain(120, 40))) > 0.2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchcore_dual.synthesis.gates.gate_report import Gate
+from patchcore_dual.synthesis.gates.report import GateResult
 from patchcore_dual.synthesis.runs.contact_sheet import Card, draw_sheet, focus_box, write_page
 from synthesis.generators_common import grey_surface
 
@@ -106,8 +106,8 @@ def test_marks_come_from_the_lists(page):
 
 
 def test_what_the_gates_left_out_says_why_and_cannot_be_marked(page):
-    failed = Gate(1, 2, False, "hardly visible: 1 from good surface")
-    passed = Gate(3, 2, True, "no seam: 3")
+    failed = GateResult(1, 2, False, "hardly visible: 1 from good surface")
+    passed = GateResult(3, 2, True, "no seam: 3")
     out = card(2, gates={"visible": failed, "seamless": passed}, left_out=(failed.reason,))
     made = page([card(1), out], [], "Two", [])
     first, second = made.synthetic()
@@ -162,7 +162,7 @@ def test_the_picture_shows_each_defect_with_and_without_its_outline():
 
 
 def test_a_long_title_and_left_out_cards_are_drawn():
-    failed = Gate(1, 2, False, "hardly visible: 1 from good surface")
+    failed = GateResult(1, 2, False, "hardly visible: 1 from good surface")
     out = card(2, gates={"visible": failed}, left_out=(failed.reason,))
     same = draw_sheet([card(2)], [], "t " * 200)
     assert not np.array_equal(draw_sheet([out], [], "t " * 200), same)

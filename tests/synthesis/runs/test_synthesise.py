@@ -18,13 +18,13 @@ from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.errors import DataError, SettingsError
-from patchcore_dual.synthesis.generator import AskedMask, SyntheticDefect, UnusableDefectError
+from patchcore_dual.synthesis.generator import SyntheticDefect, TargetMask, UnusableDefectError
 from patchcore_dual.synthesis.generators.cutpaste import CutPaste
 from patchcore_dual.synthesis.generators.perlin import Perlin
 from patchcore_dual.synthesis.generators.poisson import Poisson
 from patchcore_dual.synthesis.generators.strokes import Strokes
 from patchcore_dual.synthesis.runs import run as runs
-from patchcore_dual.synthesis.runs.enrolment import enrol
+from patchcore_dual.synthesis.runs.run import enrol
 from patchcore_dual.synthesis.runs.synthesise import synthesise
 
 COUNT = 5
@@ -151,7 +151,7 @@ class Stopping(Strokes):
     at: int = 0
     error: type[BaseException] = RuntimeError
 
-    def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
+    def generate(self, normal: np.ndarray, mask: TargetMask, seed: int) -> SyntheticDefect:
         self._seen.append(seed)
         if len(self._seen) == self.at:
             raise self.error("stopped")
@@ -196,7 +196,7 @@ def test_resumed_after_an_interruption_between_image_and_mask(data, uninterrupte
 
 
 @pytest.mark.parametrize("when", [".0001.png", ".0003.png", ".0003_mask.png", "fsync"])
-def test_a_full_disk_is_told_and_a_run_goes_on_once_there_is_room(
+def test_a_full_disk_is_reported_and_a_run_goes_on_once_there_is_room(
     data, uninterrupted, monkeypatch, when
 ):
     def full(path, array):
@@ -216,7 +216,7 @@ def test_a_full_disk_is_told_and_a_run_goes_on_once_there_is_room(
         patch.setattr(runs, "write_png", full)
         if when == "fsync":
             patch.setattr(os, "fsync", no_room)
-        with pytest.raises(DataError, match=r"No space left on device.*the same command goes on"):
+        with pytest.raises(DataError, match=r"No space left on device.*the same command continues"):
             make(data)
     assert (data.folder / "manifest.csv").read_bytes() == data._csv()
     make(data)
@@ -272,17 +272,17 @@ def test_a_rerun_of_a_finished_set_generates_nothing(data):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"seed": 4}, "seed is 3 there and 4 now"),
-        ({"masks": "drawn"}, 'masks is "auto" there and "drawn" now'),
-        ({"samples_per_triplet": 2}, "samples_per_triplet is 1 there and 2 now"),
-        ({"generator": CutPaste()}, 'generators.name is "strokes" there and "cutpaste" now'),
+        ({"seed": 4}, "seed was 3 and is 4 now"),
+        ({"masks": "drawn"}, 'masks was "auto" and is "drawn" now'),
+        ({"samples_per_triplet": 2}, "samples_per_triplet was 1 and is 2 now"),
+        ({"generator": CutPaste()}, 'generators.name was "strokes" and is "cutpaste" now'),
     ],
 )
 def test_a_set_made_otherwise_is_left_alone_unless_it_is_to_be_replaced(data, change, told):
     make(data)
     folder = data.folder / "synthetic" / "run"
     before = contents(folder)
-    with pytest.raises(DataError, match="holds images made otherwise") as caught:
+    with pytest.raises(DataError, match="holds synthetic images of another kind") as caught:
         make(data, **change)
     assert told in str(caught.value)
     assert contents(folder) == before
@@ -295,7 +295,7 @@ def test_other_parents_are_another_plan(data):
     make(data)
     train = data.part("train", "positive").samples
     fewer = data.where(s for s in data if s != train[0])
-    with pytest.raises(DataError, match="defective images is 3 there and 2 now"):
+    with pytest.raises(DataError, match="defective images was 3 and is 2 now"):
         make(fewer)
 
 
@@ -311,7 +311,7 @@ def test_a_folder_of_something_else_is_left_alone(data):
     folder = data.folder / "synthetic" / "run"
     folder.mkdir(parents=True)
     (folder / "0001.png").write_bytes(b"mine")
-    with pytest.raises(DataError, match="not empty and holds no synthetic images"):
+    with pytest.raises(DataError, match="not empty and does not hold synthetic images"):
         make(data, overwrite=True)
     assert contents(folder) == {"0001.png": b"mine"}
 
@@ -320,7 +320,7 @@ def test_a_folder_of_something_else_is_left_alone(data):
     ("file", "content", "told"),
     [("journal.jsonl", b"{}\n", "line 1: damaged"), ("plan.json", b"{", "is damaged")],
 )
-def test_damage_is_told(data, file, content, told):
+def test_damage_is_reported(data, file, content, told):
     make(data)
     folder = data.folder / "synthetic" / "run"
     (folder / file).write_bytes(content)
@@ -384,7 +384,7 @@ def test_good_images_on_the_other_side_and_test_defects_are_not_read(data):
 class Watching(Strokes):
     """Strokes that note what masks they were given."""
 
-    def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
+    def generate(self, normal: np.ndarray, mask: TargetMask, seed: int) -> SyntheticDefect:
         self._given.append(mask)
         return super().generate(normal, mask, seed)
 
@@ -484,18 +484,18 @@ def test_a_mask_larger_than_the_part_finds_no_room(data):
     assert make(data, "drawn", masks="drawn")
 
 
-def test_no_good_image_is_told(data):
+def test_no_good_image_is_reported(data):
     defective = data.where(s for s in data if s.is_defective or s.split == "test")
-    with pytest.raises(DataError, match="no good images to put defects on"):
+    with pytest.raises(DataError, match="no normal images to put defects on"):
         make(defective)
 
 
 class Hopeless(Strokes):
-    def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
+    def generate(self, normal: np.ndarray, mask: TargetMask, seed: int) -> SyntheticDefect:
         raise UnusableDefectError("nothing came of it")
 
 
-def test_a_generator_of_which_nothing_comes_is_told(data):
+def test_a_generator_of_which_nothing_comes_is_reported(data):
     with pytest.raises(DataError, match=r"none of 20 attempts.*20 times: nothing came of it"):
         make(data, generator=Hopeless())
 
@@ -507,11 +507,11 @@ def test_a_generator_of_which_nothing_comes_is_told(data):
         ({"seed": -1}, "seed is -1; give 0 or more"),
         ({"samples_per_triplet": 0}, "samples_per_triplet is 0"),
         ({"masks": "invented"}, "masks 'invented': use auto, real, drawn"),
-        ({"generator": Poisson(), "masks": "drawn"}, "drawn masks are no use to it"),
-        ({"generator": Poisson(), "allow_test_masks": True}, "may lend their masks at most"),
+        ({"generator": Poisson(), "masks": "drawn"}, "cannot use drawn masks"),
+        ({"generator": Poisson(), "allow_test_masks": True}, "only the masks may be used"),
     ],
 )
-def test_settings_that_do_not_fit_are_told_before_anything_is_written(data, options, told):
+def test_settings_that_do_not_fit_are_reported_before_anything_is_written(data, options, told):
     with pytest.raises(SettingsError) as caught:
         make(data, **options)
     assert told in str(caught.value)

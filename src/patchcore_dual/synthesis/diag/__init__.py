@@ -1,1 +1,1 @@
-"""DIAG: defects painted by a pre-trained diffusion model (thesis 2.1, 4.2)."""
+"""DIAG: defects painted by a pretrained diffusion model (thesis 2.1, 4.2)."""

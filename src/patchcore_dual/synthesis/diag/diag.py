@@ -1,4 +1,4 @@
-"""DIAG: defects painted by a pre-trained diffusion model, without training (thesis 2.1, 4.2).
+"""DIAG: defects painted by a pretrained diffusion model, without training (thesis 2.1, 4.2).
 
 Girella et al., "Leveraging Latent Diffusion Models for Training-Free In-Distribution Data
 Augmentation for Surface Defect Detection" (2024).
@@ -7,11 +7,10 @@ Augmentation for Surface Defect Detection" (2024).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,15 +25,15 @@ from patchcore_dual.synthesis.diag.geometry import (
 from patchcore_dual.synthesis.diag.pipeline import explained_memory
 from patchcore_dual.synthesis.diag.prompts import Prompt
 from patchcore_dual.synthesis.generator import (
-    AskedMask,
     Generator,
     SyntheticDefect,
+    TargetMask,
     UnusableDefectError,
     changed_mask,
 )
 from patchcore_dual.utils.progress import Progress, silent
 
-# How far a VAE's error may shift from one decoding to the next, in pixels to each side.
+# Pixels by which a VAE's error may shift from one decoding to the next.
 ERROR_REACH = 2
 
 OVERFLOW = (
@@ -46,18 +45,23 @@ OVERFLOW = (
 
 @dataclass(frozen=True)
 class DiagParameters:
-    """How to paint; the defaults are the thesis's, but for the geometry (4.2.3).
+    """How to paint; the defaults are the thesis's, except for the geometry (4.2.3).
 
     Attributes:
-        steps: of the scheduler; `strength` of them are run.
-        guidance: how strictly the prompt is followed (classifier-free guidance scale).
-        strength: 1 forgets what was there, 0 leaves it.
+        steps: steps of the scheduler, of which the fraction `strength` is run.
+        guidance: classifier-free guidance scale: how strictly the prompt is followed.
+        strength: denoising strength; 1 ignores the original pixels under the mask, lower values
+            preserve more of them.
         size: the model works on about size x size pixels.
-        geometry: "crop" cuts around the mask and keeps the part's proportions; "thesis" squeezes
-            the whole image to size x size and leaves the cutting to the pipeline.
-        padding_mask_crop: pixels that the pipeline leaves around the mask when it cuts; geometry
-            "thesis" alone, a crop of ours has its own surroundings.
-        paste: keep every pixel outside the asked mask as it was; else the model's whole output.
+        geometry: "crop" shows the model a crop around the mask and keeps its proportions;
+            "thesis" squeezes the whole image to size x size and leaves cropping to the pipeline.
+        padding_mask_crop: pixels that the pipeline leaves around the mask when it crops; only
+            used with the geometry "thesis".
+        paste: keep every pixel outside the target mask as it was; otherwise keep the model's
+            whole output.
+
+    Raises:
+        SettingsError: for values that are out of range or do not fit together.
     """
 
     steps: int = 30
@@ -86,12 +90,15 @@ class DiagParameters:
 
 
 class Diag(Generator):
-    """Paints what one prompt says into the asked mask.
+    """Paints what one prompt describes into the target mask.
 
-    Several may share a pipeline. On a GPU, equal seeds give equal bytes on equal hardware only.
+    Several generators may share a pipeline. On a GPU, the same seed gives the same bytes only on
+    the same hardware.
     """
 
-    name = "diag"
+    name: ClassVar[str] = "diag"
+    summary: ClassVar[str] = "Paints defects with a diffusion model, from a prompt (DIAG)."
+    runs_on_cpu: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -100,14 +107,16 @@ class Diag(Generator):
         parameters: DiagParameters | None = None,
         progress: Progress = silent,
     ) -> None:
-        """
-        Args:
-            pipeline: from `load_pipeline`.
-            prompt: what to paint; its kind becomes this generator's.
-            parameters: the defaults where None.
-            progress: told of every diffusion step.
+        """Use a loaded pipeline for one prompt.
 
-        Raises SettingsError where the prompt is longer than the model reads.
+        Args:
+            pipeline: a diffusers pipeline from `load_pipeline`.
+            prompt: what to paint; its kind becomes this generator's.
+            parameters: how to paint; the defaults where None.
+            progress: called after every diffusion step.
+
+        Raises:
+            SettingsError: where the prompt has more tokens than the model reads.
         """
         for text in (prompt.positive, prompt.negative):
             _check_length(text, pipeline.tokenizer)
@@ -117,21 +126,23 @@ class Diag(Generator):
         self.progress = progress
         self.kind = prompt.kind or None
 
-    def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
-        """A defect on a good image; see `Generator`.
+    def generate(self, normal: np.ndarray, mask: TargetMask, seed: int) -> SyntheticDefect:
+        """Paint a defect on a normal image; see `Generator.generate`.
 
-        With `paste=False` pixels outside the mask change too: a little, and unevenly.
+        With `paste=False`, pixels outside the mask change a little too.
 
-        Raises UnusableDefectError where nothing came of it that differs by more than the model's
-        own reconstruction error; SettingsError where memory or half precision do not suffice.
+        Raises:
+            UnusableDefectError: where nothing differs by more than the model's own reconstruction
+                error.
+            SettingsError: where memory or half precision do not suffice.
         """
         in_thesis_geometry = self.parameters.geometry == "thesis"
         view = (whole_view if in_thesis_geometry else crop_view)(mask.pixels, self.parameters.size)
         shown = Image.fromarray(view.show(normal))
-        asked = view.show_mask(mask.pixels)
+        target = view.show_mask(mask.pixels)
         if not in_thesis_geometry:
-            asked = whole_cells(asked, self.pipeline.vae_scale_factor)
-        shown_mask = Image.fromarray(asked.astype(np.uint8) * np.uint8(255))
+            target = whole_cells(target, self.pipeline.vae_scale_factor)
+        shown_mask = Image.fromarray(target.astype(np.uint8) * np.uint8(255))
         padding = self.parameters.padding_mask_crop if in_thesis_geometry else None
         arguments: dict[str, Any] = {
             "num_inference_steps": self.parameters.steps,
@@ -144,7 +155,7 @@ class Diag(Generator):
         with explained_memory():
             painted = self._paint(shown, shown_mask, arguments, seed)
             rebuilt = self._rebuild(shown, shown_mask, padding)
-        if not painted[asked].any():
+        if not painted[target].any():
             raise UnusableDefectError(
                 "the diffusion model painted nothing but black. If it always does, half precision "
                 "overflows: use full precision."
@@ -162,7 +173,8 @@ class Diag(Generator):
     def _paint(
         self, image: Image.Image, mask: Image.Image, arguments: dict[str, Any], seed: int
     ) -> NDArray[np.uint8]:
-        """What the model makes of the image it is shown: uint8 `[height, width, 3]`."""
+        """The image with the model's painting: uint8 `[height, width, 3]`."""
+        import torch
 
         def after_step(
             pipeline: Any, step: int, time: Any, tensors: dict[str, Any]
@@ -187,7 +199,9 @@ class Diag(Generator):
     def _rebuild(
         self, image: Image.Image, mask: Image.Image, padding: int | None
     ) -> NDArray[np.uint8]:
-        """The image through the VAE and back, cut and put together as the pipeline does it."""
+        """The image after encoding and decoding, cropped and merged as the pipeline does it."""
+        import torch
+
         pipeline, size = self.pipeline, {"width": image.width, "height": image.height}
         region = None
         if padding is not None:
@@ -197,7 +211,7 @@ class Diag(Generator):
             image, **size, crops_coords=region, resize_mode=mode
         )
         with torch.no_grad(), _upcast_where_asked(pipeline.vae):
-            # pipeline.device is the CPU while weights are offloaded; only this one tells.
+            # pipeline.device is the CPU while weights are offloaded; this one is the actual device.
             pixels = pixels.to(pipeline._execution_device, pipeline.vae.dtype)
             latents = pipeline.vae.encode(pixels).latent_dist.mode()
             decoded = pipeline.vae.decode(latents).sample
@@ -236,7 +250,9 @@ def _check_length(text: str, tokenizer: Any) -> None:
 
 @contextmanager
 def _upcast_where_asked(vae: Any) -> Iterator[None]:
-    """SDXL's own VAE overflows in half precision, and its configuration says so."""
+    """Use full precision for a VAE whose configuration says that half precision overflows."""
+    import torch
+
     upcast = vae.dtype == torch.float16 and vae.config.force_upcast
     if upcast:
         vae.to(torch.float32)

@@ -1,4 +1,4 @@
-"""Which part of an image a diffusion model is shown, and the way back (thesis 4.2.3)."""
+"""The box of an image that a diffusion model is shown, and how its output is put back (4.2.3)."""
 
 import math
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from patchcore_dual.data.crops import Box
 from patchcore_dual.data.resizing import resize_image, resize_mask
 
-# A crop is three times as long as the defect: as much surface on either side as the defect is long.
+# A crop is three times as long as the defect, with as much surface on either side.
 CONTEXT = 3
-# Enlarged further than four times, the surface is a blur to the model, and it paints blurs.
+# Enlarged more than four times, the surface looks blurred to the model, and it paints blurs.
 MAX_ENLARGEMENT = 4
-# A VAE reduces 8 times and the U-Net another 4: sizes in these steps lose nothing on the way.
+# The VAE downsamples by 8 and the U-Net by another 4, so sizes have to be multiples of 32.
 SIZE_STEP = 32
 
 
@@ -23,7 +23,7 @@ class View:
 
     Attributes:
         box: in pixels of the image.
-        width, height: what the box is resized to.
+        width, height: size in pixels that the box is resized to.
     """
 
     box: Box
@@ -35,7 +35,7 @@ class View:
         return resize_image(self.box.cut(image), self.width, self.height)
 
     def show_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The box of bool `[H, W]` as bool `[height, width]`, no defect lost."""
+        """The box of bool `[H, W]` as bool `[height, width]`; no defect vanishes."""
         return resize_mask(self.box.cut(mask), self.width, self.height)
 
     def put_back(self, image: NDArray[np.uint8], painted: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -46,7 +46,7 @@ class View:
 
 
 def whole_view(mask: NDArray[np.bool_], size: int) -> View:
-    """The thesis's: the whole image squeezed into a square of `size` pixels a side."""
+    """The whole image, squeezed into a square of `size` pixels a side, as in the thesis."""
     height, width = mask.shape
     return View(Box(0, 0, width, height), size, size)
 
@@ -67,9 +67,9 @@ def crop_view(mask: NDArray[np.bool_], size: int) -> View:
 
 
 def whole_cells(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:
-    """Bool `[H, W]` (multiples of `cell`) grown to all cells that it touches.
+    """A mask bool `[H, W]` (multiples of `cell`), grown to every cell that it touches.
 
-    The model sees one mask pixel out of each cell of 8 x 8: a hairline would reach it in shreds.
+    The model reads one mask pixel of each cell of 8 x 8, which would break up a hairline.
     """
     height, width = mask.shape
     touched = mask.reshape(height // cell, cell, width // cell, cell).any(axis=(1, 3))

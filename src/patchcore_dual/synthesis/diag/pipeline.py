@@ -1,4 +1,7 @@
-"""Loading the SDXL inpainting pipeline that DIAG paints with (thesis 4.2.1)."""
+"""Loads the SDXL inpainting pipeline that DIAG paints with (thesis 4.2.1).
+
+PyTorch and diffusers are imported only when a pipeline is loaded.
+"""
 
 import importlib.util
 import json
@@ -9,10 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torch
-
 from patchcore_dual.errors import SettingsError, WeightsError
-from patchcore_dual.features.backbones import choose_device
 
 Offload = Literal["none", "model", "sequential"]
 
@@ -22,7 +22,7 @@ PUBLIC_MODEL = "diffusers/stable-diffusion-xl-1.0-inpainting-0.1"
 HOW_TO_DOWNLOAD = (
     "On a machine with a network, download one with: "
     f"hf download {PUBLIC_MODEL} --include '*.json' --include '*.txt' "
-    "--include '*.fp16.safetensors' --local-dir FOLDER (about 7 GB), then give that folder."
+    "--include '*.fp16.safetensors' --local-dir FOLDER (about 7 GB), then use that folder."
 )
 PACKAGES = ("diffusers", "transformers", "accelerate")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -34,20 +34,24 @@ def load_pipeline(
     half: bool | None = None,
     offload: Offload = "none",
 ) -> Any:
-    """An SDXL inpainting pipeline, ready to paint.
+    """Load an SDXL inpainting pipeline.
 
     Args:
-        source: a local folder, which is read without touching the network; or a name on the
-            Hugging Face hub (owner/name, as str), which is downloaded once and cached.
+        source: a local folder, which is read without network access; or a name on the Hugging
+            Face hub (owner/name, as str), which is downloaded once and cached.
         device: "auto", "cpu" or "cuda".
-        half: half precision; None for wherever there is a GPU.
+        half: whether to use half precision; None uses it on a GPU.
         offload: "model" keeps one network at a time on the GPU, "sequential" one layer (slow).
 
-    Returns: diffusers' StableDiffusionXLInpaintPipeline.
+    Returns:
+        diffusers' StableDiffusionXLInpaintPipeline.
 
-    Raises WeightsError where there is no such pipeline or it is damaged, SettingsError where
-    packages, options and machine do not fit together.
+    Raises:
+        WeightsError: where there is no such pipeline, or it is damaged.
+        SettingsError: where packages are missing, or options and machine do not fit together.
     """
+    from patchcore_dual.features.backbones import choose_device
+
     if offload not in get_args(Offload):
         raise SettingsError(f"offload {offload!r}: use {', '.join(get_args(Offload))}.")
     target = choose_device(device)
@@ -75,7 +79,7 @@ def load_pipeline(
 
 
 def import_pipeline_class() -> Any:
-    """diffusers' StableDiffusionXLInpaintPipeline; SettingsError where it cannot be imported."""
+    """Import diffusers' StableDiffusionXLInpaintPipeline; SettingsError where that fails."""
     missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise SettingsError(
@@ -85,11 +89,11 @@ def import_pipeline_class() -> Any:
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 
-        # They report what they find missing (torchvision) and draw bars of their own.
+        # They report missing packages (torchvision) and draw progress bars of their own.
         for logging in (diffusers_logging, transformers_logging):
             logging.set_verbosity_error()
             logging.disable_progress_bar()
-        # diffusers' own call of its own method, in half precision.
+        # diffusers calls this method of its own in half precision.
         warnings.filterwarnings("ignore", "`upcast_vae` is deprecated", FutureWarning)
         from diffusers import StableDiffusionXLInpaintPipeline
     except (ImportError, RuntimeError) as error:
@@ -103,6 +107,8 @@ def import_pipeline_class() -> Any:
 @contextmanager
 def explained_memory() -> Iterator[None]:
     """Turn "out of memory" into a SettingsError that names the options that help."""
+    import torch
+
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -118,12 +124,12 @@ def explained_memory() -> Iterator[None]:
 
 
 def _find(source: str | Path, half: bool, pipeline_class: Any) -> tuple[Path, str]:
-    """The folder of a pipeline, and the name by which provenance calls it."""
+    """The folder of a pipeline, and its name for the provenance."""
     path = Path(source).expanduser()
     if path.is_dir():
         return path, path.resolve().name
     name = str(source)
-    # models/sdxl beside a folder models/ is a mistyped path: no reason to ask the network.
+    # models/sdxl beside a folder models/ is a mistyped path, so the network is not tried.
     is_path = isinstance(source, Path) or path.parent.is_dir()
     if is_path or not HUB_NAME.fullmatch(name):
         raise WeightsError(f"there is no folder {source} with a pipeline. {HOW_TO_DOWNLOAD}")
@@ -156,6 +162,8 @@ def _check_folder(folder: Path) -> None:
 
 
 def _read(pipeline_class: Any, folder: Path, half: bool) -> Any:
+    import torch
+
     in_half = any((folder / "unet").glob("*.fp16*.safetensors"))
     in_full = any(f for f in (folder / "unet").glob("*.safetensors") if ".fp16" not in f.name)
     try:
@@ -169,7 +177,7 @@ def _read(pipeline_class: Any, folder: Path, half: bool) -> Any:
         )
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except Exception as error:  # a damaged folder fails in the reader of any of its parts
+    except Exception as error:  # a damaged folder fails in any of several readers
         if "can't allocate memory" in str(error):
             raise
         raise WeightsError(
@@ -179,7 +187,7 @@ def _read(pipeline_class: Any, folder: Path, half: bool) -> Any:
 
 
 def _check_vocabularies(pipeline: Any, folder: Path) -> None:
-    """A tokenizer without its files loads as an empty one, and every prompt becomes the same."""
+    """Raise for a tokenizer without its files: it loads empty, and makes all prompts the same."""
     for part in ("", "_2"):
         tokenizer = getattr(pipeline, f"tokenizer{part}")
         encoder = getattr(pipeline, f"text_encoder{part}")

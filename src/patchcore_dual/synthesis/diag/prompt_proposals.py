@@ -1,6 +1,6 @@
-"""A first proposal of prompts from the defects at hand, for a person to improve (thesis 5.3.2).
+"""Proposes prompts that describe the real defects, for a person to improve (thesis 5.3.2).
 
-Nothing is learnt and no network is asked: a few measures of each defect are put into words.
+No network is involved: a few measures of each defect are put into words by a template.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,24 @@ from numpy.typing import NDArray
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import DataError
 from patchcore_dual.synthesis.diag.prompts import Prompt, import_yaml
-from patchcore_dual.synthesis.generator import RealDefect
-from patchcore_dual.synthesis.runs.materials import known_defects, read_defect
+from patchcore_dual.synthesis.real_defects import RealDefect, known_defects, read_defect
 from patchcore_dual.utils.files import write_atomically
 
-# The surface around a defect, to compare it with, in pixels; nearest to it lies its blurred edge.
+# The ring of reference surface around a defect, in pixels; the gap leaves out its blurred edge.
 GAP, RING = 2, 8
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What one defect looks like.
+    """Shape and brightness of one defect.
 
     Attributes:
-        elongation: length over breadth of its longest piece, from second moments; 1 is round.
-        size: length of its longest piece, as a share of the image's diagonal.
-        breadth: of the same piece, as a share of the image's diagonal.
-        contrast: brightness of defect minus surface, in grey levels.
-        unevenness: spread of the defect's brightness minus that of the surface, in grey levels.
-        pieces: 8-connected parts.
+        elongation: length divided by breadth of its longest piece, from second moments; 1 is round.
+        size: length of its longest piece, as a fraction of the image's diagonal.
+        breadth: breadth of the same piece, as a fraction of the image's diagonal.
+        contrast: median brightness of the defect minus that of the surface, in grey levels.
+        unevenness: standard deviation of the defect's brightness minus the surface's, grey levels.
+        pieces: number of 8-connected components.
     """
 
     elongation: float
@@ -44,7 +43,7 @@ class Measures:
 
 
 def measure(defect: RealDefect) -> Measures:
-    """The measures of one defect, whose mask must not be empty."""
+    """Measure one defect, whose mask must not be empty."""
     mask = defect.mask.astype(np.uint8)
     count, labels, _, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     axes = [_axes(labels == piece) for piece in range(1, count)]
@@ -69,12 +68,14 @@ def measure(defect: RealDefect) -> Measures:
 def propose_prompts(
     defects: Sequence[RealDefect], surface: str = "a surface"
 ) -> tuple[Prompt, ...]:
-    """One prompt for each kind of defect, from the medians of its measures; kinds in order.
+    """One prompt for each kind of defect, from the medians of its measures; kinds are sorted.
 
     Args:
-        surface: what the defects lie on, in plain words: "a grey metal surface".
+        defects: real defects; those with an empty mask are ignored.
+        surface: description of the surface, such as "a grey metal surface".
 
-    Raises DataError where there is no defect with a mask.
+    Raises:
+        DataError: where no defect has a mask.
     """
     kinds: dict[str, list[Measures]] = {}
     for defect in defects:
@@ -91,7 +92,8 @@ def propose_prompts(
 def write_proposal(manifest: Manifest, path: Path, overwrite: bool = False) -> tuple[Prompt, ...]:
     """Propose prompts from the real training defects and write them to a file.
 
-    Raises DataError where the file exists, unless it is to be replaced, and as `propose_prompts`.
+    Raises:
+        DataError: where the file exists and `overwrite` is not set, or no defect has a mask.
     """
     if path.exists() and not overwrite:
         raise DataError(f"{path} exists. Name another file, or replace it with --overwrite.")
@@ -101,7 +103,7 @@ def write_proposal(manifest: Manifest, path: Path, overwrite: bool = False) -> t
 
 
 def to_yaml(prompts: Sequence[Prompt]) -> str:
-    """The prompts as a file that `read_prompts` reads back."""
+    """The prompts as YAML text, in the format of `read_prompts`."""
     listed = [{key: value for key, value in vars(prompt).items() if value} for prompt in prompts]
     return str(
         import_yaml().safe_dump(

@@ -1,15 +1,20 @@
-"""What a diffusion model is asked for: presets, and files of the user's own (thesis 4.2.2)."""
+"""`Prompt`: what a diffusion model is to paint; presets, and files of prompts (thesis 4.2.2)."""
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from patchcore_dual.errors import DataError, SettingsError
 
-FILE_KEYS = ("negative", "prompts")
-PROMPT_KEYS = ("positive", "kind", "negative")
 EXAMPLE = "prompts:\n  - positive: copper metal scratches"
+
+_UNKNOWN_KEY = "extra_forbidden", "unexpected_keyword_argument"  # of a model, of a dataclass
+
+_Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -17,20 +22,29 @@ class Prompt:
     """One thing to paint.
 
     Attributes:
-        positive: what is to be seen.
-        negative: what is not.
-        kind: only masks of this kind of defect are used; empty for any.
+        positive: what the image is to show.
+        negative: what it is not to show.
+        kind: the kind of defect whose masks are used; empty for any kind.
     """
 
-    positive: str
-    negative: str = ""
-    kind: str = ""
+    positive: _Text
+    negative: _Text = ""
+    kind: _Text = ""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+
+class _PromptFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    prompts: list[Prompt] = Field(min_length=1)
+    negative: _Text = ""
 
 
 _NOT_A_DEFECT = "smooth, plain, black, dark, shadow"
 
 PRESETS: dict[str, tuple[Prompt, ...]] = {
-    # The thesis's two, for electrical commutators.
+    # The two prompts of the thesis, for electrical commutators.
     "ksdd2": (
         Prompt("copper metal scratches", _NOT_A_DEFECT),
         Prompt("white marks on the wall", _NOT_A_DEFECT),
@@ -46,19 +60,67 @@ def preset_prompts(name: str) -> tuple[Prompt, ...]:
 
 
 def read_prompts(path: Path) -> tuple[Prompt, ...]:
-    """The prompts of a YAML file, in order.
+    """Read the prompts of a YAML file, in order.
 
-        negative: smooth, plain         # for all prompts; may be left out
-        prompts:
-          - positive: copper metal scratches
-            kind: scratch               # optional: only masks of this kind are used
-            negative: shadow            # optional: replaces the common one
+    >>> from tempfile import TemporaryDirectory
+    >>> text = '''
+    ... negative: smooth, plain          # optional: for all prompts
+    ... prompts:
+    ...   - positive: copper metal scratches
+    ...     kind: scratch                # optional: use only masks of this kind
+    ...     negative: shadow             # optional: replaces the common one
+    ...   - positive: white marks on the wall
+    ... '''
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "prompts.yaml"
+    ...     _ = path.write_text(text)
+    ...     for prompt in read_prompts(path):
+    ...         print(prompt)
+    Prompt(positive='copper metal scratches', negative='shadow', kind='scratch')
+    Prompt(positive='white marks on the wall', negative='smooth, plain', kind='')
 
-    Raises DataError with line and key where the file is not of this form.
+    Raises:
+        DataError: where the file cannot be read or is not of this form; it names the file, and
+            the line or the prompt and key.
+        SettingsError: where PyYAML is not installed.
     """
-    yaml = import_yaml()
+    values = _load(path)
+    if values is None:
+        raise DataError(f"{path} is empty. Write it as:\n{EXAMPLE}")
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        file = _PromptFile.model_validate(values)
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda e: e["type"] not in _UNKNOWN_KEY)
+        raise DataError(_explain(problems[0], path)) from None
+    return tuple(Prompt(p.positive, p.negative or file.negative, p.kind) for p in file.prompts)
+
+
+def import_yaml() -> Any:
+    """Import PyYAML; SettingsError where it is not installed."""
+    try:
+        import yaml
+    except ImportError:
+        raise SettingsError(
+            "prompt files need PyYAML. Install with: pip install 'patchcore-dual[diag]'"
+        ) from None
+    return yaml
+
+
+def _load(path: Path) -> Any:
+    """The plain values of a YAML file in which no key is repeated."""
+    yaml = import_yaml()
+
+    class Loader(yaml.SafeLoader):  # type: ignore[name-defined]
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+            keys = [key.value for key, _ in node.value]
+            for position, (key, _) in enumerate(node.value):
+                if key.value in keys[:position]:
+                    problem = f"the key {key.value!r} is repeated"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            return dict(super().construct_mapping(node, deep))
+
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader)
     except FileNotFoundError:
         raise DataError(f"there is no prompt file {path}. Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -67,73 +129,31 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise DataError(f"{where}: not YAML ({problem}). Write it as:\n{EXAMPLE}") from None
-    if root is None:
-        raise DataError(f"{path} is empty. Write it as:\n{EXAMPLE}")
-    values = _mapping(root, FILE_KEYS, path)
-    if "prompts" not in values:
-        raise DataError(f"{path}: there is no key 'prompts'. Write it as:\n{EXAMPLE}")
-    common = _text(values["negative"], "negative", path) if "negative" in values else ""
-    listed = values["prompts"]
-    if listed.id != "sequence" or not listed.value:
-        raise DataError(
-            f"{_where(listed, path)}: 'prompts' has to be a list, with a dash before each:\n"
-            f"{EXAMPLE}"
+        raise DataError(f"{where}: not valid YAML ({problem}). Write it as:\n{EXAMPLE}") from None
+
+
+def _explain(error: Any, path: Path) -> str:
+    """What is wrong with a prompt file, and how to mend it."""
+    in_prompt = len(error["loc"]) > 1
+    where = f"{path}, prompt {error['loc'][1] + 1}" if in_prompt else str(path)
+    key = error["loc"][-1] if error["loc"] else ""
+    value, problem = error["input"], error["type"]
+    if problem in _UNKNOWN_KEY:
+        allowed = [f.name for f in fields(Prompt)] if in_prompt else [*_PromptFile.model_fields]
+        near = difflib.get_close_matches(str(key), allowed, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(allowed)}."
+        return f"{where}: unknown key {key!r}; {hint}"
+    if problem == "missing":
+        return f"{where}: the key {key!r} is missing. Write it as:\n{EXAMPLE}"
+    if problem in ("list_type", "too_short"):
+        return f"{where}: {key!r} has to be a list, with a dash before each item:\n{EXAMPLE}"
+    if problem == "string_too_short" or (problem == "string_type" and value is None):
+        return f"{where}: {key!r} is empty. Write a text, or leave the key out."
+    if problem == "string_type" and isinstance(value, (list, dict)):
+        return f"{where}: {key!r} has to be a single text."
+    if problem == "string_type":
+        return (
+            f"{where}: {key!r} has to be text, but YAML reads it as the {type(value).__name__} "
+            f"{value}. Put it in quotes."
         )
-    return tuple(_read_prompt(node, common, path) for node in listed.value)
-
-
-def _read_prompt(node: Any, common: str, path: Path) -> Prompt:
-    values = _mapping(node, PROMPT_KEYS, path)
-    if "positive" not in values:
-        raise DataError(f"{_where(node, path)}: this prompt has no key 'positive'.")
-    texts = {key: _text(value, key, path) for key, value in values.items()}
-    return Prompt(**{"negative": common, **texts})
-
-
-def _mapping(node: Any, allowed: tuple[str, ...], path: Path) -> dict[str, Any]:
-    """Value nodes by key; every key is allowed and stands once."""
-    if node.id != "mapping":
-        first = f"{allowed[0]}: ..." if allowed is PROMPT_KEYS else "prompts:"
-        raise DataError(
-            f"{_where(node, path)}: keys and values are expected here, beginning with '{first}'."
-        )
-    values: dict[str, Any] = {}
-    for key, value in node.value:
-        name = key.value if key.id == "scalar" else "?"
-        if name not in allowed:
-            near = difflib.get_close_matches(str(name), allowed, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(allowed)}."
-            raise DataError(f"{_where(key, path)}: unknown key {name!r}; {hint}")
-        if name in values:
-            raise DataError(f"{_where(key, path)}: the key {name!r} stands here twice.")
-        values[name] = value
-    return values
-
-
-def _text(node: Any, key: str, path: Path) -> str:
-    if node.id != "scalar":
-        raise DataError(f"{_where(node, path)}: {key!r} has to be one text.")
-    text = node.value.strip()
-    if node.tag.endswith(":null") or not text:
-        raise DataError(f"{_where(node, path)}: {key!r} is empty. Write a text or leave it out.")
-    if not node.tag.endswith(":str"):
-        raise DataError(
-            f"{_where(node, path)}: {key!r} has to be text, and {text} is not read as such: "
-            f'put it in quotes, "{text}".'
-        )
-    return str(text)
-
-
-def _where(node: Any, path: Path) -> str:
-    return f"{path}, line {node.start_mark.line + 1}"
-
-
-def import_yaml() -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise SettingsError(
-            "prompt files need PyYAML. Install with: pip install 'patchcore-dual[diag]'"
-        ) from None
-    return yaml
+    return f"{where}: keys with values are expected here:\n{EXAMPLE}"

@@ -1,21 +1,27 @@
-"""How far one set of patch features is from another, as distributions."""
+"""Distances between two sets of patch features, as distributions."""
 
 import numpy as np
 from scipy import linalg
 
-MAX_PATCHES = 5000  # of each set, drawn evenly: the kernel distance takes every pair
+MAX_PATCHES = 5000  # of each set, spread evenly, because the kernel distance uses all pairs
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared maximum mean discrepancy with the kernel (x·y / d + 1)³, unbiased.
+    """Unbiased estimate of the squared maximum mean discrepancy, with the kernel (x·y / d + 1)³.
 
-    The formula of the Kernel Inception Distance (Bińkowski et al. 2018), in other features. 0 is
-    expected for two draws from one distribution; an estimate can be a little below.
+    This is the formula of the Kernel Inception Distance (Bińkowski et al. 2018) on other features.
+    Its expectation is 0 for two samples of one distribution; a single estimate can be negative.
+
+    >>> rng = np.random.default_rng(0)
+    >>> a, b = rng.normal(size=(2, 200, 4))
+    >>> abs(kernel_distance(a, b)) < 0.1 < kernel_distance(a, b + 1)
+    True
 
     Args:
-        a, b: float `[n, d]` and `[m, d]`, two vectors or more each.
+        a: float `[n, d]`, at least two vectors.
+        b: float `[m, d]`, at least two vectors.
     """
-    a, b = (np.asarray(x[_even_draw(len(x))], dtype=np.float64) for x in (a, b))
+    a, b = (np.asarray(x[_spread_evenly(len(x))], dtype=np.float64) for x in (a, b))
     between = _kernel(a, b).mean()
     return float(
         _mean_off_diagonal(_kernel(a, a)) + _mean_off_diagonal(_kernel(b, b)) - 2 * between
@@ -23,27 +29,35 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Squared Fréchet distance of the Gaussians with the sets' means and covariances.
+    """Squared Fréchet distance between the Gaussians with the sets' means and covariances.
 
-    |μa − μb|² + tr(Σa + Σb − 2(ΣaΣb)^½) (Dowson and Landau 1982). Few vectors bias it upwards, so
-    only numbers of equally large sets compare.
+    |μa − μb|² + tr(Σa + Σb − 2(ΣaΣb)^½) (Dowson and Landau 1982). Small sets bias it upwards, so
+    only values of equally large sets are comparable.
+
+    >>> a = np.random.default_rng(0).normal(size=(100, 2))
+    >>> round(frechet_distance(a, a + [3, 4]), 6)
+    25.0
+    >>> frechet_distance(a[:2], a) is None
+    True
 
     Args:
-        a, b: float `[n, d]` and `[m, d]`.
+        a: float `[n, d]`.
+        b: float `[m, d]`.
 
-    Returns: None where a set has no more vectors than dimensions, hence no full covariance.
+    Returns:
+        The distance; None where a set has at most d vectors, and hence no full covariance.
     """
     if min(len(a), len(b)) <= a.shape[1]:
         return None
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
-    apart = a.mean(axis=0) - b.mean(axis=0)
+    difference = a.mean(axis=0) - b.mean(axis=0)
     # tr (ΣaΣb)^½ from the symmetric Σa^½ Σb Σa^½, whose eigenvalues are the same and real.
     values, vectors = linalg.eigh(covariances[0])
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     shared = linalg.eigvalsh(root @ covariances[1] @ root)
     trace = np.trace(covariances[0]) + np.trace(covariances[1])
-    return float(apart @ apart + trace - 2 * np.sqrt(np.maximum(shared, 0)).sum())
+    return float(difference @ difference + trace - 2 * np.sqrt(np.maximum(shared, 0)).sum())
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -55,5 +69,5 @@ def _mean_off_diagonal(square: np.ndarray) -> float:
     return float((square.sum() - np.trace(square)) / (n * (n - 1)))
 
 
-def _even_draw(n: int) -> np.ndarray:
+def _spread_evenly(n: int) -> np.ndarray:
     return np.linspace(0, n - 1, min(n, MAX_PATCHES)).round().astype(np.int64)

@@ -1,1 +1,1 @@
-"""Generators of synthetic defects that run on a CPU."""
+"""The generators that need no diffusion model, and what they share."""

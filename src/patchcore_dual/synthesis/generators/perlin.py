@@ -1,8 +1,8 @@
 """`Perlin`: a shape with the outline of Perlin noise, filled with a disturbed surface.
 
-After DRAEM (Zavrtanik et al., ICCV 2021) and MemSeg (Yang et al., 2022), cut out of the asked
-mask. Their outside texture data set is not used: what fills the shape is the image's own surface
-from elsewhere, coarser and rougher or smoother than here.
+After DRAEM (Zavrtanik et al., ICCV 2021) and MemSeg (Yang et al., 2022), restricted to the target
+mask. Their external texture data set is not used: the shape is filled with surface from another
+position on the same image, enlarged, and made rougher or smoother.
 """
 
 from dataclasses import dataclass
@@ -11,45 +11,59 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator as Rng
 
-from patchcore_dual.synthesis.generator import AskedMask, Generator, SyntheticDefect, changed_mask
-from patchcore_dual.synthesis.generators.light import depth_of, light_for
+from patchcore_dual.synthesis.generator import Generator, SyntheticDefect, TargetMask, changed_mask
+from patchcore_dual.synthesis.generators.brightness import brightness_change, relative_depth
 from patchcore_dual.synthesis.generators.textures import (
-    composed,
-    elsewhere,
+    alpha_blend,
     feather,
     half_width,
-    retoned,
-    tinted,
+    match_tone,
+    sample_source_patch,
+    tint_randomly,
     tone,
 )
-from patchcore_dual.synthesis.masks.borrowed import window_around
+from patchcore_dual.synthesis.masks.windows import window_around
 
 TOLERANCE = 4.0  # grey levels
-MIDDLE = 0.65  # of the depth of a shape, which noise never cuts through
-WIDE = 6.0  # pixels from the middle to the rim of a shape at which noise eats fully
+MIDDLE = 0.65  # relative depth of a shape from which on noise never cuts through
+WIDE = 6.0  # pixels: half the width of a shape from which on noise erodes its rim fully
 
 
 @dataclass(frozen=True)
 class Perlin(Generator):
-    """Blends half to all of the texture in, darkened and brightened as a real defect is."""
+    """Blends in a disturbed surface, opaque by half or more, inside an outline of Perlin noise.
+
+    The surface is darkened and brightened like a real defect.
+
+    >>> surface = np.random.default_rng(0).integers(100, 140, (64, 64, 3), np.uint8)
+    >>> target = np.zeros((64, 64), bool)
+    >>> target[20:40, 20:40] = True
+    >>> made = Perlin().generate(surface, TargetMask(target, kind="spot"), seed=0)
+    >>> made.image.shape, bool(made.mask.any()), bool((made.mask & ~target).any())
+    ((64, 64, 3), True, False)
+    """
 
     name: ClassVar[str] = "perlin"
+    summary: ClassVar[str] = "Disturbs the surface inside outlines of Perlin noise."
 
-    def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
+    def generate(self, normal: np.ndarray, mask: TargetMask, seed: int) -> SyntheticDefect:
+        """Disturb the surface inside the mask; see `Generator.generate`."""
         rng = np.random.default_rng(seed)
         window = window_around(mask.pixels, 1)
-        asked, under = mask.pixels[window], normal[window]
-        cell = float(np.clip(np.sqrt(asked.sum()) * rng.uniform(0.3, 0.8), 6, 48))
-        noise = perlin_noise(asked.shape, cell, rng)
-        share = _share(asked, noise, rng)[..., None] * feather(asked)
-        light = light_for(mask, normal, window, rng) * (1 + 0.4 * noise)
+        target, under = mask.pixels[window], normal[window]
+        cell = float(np.clip(np.sqrt(target.sum()) * rng.uniform(0.3, 0.8), 6, 48))
+        noise = perlin_noise(target.shape, cell, rng)
+        alpha = _eroded_alpha(target, noise, rng)[..., None] * feather(target)
+        change = brightness_change(mask, normal, window, rng) * (1 + 0.4 * noise)
         zoom = float(rng.uniform(1.1, 1.5))
         rough = float(rng.uniform(0.6, 1.1))
         opacity = float(rng.uniform(0.5, 1))
-        texture = _roughened(retoned(elsewhere(normal, window, zoom, rng), under), under, rough)
+        texture = _roughened(
+            match_tone(sample_source_patch(normal, window, zoom, rng), under), under, rough
+        )
         filled = under + opacity * (texture - under)
-        lit = tinted(filled, normal, rng) * np.exp(light)[..., None]
-        image = composed(normal, window, lit, share)
+        lit = tint_randomly(filled, normal, rng) * np.exp(change)[..., None]
+        image = alpha_blend(normal, window, lit, alpha)
         return SyntheticDefect(
             image=image,
             mask=changed_mask(normal, image, mask.pixels, TOLERANCE),
@@ -65,19 +79,19 @@ class Perlin(Generator):
 
 
 def _roughened(texture: np.ndarray, under: np.ndarray, rough: float) -> np.ndarray:
-    """float32 `[h, w, 3]`: a texture whose structure is so many times as strong as that here."""
-    here, there = (a - tone(a) for a in (under, texture))
-    return tone(texture) + there * np.float32(rough * here.std() / max(there.std(), 1e-3))
+    """A texture whose structure has `rough` times the contrast of that under it: `[h, w, 3]`."""
+    own, new = (a - tone(a) for a in (under, texture))
+    return tone(texture) + new * np.float32(rough * own.std() / max(new.std(), 1e-3))
 
 
-def _share(shape: np.ndarray, noise: np.ndarray, rng: Rng) -> np.ndarray:
-    """float32 `[h, w]`, 0..1: noise eats at the rim of a shape and leaves its middle in one piece.
+def _eroded_alpha(shape: np.ndarray, noise: np.ndarray, rng: Rng) -> np.ndarray:
+    """Opacity 0 to 1, float32 `[h, w]`: noise erodes the rim of a shape but not its middle.
 
-    Thresholded alone, noise would cut a crack into dashes; at a hairline it does not eat at all.
+    Thresholded noise alone would cut a crack into dashes; a hairline is not eroded at all.
     """
-    most = float(rng.uniform(0.4, 1)) * MIDDLE * min(half_width(shape) / WIDE, 1)
-    eaten = most * np.clip(0.5 - noise, 0, 1)
-    return np.clip((depth_of(shape) - eaten) / (1 - MIDDLE), 0, 1).astype(np.float32)
+    strongest = float(rng.uniform(0.4, 1)) * MIDDLE * min(half_width(shape) / WIDE, 1)
+    eroded = strongest * np.clip(0.5 - noise, 0, 1)
+    return np.clip((relative_depth(shape) - eroded) / (1 - MIDDLE), 0, 1).astype(np.float32)
 
 
 def perlin_noise(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""`Strokes`: scratches, cracks and spots with the photometry of real ones, the surface kept.
+"""`Strokes`: scratches, cracks and spots that keep the surface under them.
 
-Light is multiplied, never painted over: the surface's own grain runs on through the defect.
+Brightness is multiplied, never painted over: the surface's grain continues through the defect.
 """
 
 from dataclasses import dataclass
@@ -8,27 +8,40 @@ from typing import ClassVar
 
 import numpy as np
 
-from patchcore_dual.synthesis.generator import AskedMask, Generator, SyntheticDefect, changed_mask
-from patchcore_dual.synthesis.generators.light import light_for
-from patchcore_dual.synthesis.generators.textures import composed, feather
-from patchcore_dual.synthesis.masks.borrowed import window_around
+from patchcore_dual.synthesis.generator import Generator, SyntheticDefect, TargetMask, changed_mask
+from patchcore_dual.synthesis.generators.brightness import brightness_change
+from patchcore_dual.synthesis.generators.textures import alpha_blend, feather
+from patchcore_dual.synthesis.masks.windows import window_around
 
-TOLERANCE = 0.05  # of the tone around: the faint outer slope of a lip is no part of the mask
+# Relative to the surrounding tone: the faint outer slope of a lip does not belong to the mask.
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
 class Strokes(Generator):
-    """Where the mask comes from a real defect, the surface is darkened and brightened as it does
-    its own; otherwise a groove is drawn, by the kind of mask."""
+    """Darkens and brightens the surface as the donor of the mask does, or as a drawn groove would.
+
+    The brightness change is the donor's where the mask comes from a real defect; otherwise a
+    groove or pit is drawn according to the kind of the mask.
+
+    >>> surface = np.random.default_rng(0).integers(100, 140, (64, 64, 3), np.uint8)
+    >>> target = np.zeros((64, 64), bool)
+    >>> target[30:35, 10:50] = True
+    >>> made = Strokes().generate(surface, TargetMask(target, kind="crack"), seed=0)
+    >>> made.image.shape, bool(made.mask.any()), bool((made.mask & ~target).any())
+    ((64, 64, 3), True, False)
+    """
 
     name: ClassVar[str] = "strokes"
+    summary: ClassVar[str] = "Draws scratches, cracks and spots, or redraws real defects."
 
-    def generate(self, normal: np.ndarray, mask: AskedMask, seed: int) -> SyntheticDefect:
+    def generate(self, normal: np.ndarray, mask: TargetMask, seed: int) -> SyntheticDefect:
+        """Change the brightness inside the mask; see `Generator.generate`."""
         rng = np.random.default_rng(seed)
         window = window_around(mask.pixels, 1)
-        light = light_for(mask, normal, window, rng)
-        lit = normal[window] * np.exp(light)[..., None]
-        image = composed(normal, window, lit, feather(mask.pixels[window]))
+        change = brightness_change(mask, normal, window, rng)
+        lit = normal[window] * np.exp(change)[..., None]
+        image = alpha_blend(normal, window, lit, feather(mask.pixels[window]))
         tone = float(np.median(normal[window]))
         return SyntheticDefect(
             image=image,
@@ -36,7 +49,7 @@ class Strokes(Generator):
             provenance={
                 "generator": self.name,
                 "seed": seed,
-                "darkest": round(float(light.min()), 4),
-                "brightest": round(float(light.max()), 4),
+                "darkest": round(float(change.min()), 4),
+                "brightest": round(float(change.max()), 4),
             },
         )

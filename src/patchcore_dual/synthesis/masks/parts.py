@@ -1,39 +1,48 @@
-"""Where the part is in a picture, so that no defect is put on the background."""
+"""The region of the workpiece in an image, so that no defect is placed on the background."""
 
 import cv2
 import numpy as np
 
-WORKING_SIDE = 256  # pixels: larger pictures are shrunk to this for the search
-PLAIN = 5.0  # grey levels: the standard deviation of a background over 5x5 pixels is below it
-LIKE = 20.0  # grey levels by which a background may pass its commonest tone at the border
-STEP = 20.0  # grey levels by which the part differs from the background across its edge
-SMALLEST, LARGEST = 0.004, 0.9  # shares of the picture that a background takes
+WORKING_SIDE = 256  # pixels: larger images are shrunk to this side first
+PLAIN = 5.0  # grey levels: upper limit of a background's standard deviation over 5x5 pixels
+LIKE = 20.0  # grey levels by which a background may exceed its most common tone at the border
+STEP = 20.0  # grey levels: smallest difference between part and background across the edge
+SMALLEST, LARGEST = 0.004, 0.9  # fraction of the image that a background may cover
 
 
 def part_region(normal: np.ndarray) -> np.ndarray:
-    """bool `[H, W]`: the part, without its background.
+    """The part in a normal image, without the background.
 
     Background is a plain area, darker or brighter than the rest, that touches the border and ends
-    at a clear edge; and any hole that looks like it. Where none can be told (the
-    part fills the picture, or fades into the dark), all of the picture is part.
+    at a clear edge, and every hole of the same tone. Where no background can be identified (the
+    part fills the image, or fades into the dark), the whole image counts as part.
+
+    >>> image = np.zeros((64, 64, 3), np.uint8)
+    >>> image[16:48] = np.random.default_rng(0).integers(140, 180, (32, 64, 1), np.uint8)
+    >>> region = part_region(image)
+    >>> bool(region[32].all()), bool(region[4].any())
+    (True, False)
 
     Args:
         normal: uint8 `[H, W, 3]`, RGB.
+
+    Returns:
+        bool `[H, W]`.
     """
     height, width = normal.shape[:2]
     shrink = min(WORKING_SIDE / max(height, width), 1)
     size = max(round(width * shrink), 1), max(round(height * shrink), 1)
     grey = cv2.cvtColor(cv2.resize(normal, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     grey = grey.astype(np.float32)
-    background = _beyond(grey) | _beyond(255 - grey)
+    background = _dark_background(grey) | _dark_background(255 - grey)
     if background.mean() > LARGEST:
         return np.ones((height, width), bool)
     full = cv2.resize(background.astype(np.float32), (width, height))
     return full < 0.5
 
 
-def _beyond(grey: np.ndarray) -> np.ndarray:
-    """bool `[H, W]`: background that is darker than the part."""
+def _dark_background(grey: np.ndarray) -> np.ndarray:
+    """The background, if it is darker than the part: bool `[H, W]`."""
     smooth = cv2.blur(grey, (5, 5))
     plain = np.sqrt(np.maximum(cv2.blur(grey * grey, (5, 5)) - smooth * smooth, 0)) < PLAIN
     dark = smooth < np.percentile(grey, 90) - STEP
@@ -49,7 +58,7 @@ def _beyond(grey: np.ndarray) -> np.ndarray:
     if not np.isin(_border(labels), background).any():
         return np.zeros(grey.shape, bool)
     kept = np.isin(labels, background).astype(np.uint8)
-    # The 5x5 windows cannot see the last pixels before an edge.
+    # The 5x5 windows miss the last pixels before an edge.
     return cv2.dilate(kept, np.ones((7, 7), np.uint8)).astype(bool) & (grey < limit) | (kept > 0)
 
 
@@ -58,9 +67,9 @@ def _border(array: np.ndarray) -> np.ndarray:
 
 
 def _is_background(grey: np.ndarray, region: np.ndarray) -> bool:
-    """Whether a region has one tone and what lies beyond its edge is nearly all brighter.
+    """Whether a region has one tone, and nearly everything beyond its edge is brighter.
 
-    Beyond means up to 12 pixels: a dark groove is no end of the part.
+    Pixels up to 12 from the edge are compared, so that a dark groove does not end the part.
     """
     if grey[region].std() > LIKE / 2:
         return False

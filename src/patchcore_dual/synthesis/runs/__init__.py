@@ -1,1 +1,1 @@
-"""Sets of synthetic images on disk: made, resumed, reviewed."""
+"""Sets of synthetic images on disk: made, resumed and reviewed."""

@@ -1,4 +1,4 @@
-"""Synthetic defects to look at: a picture of all, and a page on which to accept and reject them."""
+"""The contact sheet of a run: a picture of its defects, and a page to accept and reject them."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from patchcore_dual.data.crops import Box
-from patchcore_dual.synthesis.gates.gate_report import Gate
+from patchcore_dual.synthesis.gates.report import GateResult
 from patchcore_dual.utils.files import write_atomically
 from patchcore_dual.utils.pages import page_environment
 from patchcore_dual.utils.pictures import jpeg_base64
 
-SHEET_LIMIT = 200  # images on the picture; the page shows all
+SHEET_LIMIT = 200  # images in the picture; the page shows all of them
 
 _TILE, _GAP, _CAPTION, _HEADING, _COLUMNS = 132, 14, 22, 40, 5
 _PAPER, _INK, _MUTED, _ALERT, _OUTLINE = "#f5f6f8", "#171b21", "#5b6572", "#b3261e", (232, 64, 64)
@@ -26,16 +26,16 @@ _WHOLE, _ZOOM, _JPEG_QUALITY = 240, 210, 78  # pixels of the longer side
 
 @dataclass(frozen=True)
 class Card:
-    """A defect to be shown.
+    """One defect on the sheet.
 
     Attributes:
-        name: of its image file.
+        name: file name of the image.
         image: uint8 `[H, W, 3]`, RGB.
         mask: bool `[H, W]`.
-        kind: of the defect, or empty.
-        facts: what it was made of, by name.
-        gates: what the quality gates said, by gate.
-        left_out: why it is not used; empty where it is.
+        kind: kind of the defect, or empty.
+        facts: what it was made from, by name.
+        gates: results of the quality gates, by name of the gate.
+        left_out: why it is not used; empty where it is used.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Card:
     mask: NDArray[np.bool_]
     kind: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    gates: Mapping[str, Gate] = field(default_factory=dict)
+    gates: Mapping[str, GateResult] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
     @property
@@ -52,9 +52,12 @@ class Card:
 
 
 def draw_sheet(cards: Sequence[Card], real: Sequence[Card], title: str) -> NDArray[np.uint8]:
-    """uint8 `[h, w, 3]`: each defect close up, without and with its outline, some real ones first.
+    """A picture of each defect close up, without and with its outline, after some real ones.
 
-    At most 200 synthetic ones are drawn; the title then says of how many.
+    At most 200 synthetic defects are drawn; if there are more, the title says how many.
+
+    Returns:
+        uint8 `[h, w, 3]`.
     """
     shown = cards[:SHEET_LIMIT]
     if len(shown) < len(cards):
@@ -69,14 +72,20 @@ def write_page(
     real: Sequence[Card],
     title: str,
     summary: Sequence[str],
+    *,
     accepted: Collection[str] = (),
     rejected: Collection[str] = (),
 ) -> None:
-    """Write the page as one file that needs no network, with its lists to download.
+    """Write a page that works without a network, and offers its two lists for download.
 
     Args:
+        path: of the HTML file.
+        cards: the synthetic defects.
+        real: real defects, for comparison.
+        title: heading of the page.
         summary: lines of text above the images.
-        accepted, rejected: names of images that are listed already.
+        accepted: names of images that are on the accept list already.
+        rejected: names of images that are on the reject list already.
     """
     environment = page_environment()
     environment.globals.update(whole=_whole, zoom=_zoom, outline=_outline_path, focus=focus_box)
@@ -88,13 +97,13 @@ def write_page(
         real=real,
         marks=marks,
         n_left_out=sum(bool(c.left_out) for c in cards),
-        key=_digest(cards),
+        key=_storage_key(cards),
     )
     write_atomically(path, html.encode())
 
 
 def focus_box(mask: NDArray[np.bool_]) -> Box:
-    """The box around bool `[H, W]` that shows a defect and some surface around it."""
+    """The box that shows a defect, bool `[H, W]`, and some surface around it."""
     height, width = mask.shape
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     side = max(round(max(w, h) * _SURROUNDINGS), _LEAST_SIDE)
@@ -112,8 +121,8 @@ def _section(cards: Sequence[Card], heading: str) -> NDArray[np.uint8]:
     pen = ImageDraw.Draw(sheet)
     pen.text((_GAP, 10), heading, _INK, ImageFont.load_default(17))
     small = ImageFont.load_default(12)
-    for place, card in enumerate(cards):
-        row, column = divmod(place, _COLUMNS)
+    for position, card in enumerate(cards):
+        row, column = divmod(position, _COLUMNS)
         x, y = _GAP + column * step_x, _HEADING + row * step_y
         box = focus_box(card.mask)
         for number, outlined in enumerate((False, True)):
@@ -173,7 +182,7 @@ def _outline_path(card: Card) -> str:
     return "".join(pieces)
 
 
-def _digest(cards: Sequence[Card]) -> str:
-    """Tells these images from others of the same names, whose marks a browser may remember."""
+def _storage_key(cards: Sequence[Card]) -> str:
+    """A key that separates these images from others of the same names in the browser's storage."""
     text = repr([(card.name, sorted(card.facts.items())) for card in cards])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,35 +1,40 @@
-"""A set of synthetic images on disk, finished image by image and resumed where it was cut off.
+"""A set of synthetic images on disk, and its rows in the manifest of its data set.
 
-`plan.json` holds everything that the images depend on. An image and its mask are written first,
-each in one step; then a line of `journal.jsonl` says that the pair is complete. A run that was
-killed leaves at most one pair that no line names, and half a line: the next one clears both.
+The folder is a `Checkpoint`: `plan.json` holds everything that the images depend on, and each line
+of `journal.jsonl` names a finished image. An image and its mask are in place before their line is
+written, so a killed run leaves at most one pair without a line, which the next run removes.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import write_png
 from patchcore_dual.errors import DataError, SettingsError
-from patchcore_dual.utils.files import write_atomically
-
-PLAN_NAME = "plan.json"
-JOURNAL_NAME = "journal.jsonl"
+from patchcore_dual.utils.checkpoint import (
+    JOURNAL_NAME,
+    PLAN_NAME,
+    Checkpoint,
+    writing_explained,
+)
 
 _PICTURE = re.compile(r"(\d{4,})(_mask)?\.png")
-# As `_write` and `write_atomically` call a file before it is in place.
+# Names that `_write` and `write_atomically` give to a file before it is in place.
 _HALF_WRITTEN = re.compile(r"\.(\d{4,}(_mask)?\.png|\w+\.(json|jsonl|html|png)\.\w+)")
 
 
 def run_folder(prepared: Path, name: str) -> Path:
-    """Where a set of that name is; SettingsError for a name that is not one folder's."""
+    """The folder of the set `name`; SettingsError for a name that no folder can have.
+
+    >>> run_folder(Path("prepared"), "poisson-seed1").as_posix()
+    'prepared/synthetic/poisson-seed1'
+    """
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise SettingsError(
             f"--name is {name!r}; use letters, digits, and . + - _ after the first."
@@ -38,8 +43,8 @@ def run_folder(prepared: Path, name: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What the journal says of one finished image, the `index`-th from 0."""
+class FinishedImage:
+    """The journal's entry for a finished image, the `index`-th from 0; see `Sample`."""
 
     index: int
     kind: str
@@ -49,30 +54,40 @@ class Entry:
 
 
 class Run:
-    """The folder of one set.
+    """The folder of one set of synthetic images.
 
     Attributes:
-        folder: where.
+        folder: where the set lies.
         finished: the images that are complete, by index.
     """
 
     def __init__(self, folder: Path, plan: dict[str, Any], overwrite: bool = False) -> None:
-        """Begin a set, or go on with one.
+        """Begin a set, or continue one.
 
         Args:
-            plan: everything that the images depend on, as JSON has it.
-            overwrite: remove what is there.
+            folder: created where it does not exist.
+            plan: everything that the images depend on, as plain values.
+            overwrite: discard the set that the folder holds.
 
-        Raises DataError where the folder holds something else, or a set of another plan.
+        Raises:
+            DataError: where the folder holds something else, a set of another plan or a damaged
+                one, or cannot be written.
         """
         self.folder = folder
-        self._plan = json.loads(json.dumps(plan))
-        with _explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._claim(overwrite)
-            self.finished = self._read_journal()
-            self._clear()
-            write_atomically(folder / JOURNAL_NAME, b"".join(map(_line, self.finished.values())))
+        replace = "" if overwrite else ", or replace the old ones with --overwrite"
+        remedy = f"Give the new ones another --name{replace}."
+        self._checkpoint = Checkpoint(
+            folder,
+            plan,
+            other_plan="discard" if overwrite else "refuse",
+            what="synthetic images",
+            remedy=remedy,
+        )
+        with writing_explained(folder):
+            if overwrite:
+                self._discard()
+            self.finished = self._read_entries(remedy)
+            self._remove_unfinished()
 
     def image_path(self, index: int) -> Path:
         return self.folder / f"{index + 1:04d}.png"
@@ -80,82 +95,81 @@ class Run:
     def mask_path(self, index: int) -> Path:
         return self.folder / f"{index + 1:04d}_mask.png"
 
-    def add(self, entry: Entry, image: np.ndarray, mask: np.ndarray) -> None:
+    def add(self, entry: FinishedImage, image: np.ndarray, mask: np.ndarray) -> None:
         """Write a finished image, uint8 `[H, W, 3]`, and its mask, bool `[H, W]`."""
-        with _explained(self.folder):
+        with writing_explained(self.folder):
             _write(self.image_path(entry.index), image)
             _write(self.mask_path(entry.index), mask)
-            with (self.folder / JOURNAL_NAME).open("ab") as journal:
-                journal.write(_line(entry))
-                journal.flush()
-                os.fsync(journal.fileno())
+        self._checkpoint.record(asdict(entry))
         self.finished[entry.index] = entry
 
     def is_complete(self, index: int) -> bool:
-        """Whether the journal names an image and its two files are there."""
-        return (
-            index in self.finished
-            and self.image_path(index).is_file()
-            and self.mask_path(index).is_file()
+        """Whether an image is finished and both of its files exist."""
+        return index in self.finished and self._has_files(index)
+
+    def row(self, index: int, prepared: Path) -> Sample:
+        """The manifest row of a finished image; paths are relative to the prepared folder."""
+        entry = self.finished[index]
+        return Sample(
+            image=_relative(self.image_path(index), prepared),
+            mask=_relative(self.mask_path(index), prepared),
+            label="positive",
+            split="train",
+            kind=entry.kind,
+            group=entry.group,
+            origin=entry.origin,
+            provenance=entry.provenance,
         )
 
-    def _claim(self, overwrite: bool) -> None:
-        """Make sure that the folder is this plan's."""
-        path = self.folder / PLAN_NAME
-        if not path.is_file():
-            # Hidden files are what a process killed while it wrote its plan left.
-            if any(not p.name.startswith(".") for p in self.folder.iterdir()):
-                raise DataError(
-                    f"{self.folder} is not empty and holds no synthetic images, so it is left "
-                    "alone. Give another --name."
-                )
-        elif overwrite:
-            for old in self.folder.iterdir():
-                if old.is_file() and old != path:  # the plan last: it says whose folder this is
-                    old.unlink()
-        else:
-            self._compare(path)
-            return
-        text = json.dumps(self._plan, indent=1, sort_keys=True) + "\n"
-        write_atomically(path, text.encode())
+    def _discard(self) -> None:
+        """Remove everything from a set that is to be made anew with the same plan."""
+        self._checkpoint.keep([])
+        for path in self.folder.iterdir():
+            if path.is_file() and path.name not in (PLAN_NAME, JOURNAL_NAME):
+                path.unlink()
 
-    def _compare(self, path: Path) -> None:
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise DataError(
-                f"{path} is damaged. Make the set again with --overwrite, or give another --name."
-            ) from None
-        if different := list(_differences(before, self._plan)):
-            raise DataError(
-                f"{self.folder} holds images made otherwise: {'; '.join(different)}. "
-                "Give the new ones another --name, or replace the old ones with --overwrite."
-            )
-
-    def _read_journal(self) -> dict[int, Entry]:
-        path = self.folder / JOURNAL_NAME
-        if not path.is_file():
-            return {}
-        *lines, _cut_off = path.read_bytes().split(b"\n")
-        found = {}
-        for number, line in enumerate(lines, start=1):
+    def _read_entries(self, remedy: str) -> dict[int, FinishedImage]:
+        """The journal's images whose files exist; the others are made again."""
+        finished = {}
+        for number, values in enumerate(self._checkpoint.entries, start=1):
             try:
-                entry = Entry(**json.loads(line))
-            except (ValueError, TypeError):
-                raise DataError(
-                    f"{path}, line {number}: damaged. Make the set again with --overwrite."
-                ) from None
-            if self.image_path(entry.index).is_file() and self.mask_path(entry.index).is_file():
-                found[entry.index] = entry
-        return found
+                entry = FinishedImage(**values)
+            except TypeError:
+                journal = self.folder / JOURNAL_NAME
+                raise DataError(f"{journal}, line {number}: damaged. {remedy}") from None
+            if self._has_files(entry.index):
+                finished[entry.index] = entry
+        if len(finished) < len(self._checkpoint.entries):
+            self._checkpoint.keep(map(asdict, finished.values()))
+        return finished
 
-    def _clear(self) -> None:
-        """Remove pictures that the journal does not name, and what a kill left half written."""
+    def _remove_unfinished(self) -> None:
+        """Remove pictures that the journal does not name, and half-written files."""
         for path in self.folder.iterdir():
             picture = _PICTURE.fullmatch(path.name)
             unnamed = picture and int(picture[1]) - 1 not in self.finished
             if unnamed or _HALF_WRITTEN.fullmatch(path.name):
                 path.unlink()
+
+    def _has_files(self, index: int) -> bool:
+        return self.image_path(index).is_file() and self.mask_path(index).is_file()
+
+
+def enrol(prepared: Path, folder: Path, rows: Sequence[Sample]) -> None:
+    """Replace all rows that a data set's `manifest.csv` has of a run, in one step.
+
+    Args:
+        prepared: folder of the data set.
+        folder: folder of the run, inside it.
+        rows: the new rows of the run; empty to remove it from the manifest.
+    """
+    # Read again, because another run may have been added since this one began.
+    manifest = Manifest.load(prepared, with_rejected=True)
+    prefix = folder.resolve().relative_to(prepared.resolve()).as_posix() + "/"
+    others = [s for s in manifest if not s.image.startswith(prefix)]
+    before = [s for s in manifest if s.image.startswith(prefix)]
+    if before != list(rows):
+        manifest.where([*others, *rows]).save()
 
 
 def _write(path: Path, array: np.ndarray) -> None:
@@ -167,37 +181,6 @@ def _write(path: Path, array: np.ndarray) -> None:
     os.replace(beside, path)
 
 
-def _line(entry: Entry) -> bytes:
-    return json.dumps(asdict(entry), sort_keys=True).encode() + b"\n"
-
-
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """Where two plans differ, in words."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in {**before, **now}:
-            inner = f"{name}.{key}" if name else key
-            yield from _differences(before.get(key), now.get(key), inner)
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for place, (old, new) in enumerate(zip(before, now, strict=True), start=1):
-            yield from _differences(old, new, f"{name} {place}" if len(now) > 1 else name)
-    elif before != now:
-        yield f"{name} is {_short(before)} there and {_short(now)} now"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn a full disk and its like into a DataError that says how to go on."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"cannot write into {folder}: {error.strerror or error}. What is finished is kept; "
-            "once that is mended, the same command goes on from there."
-        ) from None
+def _relative(path: Path, prepared: Path) -> str:
+    path, prepared = path.resolve(), prepared.resolve()
+    return (path.relative_to(prepared) if path.is_relative_to(prepared) else path).as_posix()

@@ -1,7 +1,4 @@
-"""Where a synthetic defect goes on a good image: a real defect's mask moved there, or a drawn one.
-
-Every choice takes its randomness from the generator it is given.
-"""
+"""Target masks: a real defect's mask moved onto a normal image, or a drawn one."""
 
 from dataclasses import dataclass
 
@@ -12,46 +9,60 @@ from numpy.random import Generator as Rng
 from patchcore_dual.errors import DataError
 from patchcore_dual.synthesis.generator import (
     MIN_CHANGED_PIXELS,
-    AskedMask,
-    RealDefect,
+    TargetMask,
     UnusableDefectError,
 )
-from patchcore_dual.synthesis.masks.drawing import draw
+from patchcore_dual.synthesis.masks.shapes import draw_shape
+from patchcore_dual.synthesis.masks.windows import moved_mask
+from patchcore_dual.synthesis.real_defects import RealDefect
 
 SCALES = 0.75, 1.35
-# Cracks and grain run one way in real sets (KolektorSDD, Magnetic Tile); further turned, a
-# transplant shows as a strip of surface whose grain crosses its neighbours'.
-MAX_TURN = 12.0  # degrees, for defects up to SLIM pixels across; less for the wider
+# Cracks and grain share one direction in real data sets (KolektorSDD, Magnetic Tile). With more
+# rotation, a transplant shows as a strip of surface whose grain crosses that of its neighbours.
+MAX_TURN = 12.0  # degrees, for defects up to SLIM pixels across; less for wider ones
 SLIM = 20.0
-ON_PART = 0.9  # share of a moved mask that has to lie on the part
+ON_PART = 0.9  # fraction of a moved mask that has to lie on the part
 TRIES = 40
-
-Window = tuple[slice, slice]
 
 
 def margin(shape: tuple[int, ...]) -> int:
-    """Pixels of sound surface around a borrowed mask, in which a generator can blend."""
+    """Pixels of normal surface around a borrowed mask, in which a generator can blend."""
     height, width = shape[:2]
     return max(3, round(float(np.hypot(height, width)) / 200))
 
 
-def borrow_mask(donor: RealDefect, normal: np.ndarray, part: np.ndarray, rng: Rng) -> AskedMask:
-    """The mask of a real training defect, mirrored, scaled, turned and moved over the part.
+def borrow_mask(donor: RealDefect, normal: np.ndarray, part: np.ndarray, rng: Rng) -> TargetMask:
+    """The mask of a real training defect, mirrored, scaled, rotated and moved onto the part.
 
-    Of several defects in the donor one is taken, larger ones more often; pieces that lie close
-    together are one defect. A defect that runs out of the donor's picture runs out of the new one
-    at the same (or, mirrored, the opposite) side where the part reaches it, because its cut end
-    would look wrong anywhere else. The mask is grown by `margin`.
+    Of several defects in the donor one is chosen, with a probability proportional to its area;
+    pieces that lie close together count as one defect. A defect that runs out of the donor's
+    picture also runs out of the new one, on the same side (or the opposite one, if mirrored) where
+    the part reaches it, because its cut end would look wrong anywhere else. The mask is grown by
+    `margin`.
+
+    >>> mask = np.zeros((64, 64), bool)
+    >>> mask[30:33, 20:40] = True
+    >>> surface = np.full((64, 64, 3), 120, np.uint8)
+    >>> donor = RealDefect("0001.png", surface, mask, kind="scratch")
+    >>> everywhere = np.ones((64, 64), bool)
+    >>> target = borrow_mask(donor, surface, everywhere, np.random.default_rng(0))
+    >>> target.pixels.shape, target.kind, target.provenance["donor"]
+    ((64, 64), 'scratch', '0001.png')
 
     Args:
-        donor: whose mask.
-        normal: uint8 `[H, W, 3]`, the good image.
-        part: bool `[H, W]`, where the part is on it (`part_region`).
+        donor: the defect to borrow.
+        normal: uint8 `[H, W, 3]`, the normal image.
+        part: bool `[H, W]`, the region of the workpiece on it (`part_region`).
+        rng: source of all randomness.
 
-    Raises DataError where the donor's mask is unusable, UnusableDefectError where it did not fit
-    this time.
+    Returns:
+        The target mask, with its donor and the matrix of the motion.
+
+    Raises:
+        DataError: where the donor's mask is unusable, or sizes differ.
+        UnusableDefectError: where the moved mask found no room; another attempt may.
     """
-    _check(donor, part, normal)
+    _check_donor(donor, part, normal)
     defect = _pick(donor, rng)
     mirror = rng.random(2) < 0.5
     across = 2 * cv2.distanceTransform(defect.astype(np.uint8), cv2.DIST_L2, 3).max()
@@ -60,7 +71,7 @@ def borrow_mask(donor: RealDefect, normal: np.ndarray, part: np.ndarray, rng: Rn
     linear = _linear(mirror, scale, turn)
     shape, corner = _moved(defect, linear)
     sides = _open_sides(defect, mirror)
-    shift = _place(shape, sides, part, rng)
+    shift = _find_room(shape, sides, part, rng)
     if shift is None:
         raise UnusableDefectError(
             f"the defect of {donor.name}, scaled by {scale:.2f}, found no room on the part"
@@ -71,7 +82,7 @@ def borrow_mask(donor: RealDefect, normal: np.ndarray, part: np.ndarray, rng: Rn
     reach = margin(normal.shape)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     pixels = cv2.dilate(pixels.astype(np.uint8), kernel).astype(bool) & part
-    return AskedMask(
+    return TargetMask(
         pixels=pixels,
         kind=donor.kind,
         donor=donor,
@@ -87,61 +98,42 @@ def borrow_mask(donor: RealDefect, normal: np.ndarray, part: np.ndarray, rng: Rn
     )
 
 
-def draw_mask(normal: np.ndarray, part: np.ndarray, rng: Rng) -> AskedMask:
-    """A scratch, a spot or a crack drawn somewhere on the part; for when no real one is known.
+def draw_mask(normal: np.ndarray, part: np.ndarray, rng: Rng) -> TargetMask:
+    """A scratch, spot or crack drawn somewhere on the part, where no real mask is available.
 
-    Args as for `borrow_mask`. Raises UnusableDefectError where it did not fit this time.
+    >>> surface = np.full((64, 64, 3), 120, np.uint8)
+    >>> target = draw_mask(surface, np.ones((64, 64), bool), np.random.default_rng(1))
+    >>> target.kind in ("scratch", "spot", "crack"), target.donor
+    (True, None)
+
+    Args:
+        normal: uint8 `[H, W, 3]`, the normal image.
+        part: bool `[H, W]`, the region of the workpiece on it (`part_region`).
+        rng: source of all randomness.
+
+    Returns:
+        The target mask, without a donor.
+
+    Raises:
+        DataError: where sizes differ.
+        UnusableDefectError: where the shape found no room; another attempt may.
     """
     if part.shape != normal.shape[:2]:
-        raise DataError("the part's region and the good image differ in size.")
+        raise DataError("the part's region and the normal image differ in size.")
     kind = str(rng.choice(("scratch", "spot", "crack")))
-    shape = draw(kind, float(np.sqrt(part.sum())), rng)
-    shift = _place(shape, _Sides(), part, rng)
+    shape = draw_shape(kind, float(np.sqrt(part.sum())), rng)
+    shift = _find_room(shape, _Sides(), part, rng)
     if shift is None:
         raise UnusableDefectError(f"the drawn {kind} found no room on the part")
     pixels = np.zeros(part.shape, bool)
     x, y = shift
     pixels[y : y + shape.shape[0], x : x + shape.shape[1]] = shape
-    return AskedMask(pixels & part, kind, provenance={"mask": "drawn", "shape": kind})
-
-
-def defect_within(mask: AskedMask, window: Window) -> np.ndarray:
-    """bool, of the window's size: where in an asked mask the defect itself is.
-
-    For a borrowed mask the donor's defect without the margin; for a drawn one all of it.
-    """
-    asked = mask.pixels[window]
-    if mask.donor is None or mask.matrix is None:
-        return asked
-    defect = moved_mask(mask.donor.mask, mask.matrix, window) & asked
-    return defect if defect.any() else asked
-
-
-def moved_mask(defect: np.ndarray, matrix: np.ndarray, window: Window) -> np.ndarray:
-    """bool: a mask taken by `matrix` to a new image, as far as it lies in that image's window."""
-    height, width = (s.stop - s.start for s in window)
-    # Linear and above a third, because nearest neighbour tears the thinnest cracks.
-    moved = cv2.warpAffine(defect.astype(np.float32), into(matrix, window), (width, height))
-    return moved > 1 / 3
-
-
-def into(matrix: np.ndarray, window: Window) -> np.ndarray:
-    """The `[2, 3]` matrix that leads to pixels of a window where `matrix` led to the image's."""
-    return matrix - [[0, 0, window[1].start], [0, 0, window[0].start]]
-
-
-def window_around(mask: np.ndarray, reach: int) -> Window:
-    """The rows and columns of the image at most `reach` pixels from the mask's box."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return (
-        slice(max(y - reach, 0), min(y + height + reach, mask.shape[0])),
-        slice(max(x - reach, 0), min(x + width + reach, mask.shape[1])),
-    )
+    return TargetMask(pixels & part, kind, provenance={"mask": "drawn", "shape": kind})
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """Through which sides of the picture a defect runs out."""
+    """The sides of the picture through which a defect runs out."""
 
     left: bool = False
     right: bool = False
@@ -149,9 +141,9 @@ class _Sides:
     bottom: bool = False
 
 
-def _check(donor: RealDefect, part: np.ndarray, normal: np.ndarray) -> None:
+def _check_donor(donor: RealDefect, part: np.ndarray, normal: np.ndarray) -> None:
     if part.shape != normal.shape[:2]:
-        raise DataError("the part's region and the good image differ in size.")
+        raise DataError("the part's region and the normal image differ in size.")
     if donor.mask.shape != donor.image.shape[:2]:
         raise DataError(f"{donor.name}: image and mask differ in size. Prepare the data set again.")
     if donor.mask.sum() < MIN_CHANGED_PIXELS:
@@ -167,7 +159,7 @@ def _check(donor: RealDefect, part: np.ndarray, normal: np.ndarray) -> None:
 
 
 def _pick(donor: RealDefect, rng: Rng) -> np.ndarray:
-    """bool `[H, W]`: one of the donor's defects, chosen by area."""
+    """One of the donor's defects, chosen with a probability proportional to its area."""
     mask = donor.mask.astype(np.uint8)
     reach = 2 * margin(mask.shape)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
@@ -175,7 +167,7 @@ def _pick(donor: RealDefect, rng: Rng) -> np.ndarray:
     areas = np.bincount(labels[donor.mask])
     areas[areas < MIN_CHANGED_PIXELS] = 0
     if not areas.any():
-        return donor.mask  # specks alone: all of them together
+        return donor.mask  # only specks: use all of them together
     return donor.mask & (labels == rng.choice(len(areas), p=areas / areas.sum()))
 
 
@@ -186,7 +178,7 @@ def _linear(mirror: np.ndarray, scale: float, turn: float) -> np.ndarray:
 
 
 def _moved(defect: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The turned and scaled defect in its own box, bool `[h, w]`, and its corner (x, y)."""
+    """The rotated and scaled defect in its bounding box, bool `[h, w]`, and the corner (x, y)."""
     x, y, width, height = cv2.boundingRect(defect.astype(np.uint8))
     corners = np.array([(x, y), (x + width, y), (x, y + height), (x + width, y + height)])
     moved = corners @ linear.T
@@ -207,8 +199,8 @@ def _open_sides(defect: np.ndarray, mirror: np.ndarray) -> _Sides:
     return _Sides(bool(left), bool(right), bool(top), bool(bottom))
 
 
-def _place(shape: np.ndarray, sides: _Sides, part: np.ndarray, rng: Rng) -> np.ndarray | None:
-    """Where the corner (x, y) of a shape can be; None where no place was found."""
+def _find_room(shape: np.ndarray, sides: _Sides, part: np.ndarray, rng: Rng) -> np.ndarray | None:
+    """A position (x, y) for the corner of a shape; None where it has no room on the part."""
     height, width = shape.shape
     free = _Sides()
     for attempt in range(TRIES):
@@ -218,15 +210,15 @@ def _place(shape: np.ndarray, sides: _Sides, part: np.ndarray, rng: Rng) -> np.n
         if x is None or y is None:
             continue
         inside = part[max(y, 0) : y + height, max(x, 0) : x + width]
-        seen = shape[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]]
-        area = int((seen & inside).sum())
-        if area >= max(ON_PART * seen.sum(), MIN_CHANGED_PIXELS):
+        visible = shape[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]]
+        area = int((visible & inside).sum())
+        if area >= max(ON_PART * visible.sum(), MIN_CHANGED_PIXELS):
             return np.array((x, y))
     return None
 
 
 def _along(length: int, size: int, low: bool, high: bool, rng: Rng) -> int | None:
-    """Where something can begin on an axis; one that runs out there has its end cut off."""
+    """A random start along one axis; a shape that runs out of the picture has its end cut off."""
     room = size - length
     cut = 2 if length > 8 else 0
     if low and high:

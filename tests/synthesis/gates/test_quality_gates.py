@@ -16,9 +16,11 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.demo.surfaces import photograph
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features.defect_patches import covered_cells
+from patchcore_dual.synthesis.gates.candidates import Candidate, changed_patches
+from patchcore_dual.synthesis.gates.criteria import upper_limit
 from patchcore_dual.synthesis.gates.distances import kernel_distance
-from patchcore_dual.synthesis.gates.judge import Candidate, changed_patches, judge, upper_limit
 from patchcore_dual.synthesis.gates.outlines import outline_sharpness, sharpest_outline
+from patchcore_dual.synthesis.gates.quality_gates import apply_gates
 from synthesis.generators_common import metal_donor
 
 KINDS = ("crack", "scratch", "spot")
@@ -31,10 +33,10 @@ def perfect(number: int) -> Candidate:
 
 
 def moved(candidate: Candidate, name: str, by: int) -> Candidate:
-    image, mask, canvas = (
-        np.roll(a, (by, by), (0, 1)) for a in (candidate.image, candidate.mask, candidate.canvas)
+    image, mask, normal = (
+        np.roll(a, (by, by), (0, 1)) for a in (candidate.image, candidate.mask, candidate.normal)
     )
-    return replace(candidate, name=name, image=image, mask=mask, canvas=canvas)
+    return replace(candidate, name=name, image=image, mask=mask, normal=normal)
 
 
 class World:
@@ -60,16 +62,18 @@ class World:
         self.groups = [f"part{i}" for i in range(N_REAL)]
 
     def embed(self, image: np.ndarray) -> np.ndarray:
-        """Each image once: the same few are judged again and again."""
+        """Embed each image once, since the same few are used in many tests."""
         key = image.tobytes()
         if key not in self._seen:
             self._seen[key] = self.detector.embed(image)
         return self._seen[key]
 
-    def judge(self, candidates, real=None, groups=None, **options):
+    def apply_gates(self, candidates, real=None, groups=None, **options):
         real = self.real if real is None else real
         groups = self.groups if groups is None else groups
-        return judge(candidates, real, groups, self.good, self.embed, self.bank, **options)
+        return apply_gates(
+            candidates, real, groups, self.good, embed=self.embed, bank=self.bank, **options
+        )
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +107,11 @@ def candidates(world) -> list[Candidate]:
 
 @pytest.fixture(scope="module")
 def report(world, candidates):
-    return world.judge(candidates)
+    return world.apply_gates(candidates)
 
 
 def gates(report, name):
-    return next(j for j in report.judgements if j.name == name).gates
+    return next(j for j in report.images if j.name == name).gates
 
 
 def failed(report, name) -> set[str]:
@@ -151,14 +155,14 @@ def test_a_duplicate_of_one_that_is_left_out_is_kept(world):
     good = world.good[0][1]
     bad = Candidate("bad.png", good, square(), good, "good0.png")
     twice = [bad, replace(bad, name="bad again.png"), perfect(1), replace(perfect(1), name="x.png")]
-    found = world.judge(twice)
+    found = world.apply_gates(twice)
     assert gates(found, "bad again.png")["new"].passed
     assert found.passed == ("0001.png",)
 
 
 def test_visible_is_measured_against_the_bank_without_the_image_itself(world, report, candidates):
-    """By a loop: distances to all good patches but the canvas's, the mean of the farthest
-    quarter; the limit from every good image at the same place, and the canvas before."""
+    """By a loop: distances to all normal patches but those of the same image, the mean of the
+    farthest quarter; the limit from every normal image in the same cells, and the original."""
     pasted = next(c for c in candidates if c.name == "pasted.png")
 
     def farthest(image: np.ndarray, own: str) -> float:
@@ -174,7 +178,7 @@ def test_visible_is_measured_against_the_bank_without_the_image_itself(world, re
     gate = gates(report, "pasted.png")["visible"]
     assert gate.value == pytest.approx(farthest(pasted.image, "good0.png"), rel=1e-4)
     chance = [farthest(image, name) for name, image in world.good]
-    expected = max(upper_limit(chance), farthest(pasted.canvas, "good0.png"))
+    expected = max(upper_limit(chance), farthest(pasted.normal, "good0.png"))
     assert gate.limit == pytest.approx(expected, rel=1e-4)
 
 
@@ -189,7 +193,7 @@ def test_realism_compares_with_real_defects_of_other_parts(world, report):
 
     candidate = perfect(1)
     for groups in (world.groups, ["one"] * 3 + ["two"] * 3):
-        found = world.judge([candidate], groups=groups)
+        found = world.apply_gates([candidate], groups=groups)
         ratios = []
         for i, defect in enumerate(world.real):
             others = np.concatenate(
@@ -219,12 +223,12 @@ def test_the_limit_of_seams_is_real_defects_own(world, report, candidates):
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_without_two_parts_of_real_defects_those_gates_are_skipped(world, n):
     """Three photographs of one part are one defect."""
-    found = world.judge([perfect(1), perfect(2)], world.real[:n], ["part"] * n)
+    found = world.apply_gates([perfect(1), perfect(2)], world.real[:n], ["part"] * n)
     assert set(found.skipped) == {"realistic", "seamless"}
-    assert all(set(j.gates) == {"visible", "new"} for j in found.judgements)
+    assert all(set(j.gates) == {"visible", "new"} for j in found.images)
     assert found.passed == ("0001.png", "0002.png")
     assert found.distances == {}
-    assert any("Gate realistic was not asked" in line for line in found.lines())
+    assert any("Gate realistic was skipped" in line for line in found.lines())
 
 
 def test_set_distances_are_those_of_all_changed_patches(world, report, candidates):
@@ -233,7 +237,7 @@ def test_set_distances_are_those_of_all_changed_patches(world, report, candidate
 
     real = np.concatenate([patches(d.image, d.mask) for d in world.real])
     made = np.concatenate([patches(c.image, c.mask) for c in candidates])
-    before = np.concatenate([patches(c.canvas, c.mask) for c in candidates])
+    before = np.concatenate([patches(c.normal, c.mask) for c in candidates])
     first, rest = (
         np.concatenate([patches(d.image, d.mask) for d in world.real[start::2]]) for start in (0, 1)
     )
@@ -245,7 +249,7 @@ def test_set_distances_are_those_of_all_changed_patches(world, report, candidate
 
 
 def test_perfect_defects_come_closer_to_real_ones_than_the_surface_before(world):
-    distances = world.judge([perfect(i) for i in range(1, 5)]).distances
+    distances = world.apply_gates([perfect(i) for i in range(1, 5)]).distances
     assert distances["synthetic"].kernel < distances["before"].kernel
 
 
@@ -254,7 +258,7 @@ def test_a_report_says_how_many_and_why(report):
     assert first.startswith("Gates: 4 of 9 pass; left out: ")
     assert "2 near duplicate" in first
     assert "hardly visible" in first
-    assert second.startswith("Kernel distance of their patches from real defects' patches: ")
+    assert second.startswith("Kernel distance of their patches to real defects' patches: ")
     told = report.to_json()
     assert told["passed"] == list(report.passed)
     assert set(told["left_out"]) == {
@@ -265,7 +269,7 @@ def test_a_report_says_how_many_and_why(report):
 
 def test_progress_comes_to_its_end(world):
     steps = []
-    world.judge([perfect(1)], progress=lambda stage, done, total: steps.append((done, total)))
+    world.apply_gates([perfect(1)], progress=lambda stage, done, total: steps.append((done, total)))
     total = N_GOOD + N_REAL + 1
     assert steps == [(i, total) for i in range(1, total + 1)]
 

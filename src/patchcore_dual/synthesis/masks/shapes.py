@@ -1,24 +1,26 @@
-"""Shapes of defects drawn by rule: scratches, spots and cracks; and smooth noise."""
+"""Procedurally drawn shapes of scratches, spots and cracks; and smooth noise."""
 
 import cv2
 import numpy as np
 from numpy.random import Generator as Rng
 
-FINE = 4  # strokes are drawn this many times finer, so that their width is no whole number
+SUPERSAMPLING = 4  # so that the width of a stroke need not be a whole number of pixels
 
 Stroke = tuple[np.ndarray, np.ndarray]  # points (x, y) `[N, 2]`, a pixel apart, widths `[N]`
 
 
-def draw(kind: str, size: float, rng: Rng) -> np.ndarray:
-    """A shape in its own box.
+def draw_shape(kind: str, size: float, rng: Rng) -> np.ndarray:
+    """A random shape in its bounding box.
 
     Args:
         kind: "scratch", "spot" or "crack".
         size: of the part, in pixels: the side of a square of its area.
+        rng: source of all randomness.
 
-    Returns: bool `[h, w]`.
+    Returns:
+        bool `[h, w]`.
     """
-    unit = max(size / 256, 0.25)  # the widths below are those on a part of 256 pixels
+    unit = max(size / 256, 0.25)  # widths below are for a part of 256 pixels
     if kind == "scratch":
         return _paint([_scratch(size, unit, rng)])
     if kind == "spot":
@@ -26,8 +28,8 @@ def draw(kind: str, size: float, rng: Rng) -> np.ndarray:
     return _paint(_crack(size, unit, rng))
 
 
-def clouds(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:
-    """Smooth noise float32 `[h, w]` that varies over `cell` pixels, of standard deviation ~1."""
+def smooth_noise(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:
+    """Noise of standard deviation about 1 that varies over `cell` pixels: float32 `[h, w]`."""
     height, width = shape
     cells = rng.standard_normal((int(height / cell) + 3, int(width / cell) + 3), np.float32)
     full = (max(round(cells.shape[1] * cell), width), max(round(cells.shape[0] * cell), height))
@@ -35,7 +37,7 @@ def clouds(shape: tuple[int, ...], cell: float, rng: Rng) -> np.ndarray:
 
 
 def _scratch(size: float, unit: float, rng: Rng) -> Stroke:
-    """Nearly straight, uneven, with fading ends."""
+    """A nearly straight, uneven stroke that thins out at both ends."""
     n = max(round(size * rng.uniform(0.06, 0.5)), 8)
     t = np.linspace(0, 1, n)
     bend = rng.normal(0, 0.35) * t + 0.03 * np.sin(t * rng.uniform(4, 16))
@@ -53,7 +55,7 @@ def _crack(size: float, unit: float, rng: Rng) -> list[Stroke]:
 def _branch(
     start: np.ndarray, heading: float, length: float, width: float, rng: Rng
 ) -> list[Stroke]:
-    """Jagged, thinning out, with thinner branches."""
+    """A jagged stroke that thins out, and its thinner branches."""
     n = max(round(length), 6)
     kinks = np.repeat(rng.normal(0, 0.5, n), rng.integers(3, 12, n))[:n]
     points = _walk(start, heading + kinks + 0.03 * np.cumsum(rng.normal(0, 1, n)))
@@ -67,7 +69,7 @@ def _branch(
 
 
 def _spots(unit: float, rng: Rng) -> np.ndarray:
-    """A blob of irregular edge, often with smaller ones beside it."""
+    """A blob with an irregular edge, often with smaller ones beside it."""
     radii = unit * rng.uniform(2.5, 11) * np.append(1, rng.uniform(0.2, 0.6, rng.poisson(0.8)))
     centres = np.zeros((len(radii), 2))
     centres[1:] = rng.normal(0, 1.6, (len(radii) - 1, 2)) * radii[0]
@@ -96,21 +98,21 @@ def _walk(start: np.ndarray, headings: np.ndarray) -> np.ndarray:
 
 
 def _uneven(n: int, least: float, rng: Rng) -> np.ndarray:
-    """Factors from `least` to about 1 that wander along a stroke of n points."""
+    """Factors between `least` and 1.1 that vary smoothly along a stroke of n points."""
     knots = n // 9 + 2
     return np.interp(np.linspace(0, 1, n), np.linspace(0, 1, knots), rng.uniform(least, 1.1, knots))
 
 
 def _paint(strokes: list[Stroke]) -> np.ndarray:
-    """bool: what strokes cover, in the box that holds them."""
+    """The pixels that strokes cover, in their bounding box: bool `[h, w]`."""
     points = np.concatenate([p for p, _ in strokes])
     reach = np.ceil(max(w.max() for _, w in strokes)) + 1
     low = np.floor(points.min(0) - reach)
     columns, rows = np.ceil(points.max(0) + reach - low).astype(int)
-    canvas = np.zeros((rows * FINE, columns * FINE), np.uint8)
+    canvas = np.zeros((rows * SUPERSAMPLING, columns * SUPERSAMPLING), np.uint8)
     for path, widths in strokes:
-        ends = np.rint((path - low) * FINE).astype(int).tolist()
-        thickness = np.maximum(np.rint(widths * FINE), 1).astype(int).tolist()
+        ends = np.rint((path - low) * SUPERSAMPLING).astype(int).tolist()
+        thickness = np.maximum(np.rint(widths * SUPERSAMPLING), 1).astype(int).tolist()
         for a, b, width in zip(ends, ends[1:], thickness, strict=False):
             cv2.line(canvas, a, b, 255, width)
     covered = cv2.resize(canvas, (int(columns), int(rows)), interpolation=cv2.INTER_AREA) > 90

@@ -7,18 +7,17 @@ from hypothesis import strategies as st
 from lookalikes import surface
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.errors import DataError
-from patchcore_dual.synthesis.generator import RealDefect, UnusableDefectError
-from patchcore_dual.synthesis.masks.borrowed import (
+from patchcore_dual.synthesis.generator import UnusableDefectError
+from patchcore_dual.synthesis.masks.placing import (
     ON_PART,
     SCALES,
     borrow_mask,
-    defect_within,
     draw_mask,
     margin,
-    moved_mask,
-    window_around,
 )
-from patchcore_dual.synthesis.masks.drawing import draw
+from patchcore_dual.synthesis.masks.shapes import draw_shape
+from patchcore_dual.synthesis.masks.windows import defect_within, moved_mask, window_around
+from patchcore_dual.synthesis.real_defects import RealDefect
 from synthesis.generators_common import borrowed, grey_donor, grey_surface
 
 EVERYWHERE = np.ones((128, 96), bool)
@@ -175,7 +174,7 @@ def test_scratches_and_cracks_are_thin_and_spots_are_not():
     def slimness(kind):  # area over the square of the half width
         ratios = []
         for seed in range(20):
-            shape = np.pad(draw(kind, 256, np.random.default_rng(seed)), 1).astype(np.uint8)
+            shape = np.pad(draw_shape(kind, 256, np.random.default_rng(seed)), 1).astype(np.uint8)
             half = cv2.distanceTransform(shape, cv2.DIST_L2, 5).max()
             ratios.append(shape.sum() / half**2)
         return np.median(ratios)
