@@ -6,6 +6,7 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
+
 from layout import PACKAGE, RANK, SOURCE, imports, modules
 
 HEAVY = ("torch", "numpy", "scipy", "cv2", "pydantic")
