@@ -39,10 +39,11 @@ lint: $(DEV_READY)
 	$(BIN)/mypy
 
 # The documentation as a site in site/, which opens from the file system: site/index.html.
-# Broken links and anchors fail the build.
+# Broken links and anchors fail the build, and so does a page that would load from the network.
 docs: $(DEV_READY)
 	$(BIN)/python docs/draw_layout.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@! grep -rnE '<(script|link|img|iframe)[^>]*(src|href)="?(https?:)?//' site --include='*.html'
 
 # Speed and memory beside anomalib and faiss: make bench DATA=KOLEKTORSDD WEIGHTS=RESNET18 BENCH=...
 bench: $(DEV_READY) $(PEERS_READY)
