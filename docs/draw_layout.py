@@ -17,7 +17,7 @@ from layout import PARTS, RANK, SOURCE, imports  # noqa: E402
 
 PICTURE = ROOT / "docs" / "layout.svg"
 ROW, BOX, TOP = 46, 34, 56  # heights of a row and of a box, and what stands above the first
-LEFT, WIDTH, ARCS = 16, 590, 330  # where boxes begin, how wide they are, the room beside them
+LEFT, WIDTH, ARCS = 16, 660, 270  # where boxes begin, how wide they are, the room beside them
 FIRST_DRAWN = 2  # Nearly everything imports the parts before this one: arrows would say nothing.
 
 STYLE = """
@@ -81,7 +81,7 @@ def _svg(present: list[int], counts: Counter[tuple[int, int]]) -> str:
 
 def _arc(start: int, end: int, count: int, title: str) -> str:
     x = LEFT + WIDTH
-    reach = x + 24 + (ARCS - 40) * abs(end - start) / (ROW * (len(PARTS) - 1)) * 4 / 3
+    reach = x + 24 + (ARCS - 30) * abs(end - start) / (ROW * (len(PARTS) - 1)) * 4 / 3
     against = " against" if end > start else ""
     # Ends a little apart from the starts, so that both can be told at a box.
     return (
@@ -110,7 +110,7 @@ def _about(part: list[str]) -> str:
     path = path if path.is_file() else path.parent.with_suffix(".py")
     first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
     text = first.split(" (")[0].replace("`", "").rstrip(".")
-    return text if len(text) <= 68 else text[:67].rsplit(" ", 1)[0] + " …"
+    return text if len(text) <= 80 else text[:79].rsplit(" ", 1)[0] + " …"
 
 
 def _exists(name: str) -> bool:
