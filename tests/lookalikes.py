@@ -35,10 +35,10 @@ def scratch(image: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray
 def make_ksdd2(
     folder: Path, train: tuple[int, int] = (12, 4), test: tuple[int, int] = (6, 3), scale: float = 1
 ) -> Path:
-    """KSDD2's layout: `train` and `test` are numbers of (good, defective) images.
+    """KSDD2's layout: `train` and `test` are numbers of (normal, defective) images.
 
     RGB images of about 230 x 630 pixels (times `scale`), each of its own size, with _GT masks;
-    the first defect is one pixel high; the last good training image has a "(copy)" pair.
+    the first defect is one pixel high; the last normal training image has a "(copy)" pair.
     """
     for split, first, (n_good, n_bad) in (("train", 10000, train), ("test", 20000, test)):
         for number in range(n_good + n_bad):

@@ -18,7 +18,7 @@ from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError
 from patchcore_dual.scoring import RULES, Threshold, anomaly_map, gather_evidence, resize_map
-from patchcore_dual.scoring.fusion.rules import PatchCore
+from patchcore_dual.scoring.fusion import PatchCore
 from patchcore_dual.settings import PRESETS, Settings
 
 

@@ -116,7 +116,7 @@ def score_error(
 
     The detector searches exactly from then on.
     """
-    if detector.model.adaptive_search.share == 1:
+    if detector.model.adaptive_search.exact_share == 1:
         return 0.0
     detector._model = replace(detector.model, adaptive_search=AdaptiveSearch())
     threshold, errors = abs(detector.model.thresholds.image.value), [0.0]
@@ -137,7 +137,7 @@ def inspect(prepared: str, model: str, search: str = "exact", **limits: Any) -> 
     if search == "approximate":
         good = list(manifest.part("train", label="negative"))[:JUDGED_ON]
         search_approximately(detector, map(detector.embed, pixels(good)))
-    share = detector.model.adaptive_search.share
+    share = detector.model.adaptive_search.exact_share
     tested = list(manifest.part("test"))
     watch = Stopwatch()
     watch_parts(watch)

@@ -95,7 +95,7 @@ def inspect(
     # Looking features up is no part of inspecting, but it takes well under a millisecond.
     times, answers = time_each(pixels, detector.inspect, watch)
     backbone.runs_network = False
-    share, peak = detector.model.adaptive_search.share, peak_mib()
+    share, peak = detector.model.adaptive_search.exact_share, peak_mib()
     return {
         "share": share,
         "score_error": score_error(detector, pixels, answers),

@@ -32,15 +32,15 @@ def ours(banks: list[np.ndarray]) -> Search:
 def approximate(banks: list[np.ndarray]) -> Search:
     """`search_adaptively` for `ratio` (`patchcore` with one bank), a sixteenth at a time."""
     from patchcore_dual.scoring import search_adaptively
-    from patchcore_dual.scoring.fusion.rules import PatchCore, Ratio
+    from patchcore_dual.scoring.fusion import PatchCore, Ratio
 
     normal, *defect = _memory_banks(banks)
     rule = Ratio() if defect else PatchCore()
 
     def search(image: np.ndarray) -> list[np.ndarray]:
-        found = search_adaptively(image, normal, defect[0] if defect else None, None, rule, SHARE)
-        both = found.normal, found.defect
-        return [nearest.distance for nearest in both if nearest]
+        both = normal, defect[0] if defect else None
+        found = search_adaptively(image, *both, None, rule, exact_share=SHARE)
+        return [nearest.distance for nearest in (found.normal, found.defect) if nearest]
 
     return search
 

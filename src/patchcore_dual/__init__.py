@@ -8,6 +8,8 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from patchcore_dual._version import __version__
+
 # Threads that wait for each other by spinning halve the speed, or worse, on a PC that does anything
 # else beside. Read when PyTorch and NumPy are loaded; a user's own setting stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.scoring import Inspection
 
-__all__ = ["Inspection", "Manifest", "PatchCoreDual", "Sample"]
-__version__ = "0.1.0"
+__all__ = ["Inspection", "Manifest", "PatchCoreDual", "Sample", "__version__"]
 
 _HOMES = {
     "PatchCoreDual": "patchcore_dual.detector",

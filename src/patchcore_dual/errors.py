@@ -26,3 +26,7 @@ class ModelError(PatchCoreDualError):
 
 class SettingsError(PatchCoreDualError):
     """A setting whose value is not allowed."""
+
+
+class MissingDependencyError(PatchCoreDualError):
+    """An optional dependency that is not installed; the message says how to install it."""

@@ -8,21 +8,40 @@ from patchcore_dual.errors import SettingsError
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
+# The rules of the thesis and of PatchCore count padding, as PatchCore's own code does.
+_RULES_THAT_COUNT_PADDING = frozenset(
+    {"ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"}
+)
+
 
 class Settings(BaseModel):
-    """What `fit` is told. The defaults are the thesis's unless the method page says otherwise.
+    """What decides a fitted model, beside its training images and weights.
+
+    The defaults are the thesis's unless `docs/method.md` says otherwise.
+
+    >>> Settings().scoring
+    'calibrated'
+    >>> Settings.of(normal_rate=2)
+    Traceback (most recent call last):
+    ...
+    patchcore_dual.errors.SettingsError: setting normal_rate = 2: Input should be less than ...
 
     Attributes:
-        backbone: name of the network; its `levels` give strides 2^(level + 1).
-        defect_levels: levels for the defect bank alone; None for the same (5.3.2).
+        backbone: name of the network.
+        levels: of the network, increasing; level k has stride 2^(k+1).
+        defect_levels: levels of the defect bank; None for the same (thesis 5.3.2).
+        count_padding: whether the zeros around a feature map count in the 3×3 mean at its border.
+            Counted, features at the border vary less; not counted, they keep more signal, which
+            the position statistics of `calibrated` can use. None follows the rule: not counted for
+            `calibrated`, counted for the published ones.
         scoring: name of the fusion rule.
         patches: which patches of a defective image enter the defect bank.
-        bank_vectors: banks keep full features, or their 128-dimensional projections.
+        bank_vectors: whether banks keep full features or their 128-dimensional projections.
         normal_rate, defect_rate: coreset rates, above a floor of 500 vectors.
-        false_alarm_rate: share of good images that may be rejected.
-        search: exact, or approximate: exact only where the score is decided, as long as that keeps
-            the scores of training images within a thousandth (`scoring/adaptive_search.py`).
-        seed: of the projection, the coreset's first vector and the folds.
+        false_alarm_rate: share of normal images that may be rejected.
+        search: exact, or approximate as long as image scores of training images stay within a
+            thousandth (`scoring/adaptive_search.py`).
+        seed: of the random projection, the first vector of a coreset, and the folds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +49,7 @@ class Settings(BaseModel):
     backbone: str = "efficientnet_lite0"
     levels: tuple[int, ...] = (2, 3)
     defect_levels: tuple[int, ...] | None = None
+    count_padding: bool | None = None
     scoring: str = "calibrated"
     patches: Literal["mask", "box", "crop"] = "mask"
     bank_vectors: Literal["full", "projected"] = "full"
@@ -39,6 +59,13 @@ class Settings(BaseModel):
     search: Literal["exact", "approximate"] = "exact"
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @property
+    def counts_padding(self) -> bool:
+        """`count_padding`, or what it is for the rule."""
+        if self.count_padding is None:
+            return self.scoring in _RULES_THAT_COUNT_PADDING
+        return self.count_padding
+
     @model_validator(mode="after")
     def _projections_mix_levels(self) -> Self:
         if self.defect_levels is not None and self.bank_vectors == "projected":
@@ -47,7 +74,11 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> "Settings":
-        """Settings from plain values; SettingsError names the one that is not allowed."""
+        """Settings from plain values.
+
+        Raises:
+            SettingsError: naming the value that is not allowed.
+        """
         try:
             return cls(**values)
         except ValidationError as error:

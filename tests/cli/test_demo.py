@@ -29,7 +29,7 @@ def demo(monkeypatch):
     return demo
 
 
-def test_goes_all_the_way(demo, tmp_path, capsys):
+def test_writes_models_and_reports(demo, tmp_path, capsys):
     out = tmp_path / "demo"
     assert not demo(out)
     printed = capsys.readouterr().out
@@ -45,7 +45,7 @@ def test_goes_all_the_way(demo, tmp_path, capsys):
     assert not demo(out)  # and once more into the same folder
 
 
-def test_takes_no_folder_of_others(demo, tmp_path, capsys):
+def test_leaves_other_folders_alone(demo, tmp_path, capsys):
     (tmp_path / "thesis.docx").touch()
     assert demo(tmp_path) == 2
     assert "is not empty and was not made by a demo" in capsys.readouterr().err

@@ -445,7 +445,7 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
     assert fitted.code == 0
     assert "of exact ones on 6 training images" in fitted.out
     fast, exact = PatchCoreDual.load(model), PatchCoreDual(scoring="patchcore").fit(prepared)
-    assert 0 < fast.model.adaptive_search.share < 1
+    assert 0 < fast.model.adaptive_search.exact_share < 1
     for sample in Manifest.load(prepared.folder).part("test"):
         path = prepared.image_path(sample)
         assert fast.inspect(path).score == pytest.approx(exact.inspect(path).score, rel=1e-4)

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from lookalikes import make_kolektorsdd
 from patchcore_dual.cli.prepare import parse_size, prepare
+from patchcore_dual.data.layouts import LAYOUTS
 from patchcore_dual.errors import DataError, SettingsError
 
 app = typer.Typer()
@@ -47,6 +48,14 @@ def test_errors_are_the_users_kind(source: Path, tmp_path: Path) -> None:
     result = run(app, ["ksdd2", str(source), str(tmp_path / "p")])
     assert isinstance(result.exception, DataError)
     assert "looks like the layout kolektorsdd" in str(result.exception)
+
+
+def test_help_lists_every_layout_and_others_are_refused(source: Path, tmp_path: Path) -> None:
+    shown = run(app, ["--help"]).stdout
+    assert all(name in shown for name in LAYOUTS)
+    result = run(app, ["kolektor", str(source), str(tmp_path / "p")])
+    assert result.exit_code == 2
+    assert "'kolektor' is not one of" in result.stderr
 
 
 def test_sizes() -> None:

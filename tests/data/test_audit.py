@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalikes import surface
-from patchcore_dual.data.audit import audit_folder, report
+from patchcore_dual.data.audit import audit_folder, build_report
 from patchcore_dual.data.duplicates import (
     Fingerprint,
     digest,
-    find_copies,
+    find_exact_duplicates,
     find_near_duplicates,
     thumbnail,
 )
-from patchcore_dual.data.layouts.magnetic_tile import read_magnetic_tile
+from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import Label, Manifest, Sample, Split
 from patchcore_dual.data.reading import read_image, write_png
 
@@ -59,7 +59,7 @@ def test_a_changed_copy_is_a_near_duplicate(change: str) -> None:
     prints = [*others(), fingerprint("a", image), fingerprint("b", CHANGES[change](image))]
     (pair,) = find_near_duplicates(prints)
     assert (pair.first, pair.second) == ("a", "b")
-    assert not find_copies(prints)
+    assert not find_exact_duplicates(prints)
 
 
 def test_different_parts_with_the_same_outline_are_not_joined() -> None:
@@ -77,7 +77,7 @@ def test_copies_need_the_same_size_and_pixels() -> None:
         fingerprint("b", image.reshape(20, 30, 3)),
         fingerprint("c", image, "positive", "m"),
     ]
-    (copies,) = find_copies(prints)
+    (copies,) = find_exact_duplicates(prints)
     assert copies.images == ("a", "c")
     assert copies.labels_differ
     assert copies.masks_differ
@@ -97,11 +97,11 @@ def test_report_says_what_crosses_the_split() -> None:
         fingerprint("b", image),
         fingerprint("c", recompressed(image)),
     ]
-    copies, near = find_copies(prints), find_near_duplicates(prints)
-    assert not report(15, copies, near, {}).has_leakage
+    copies, near = find_exact_duplicates(prints), find_near_duplicates(prints)
+    assert not build_report(15, copies, near, {}).has_leakage
     same: dict[str, Split] = {"a": "train", "b": "train", "c": "train"}
-    assert not report(15, copies, near, same, dict.fromkeys(same, "g")).has_leakage
-    found = report(15, copies, near, {**same, "c": "test"}, dict.fromkeys(same, "g"))
+    assert not build_report(15, copies, near, same, dict.fromkeys(same, "g")).has_leakage
+    found = build_report(15, copies, near, {**same, "c": "test"}, dict.fromkeys(same, "g"))
     assert found.near_duplicates_across_split == near
     assert found.copies_across_split == []
     assert found.groups_across_split == ["g"]
@@ -138,7 +138,7 @@ def test_prepared_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not MAGNETIC_TILE.is_dir(), reason=f"{MAGNETIC_TILE} is not on this machine")
 def test_exposures_of_real_tiles_are_largely_found() -> None:
-    samples = read_magnetic_tile(MAGNETIC_TILE).samples
+    samples = read_source("magnetic-tile", MAGNETIC_TILE).samples
     tile_of = {s.name: s.group for s in samples}
     near = find_near_duplicates([fingerprint(s.name, read_image(s.image)) for s in samples])
     n_right = sum(tile_of[p.first] == tile_of[p.second] for p in near)

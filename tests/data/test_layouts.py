@@ -13,8 +13,9 @@ from lookalikes import (
     save,
     surface,
 )
-from patchcore_dual.data.layouts import LAYOUTS, RawSample
-from patchcore_dual.data.layouts.source import safe_names
+from patchcore_dual.data.layouts import LAYOUTS
+from patchcore_dual.data.layouts.layout import RawSample, safe_names
+from patchcore_dual.data.layouts.recognise import read_source, recognise
 from patchcore_dual.errors import DataError
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -32,7 +33,7 @@ def by_path(samples: list[RawSample], source: Path) -> dict[str, RawSample]:
 
 @pytest.mark.parametrize("layout", MAKERS)
 def test_names_are_unique_and_safe(layout: str, tmp_path: Path) -> None:
-    source = LAYOUTS[layout](MAKERS[layout](tmp_path))
+    source = read_source(layout, MAKERS[layout](tmp_path))
     names = [s.name for s in source.samples]
     assert len({n.casefold() for n in names}) == len(names) > 0
     assert all(re.fullmatch(r"[\w.-]+", n) for n in names)
@@ -47,28 +48,38 @@ def test_wrong_layout_is_refused_and_the_right_one_named(
     if named == real:
         return
     with pytest.raises(DataError, match=rf"layout {named}: expected .*; found .*layout {real}"):
-        LAYOUTS[named](tmp_path)
+        read_source(named, tmp_path)
+
+
+@pytest.mark.parametrize("layout", MAKERS)
+def test_each_layout_is_recognised_by_its_own_signs(layout: str, tmp_path: Path) -> None:
+    assert recognise(tmp_path) is None
+    assert recognise(MAKERS[layout](tmp_path)) == LAYOUTS[layout].name == layout
+
+
+def test_every_layout_has_a_look_alike() -> None:
+    assert set(LAYOUTS) == set(MAKERS)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_missing_empty_and_file(layout: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        LAYOUTS[layout](tmp_path / "none")
+        read_source(layout, tmp_path / "none")
     with pytest.raises(DataError, match="found an empty folder"):
-        LAYOUTS[layout](tmp_path)
+        read_source(layout, tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is a file"):
-        LAYOUTS[layout](tmp_path / "file")
+        read_source(layout, tmp_path / "file")
 
 
 def test_data_set_one_folder_further_down_is_pointed_to(tmp_path: Path) -> None:
     make_kolektorsdd(tmp_path / "KolektorSDD")
     with pytest.raises(DataError, match=r"KolektorSDD \(kolektorsdd\).*Name one of them"):
-        LAYOUTS["kolektorsdd"](tmp_path)
+        read_source("kolektorsdd", tmp_path)
 
 
 def test_ksdd2_leaves_stray_copies_out_and_says_so(tmp_path: Path) -> None:
-    source = LAYOUTS["ksdd2"](make_ksdd2(tmp_path, scale=0.2))
+    source = read_source("ksdd2", make_ksdd2(tmp_path, scale=0.2))
     assert source.has_official_split
     assert len(source.samples) == 16 + 9
     assert {s.split for s in source.samples} == {"train", "test"}
@@ -82,7 +93,7 @@ def test_ksdd2_leaves_stray_copies_out_and_says_so(tmp_path: Path) -> None:
 def test_ksdd2_copy_without_its_original_is_used(tmp_path: Path) -> None:
     make_ksdd2(tmp_path, scale=0.2)
     (tmp_path / "train/10015.png").unlink()
-    source = LAYOUTS["ksdd2"](tmp_path)
+    source = read_source("ksdd2", tmp_path)
     assert len(source.samples) == 25
     sample = by_path(source.samples, tmp_path)["train/10015 (copy).png"]
     assert sample.mask == tmp_path / "train/10015_GT.png"
@@ -92,46 +103,46 @@ def test_ksdd2_image_without_mask_is_named(tmp_path: Path) -> None:
     make_ksdd2(tmp_path, scale=0.2)
     (tmp_path / "test/20003_GT.png").unlink()
     with pytest.raises(DataError, match=r"20003\.png has no mask: expected 20003_GT\.png"):
-        LAYOUTS["ksdd2"](tmp_path)
+        read_source("ksdd2", tmp_path)
 
 
 def test_kolektorsdd_groups_by_commutator(tmp_path: Path) -> None:
-    source = LAYOUTS["kolektorsdd"](make_kolektorsdd(tmp_path))
+    source = read_source("kolektorsdd", make_kolektorsdd(tmp_path))
     assert not source.has_official_split
     sample = by_path(source.samples, tmp_path)["kos03/Part1.jpg"]
     assert (sample.group, sample.name, sample.label) == ("kos03", "kos03-Part1", None)
     (tmp_path / "kos03/Part1_label.bmp").unlink()
     with pytest.raises(DataError, match=r"Part1\.jpg has no mask"):
-        LAYOUTS["kolektorsdd"](tmp_path)
+        read_source("kolektorsdd", tmp_path)
 
 
 def test_mvtec(tmp_path: Path) -> None:
-    source = LAYOUTS["mvtec"](make_mvtec(tmp_path / "bottle"))
+    source = read_source("mvtec", make_mvtec(tmp_path / "bottle"))
     sample = by_path(source.samples, tmp_path / "bottle")["test/hole/001.png"]
     assert (sample.label, sample.kind, sample.split) == ("positive", "hole", "test")
     assert sample.mask == tmp_path / "bottle/ground_truth/hole/001_mask.png"
     make_mvtec(tmp_path / "cable")
     with pytest.raises(DataError, match="several categories of MVTec AD: bottle, cable"):
-        LAYOUTS["mvtec"](tmp_path)
+        read_source("mvtec", tmp_path)
     (tmp_path / "cable/ground_truth/hole/001_mask.png").unlink()
     with pytest.raises(DataError, match="has no mask"):
-        LAYOUTS["mvtec"](tmp_path / "cable")
+        read_source("mvtec", tmp_path / "cable")
 
 
 def test_magnetic_tile_with_and_without_tiles(tmp_path: Path) -> None:
-    source = LAYOUTS["magnetic-tile"](make_magnetic_tile(tmp_path))
+    source = read_source("magnetic-tile", make_magnetic_tile(tmp_path))
     samples = by_path(source.samples, tmp_path)
     bad = samples["MT_Blowhole/Imgs/exp2_num_101.jpg"]
     assert (bad.label, bad.kind, bad.group) == ("positive", "Blowhole", "blowhole-001")
     good = samples["MT_Free/Imgs/exp1_num_0.jpg"]
     assert (good.label, good.kind, good.name) == ("negative", "", "MT_Free-exp1_num_0")
     (tmp_path / "tiles.csv").unlink()
-    source = LAYOUTS["magnetic-tile"](tmp_path)
+    source = read_source("magnetic-tile", tmp_path)
     assert {s.group for s in source.samples} == {""}
     assert "No tiles.csv" in source.notes[0]
     (tmp_path / "tiles.csv").write_text("a,b\n")
     with pytest.raises(DataError, match="expected the columns image,tile"):
-        LAYOUTS["magnetic-tile"](tmp_path)
+        read_source("magnetic-tile", tmp_path)
 
 
 def test_folder_finds_masks_in_each_place(tmp_path: Path) -> None:
@@ -139,7 +150,7 @@ def test_folder_finds_masks_in_each_place(tmp_path: Path) -> None:
     save(tmp_path / "masks/s0.png", surface(0, 40, 30)[..., 0])
     save(tmp_path / "masks/stain/s1_GT.png", surface(0, 40, 30)[..., 0])
     save(tmp_path / "masks/stain/zzz.png", surface(0, 40, 30)[..., 0])
-    source = LAYOUTS["folder"](tmp_path)
+    source = read_source("folder", tmp_path)
     masks = {n: s.mask for n, s in by_path(source.samples, tmp_path).items()}
     assert masks["scratch/0.png"] == tmp_path / "masks/scratch/0_mask.png"
     assert masks["stain/s0.png"] == tmp_path / "masks/s0.png"
@@ -154,22 +165,22 @@ def test_folder_with_shared_mask_names_is_refused_where_ambiguous(tmp_path: Path
         save(tmp_path / kind / "1.png", surface(0, 40, 30))
     save(tmp_path / "masks/1.png", surface(0, 40, 30)[..., 0])
     with pytest.raises(DataError, match="could be the mask of several images"):
-        LAYOUTS["folder"](tmp_path)
+        read_source("folder", tmp_path)
 
 
 def test_folder_with_a_split_of_its_own(tmp_path: Path) -> None:
     make_folder(tmp_path / "train")
     make_folder(tmp_path / "test", n_good=3, n_bad=2)
-    source = LAYOUTS["folder"](tmp_path)
+    source = read_source("folder", tmp_path)
     assert source.has_official_split
     assert len(source.samples) == 16 + 7
     (tmp_path / "test/defect").mkdir()
     save(tmp_path / "test/defect/x.png", surface(5, 40, 30))
-    sample = by_path(LAYOUTS["folder"](tmp_path).samples, tmp_path)["test/defect/x.png"]
+    sample = by_path(read_source("folder", tmp_path).samples, tmp_path)["test/defect/x.png"]
     assert (sample.label, sample.kind, sample.split) == ("positive", "", "test")
     (tmp_path / "masks").mkdir()
     with pytest.raises(DataError, match="masks beside train/ and test/"):
-        LAYOUTS["folder"](tmp_path)
+        read_source("folder", tmp_path)
 
 
 def test_safe_names() -> None:

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,9 +9,58 @@ from numpy.typing import NDArray
 from lookalikes import surface
 from patchcore_dual.data.crops import Box, crop_boxes, defect_boxes
 from patchcore_dual.data.resizing import resize_image, resize_mask
+from reference import masks as reference
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)))
 sizes = st.integers(1, 50)
+
+
+@settings(max_examples=300)
+@given(masks, sizes, sizes)
+def test_masks_are_resized_as_by_the_reference(
+    mask: NDArray[np.bool_], width: int, height: int
+) -> None:
+    expected = reference.resize_mask(mask, width, height)
+    assert np.array_equal(resize_mask(mask, width, height), expected)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_sparse_masks_shrink_as_by_the_reference(scale: int, seed: int) -> None:
+    """Diagonal hairlines: most are missed by the samples, and each is one 8-connected defect."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((60, 45), np.bool_)
+    for y, x in rng.integers(0, 40, (12, 2)):
+        mask[y + np.arange(5), x + np.arange(5)] = True
+    small = 45 // scale, 60 // scale
+    assert np.array_equal(resize_mask(mask, *small), reference.resize_mask(mask, *small))
+
+
+def test_a_diagonal_line_is_one_defect() -> None:
+    """It is hit once, so nothing is added; as single pixels, the others would be drawn."""
+    mask = np.zeros((6, 6), np.bool_)
+    mask[[0, 1, 2, 3], [0, 1, 2, 3]] = True
+    assert resize_mask(mask, 2, 2).tolist() == [[True, False], [False, False]]
+
+
+def test_samples_are_taken_at_pixel_centres() -> None:
+    """Of 4 columns made 2, the centres fall into columns 1 and 3, by the rule for ties."""
+    columns = np.eye(4, dtype=np.bool_)
+    assert resize_mask(columns[1:2], 2, 1).tolist() == [[True, False]]
+    assert resize_mask(columns[3:4], 2, 1).tolist() == [[False, True]]
+    assert resize_mask(columns[1:2], 8, 1).tolist() == [[False, False, True, True] + [False] * 4]
+    # Missed by the samples, so drawn where they project to.
+    assert resize_mask(columns[2:3], 2, 1).tolist() == [[False, True]]
+
+
+@settings(max_examples=200)
+@given(masks)
+def test_boxes_are_those_of_the_reference_defects(mask: NDArray[np.bool_]) -> None:
+    expected = []
+    for defect in reference.defects(mask):
+        (top, left), (bottom, right) = np.min([*defect], 0), np.max([*defect], 0)
+        expected.append(Box(left, top, right - left + 1, bottom - top + 1))
+    assert sorted(defect_boxes(mask)) == sorted(expected)
 
 
 def components(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32]]:

@@ -35,7 +35,7 @@ def test_without_lists_all_are_used(run: Path) -> None:
     assert len(used(run)) == 4
 
 
-def test_lists_are_honoured_wherever_a_manifest_is_read(run: Path) -> None:
+def test_lists_apply_wherever_a_manifest_is_read(run: Path) -> None:
     (run / "reject.txt").write_text("0002.png  # a seam\n\n0003\n")
     assert used(run) == ["0001", "0004"]
     (run / "accept.txt").write_text("0001\n0002\n")
@@ -43,7 +43,7 @@ def test_lists_are_honoured_wherever_a_manifest_is_read(run: Path) -> None:
     assert len(used(run, with_rejected=True)) == 4
 
 
-def test_a_name_that_is_not_there_is_told_with_its_line(run: Path) -> None:
+def test_an_unknown_name_is_refused_with_its_line(run: Path) -> None:
     (run / "reject.txt").write_text("0001\n0009\n")
     with pytest.raises(DataError, match=r"reject\.txt, line 2: .* has no image '0009'"):
         used(run)

@@ -1,4 +1,4 @@
-"""Fewer defects, and synthetic images that go where their parents go."""
+"""Fewer defects, and without them the synthetic images that were made from them."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -37,14 +37,14 @@ def names(manifest: Manifest) -> set[str]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, None])
-def test_offspring_of_a_defect_left_out_goes_with_it(count: int | None) -> None:
+def test_offspring_of_an_excluded_defect_is_excluded(count: int | None) -> None:
     chosen = choose_defects(ALL, count, (), seed=2)
     kept = names(chosen.real().part("train", "positive"))
     assert len(kept) == (4 if count is None else count)
     assert names(chosen.synthetic()) == {s.image for s in MADE if s.parents & kept}
 
 
-def test_a_kind_left_out_is_not_shown_by_a_drawn_defect_either() -> None:
+def test_drawn_defects_of_an_excluded_kind_are_excluded() -> None:
     drawn = made("run/drawn", "n1", kind="a")
     chosen = choose_defects(ALL.where([*ALL, drawn]), None, {"a"}, 0)
     assert {s.kind for s in chosen.part("train", "positive")} == {"b"}
@@ -81,12 +81,12 @@ def test_a_manifest_that_tests_what_a_synthetic_image_shows_is_refused(tmp_path:
             Manifest.load(tmp_path)
 
 
-def test_masks_of_test_defects_are_allowed_where_they_are_owned_up_to(tmp_path: Path) -> None:
-    own_up = made("s.png", "n0", "t0", test_masks=True)
-    Manifest(tmp_path, (*GOOD, *TESTED, own_up)).save()
+def test_masks_of_test_defects_are_allowed_if_recorded(tmp_path: Path) -> None:
+    recorded = made("s.png", "n0", "t0", test_masks=True)
+    Manifest(tmp_path, (*GOOD, *TESTED, recorded)).save()
     assert Manifest.load(tmp_path).samples[-1].used_test_mask
 
 
-def test_a_seed_below_zero_is_told() -> None:
+def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(SettingsError, match="seed is -1; give 0 or more"):
         choose_defects(ALL, 2, (), seed=-1)

@@ -4,7 +4,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, memory_bank
 from patchcore_dual.scoring import gather_evidence, score_uncertainty
-from patchcore_dual.scoring.fusion.rules import PatchCore
+from patchcore_dual.scoring.fusion import PatchCore
 
 
 def bank(vectors, sources):
@@ -17,7 +17,7 @@ def bank(vectors, sources):
 def uncertainty(features, normal):
     evidence = gather_evidence(features, normal, None)
     peak = divmod(int(evidence.normal.distance.argmax()), features.shape[1])
-    return score_uncertainty(PatchCore(), evidence, features, peak, normal, None)
+    return score_uncertainty(PatchCore(), evidence, features, normal, None, peak=peak)
 
 
 def test_a_score_that_hangs_on_one_image_is_uncertain():

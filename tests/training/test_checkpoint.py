@@ -1,4 +1,4 @@
-"""Kept work: whole images or nothing, under one key."""
+"""A checkpoint of fitting: whole images or nothing, of one plan."""
 
 from pathlib import Path
 
@@ -8,22 +8,28 @@ import pytest
 from patchcore_dual.errors import DataError
 from patchcore_dual.scoring import Evidence
 from patchcore_dual.scoring.evidence import Nearest
-from patchcore_dual.training.checkpoint import FitCheckpoint, StoredRows, key_of
+from patchcore_dual.training.checkpoint import FitCheckpoint, RowFile
 from patchcore_dual.training.evidence_cache import EvidenceCache
+from patchcore_dual.utils.checkpoint import JOURNAL_NAME, Checkpoint
 
 IMAGES = [np.arange(6.0).reshape(3, 2), np.zeros((0, 2)), np.full((2, 2), 7.0)]
 
 
+def opened(folder):
+    """The rows in a checkpoint, opened as the next run does."""
+    return RowFile(Checkpoint(folder, {}, other_plan="discard"), "rows", np.float32, 2)
+
+
 @pytest.fixture
 def file(tmp_path):
-    rows = StoredRows(tmp_path / "rows", np.float32, 2)
+    rows = opened(tmp_path / "work")
     for image in IMAGES:
         rows.append(image)
-    return tmp_path / "rows"
+    return tmp_path / "work" / "rows"
 
 
 def test_rows_come_back(file):
-    rows = StoredRows(file, np.float32, 2)
+    rows = opened(file.parent)
     assert rows.counts == [3, 0, 2]
     np.testing.assert_array_equal(rows.read(), np.concatenate(IMAGES))
     mapped = rows.read(in_memory=False)
@@ -33,35 +39,52 @@ def test_rows_come_back(file):
 
 @pytest.mark.parametrize("cut", range(0, 41))
 def test_a_file_cut_anywhere_keeps_its_whole_images(file, cut):
-    content = file.read_bytes()
-    file.write_bytes(content[:cut])
-    rows = StoredRows(file, np.float32, 2)
+    file.write_bytes(file.read_bytes()[:cut])
+    rows = opened(file.parent)
     assert rows.counts == [3, 0, 2][: 0 if cut < 24 else 2 if cut < 40 else 3]
     for image in IMAGES[len(rows.counts) :]:
         rows.append(image)
-    np.testing.assert_array_equal(StoredRows(file, np.float32, 2).read(), np.concatenate(IMAGES))
+    again = opened(file.parent)
+    assert again.counts == [3, 0, 2]
+    np.testing.assert_array_equal(again.read(), np.concatenate(IMAGES))
 
 
-@pytest.mark.parametrize("cut", range(0, 49))
-def test_an_index_cut_anywhere_does_too(file, cut):
-    index = file.with_name("rows.index")
-    index.write_bytes(index.read_bytes()[:cut])
-    rows = StoredRows(file, np.float32, 2)
-    assert len(rows.counts) == cut // 16
+@pytest.mark.parametrize("cut", range(0, 200, 3))
+def test_a_journal_cut_anywhere_does_too(file, cut):
+    journal = file.with_name(JOURNAL_NAME)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:cut])
+    rows = opened(file.parent)
+    assert len(rows.counts) == whole[:cut].count(b"\n")
     for image in IMAGES[len(rows.counts) :]:
         rows.append(image)
-    np.testing.assert_array_equal(rows.read(), np.concatenate(IMAGES))
+    again = opened(file.parent)
+    assert again.counts == [3, 0, 2]
+    np.testing.assert_array_equal(again.read(), np.concatenate(IMAGES))
+
+
+def test_files_of_one_checkpoint_are_cut_back_by_themselves(tmp_path):
+    work = Checkpoint(tmp_path / "work", {}, other_plan="discard")
+    both = [RowFile(work, name, np.float32, 2) for name in ("one", "two")]
+    for image in IMAGES:
+        for rows in both:
+            rows.append(image)
+    path = tmp_path / "work" / "one"
+    path.write_bytes(path.read_bytes()[:-1])
+    work = Checkpoint(tmp_path / "work", {}, other_plan="discard")
+    assert RowFile(work, "one", np.float32, 2).counts == [3, 0]
+    assert RowFile(work, "two", np.float32, 2).counts == [3, 0, 2]
 
 
 def test_damage_drops_what_follows(file):
     content = bytearray(file.read_bytes())
     content[30] ^= 1
     file.write_bytes(content)
-    assert StoredRows(file, np.float32, 2).counts == [3, 0]
+    assert opened(file.parent).counts == [3, 0]
 
 
-def test_another_key_discards(tmp_path):
-    first = FitCheckpoint(tmp_path / "p", "a")
+def test_another_plan_discards(tmp_path):
+    first = FitCheckpoint(tmp_path / "p", {"plan": "a"})
     assert not first.resumes
     made = []
 
@@ -70,11 +93,11 @@ def test_another_key_discards(tmp_path):
         return {"x": np.arange(3)}
 
     first.arrays("x", make)
-    again = FitCheckpoint(tmp_path / "p", "a")
+    again = FitCheckpoint(tmp_path / "p", {"plan": "a"})
     assert again.resumes
     np.testing.assert_array_equal(again.arrays("x", make)["x"], np.arange(3))
     assert len(made) == 1
-    other = FitCheckpoint(tmp_path / "p", "b")
+    other = FitCheckpoint(tmp_path / "p", {"plan": "b"})
     assert not other.resumes
     other.arrays("x", make)
     assert len(made) == 2
@@ -85,18 +108,7 @@ def test_another_key_discards(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write into"):
-        FitCheckpoint(tmp_path / "file" / "p", "a")
-
-
-def test_the_key_knows_facts_and_content(tmp_path):
-    one, two = tmp_path / "1", tmp_path / "2"
-    one.write_bytes(b"a")
-    two.write_bytes(b"b")
-    keys = {key_of({"n": 1}, [one]), key_of({"n": 2}, [one]), key_of({"n": 1}, [two])}
-    assert len(keys) == 3
-    assert key_of({"n": 1}, [one]) in keys
-    with pytest.raises(DataError, match="cannot read"):
-        key_of({}, [tmp_path / "none"])
+        FitCheckpoint(tmp_path / "file" / "p", {})
 
 
 def test_evidence_comes_back(tmp_path):
@@ -108,9 +120,13 @@ def test_evidence_comes_back(tmp_path):
         for name, h in (("b", 2), ("a", 4))
     }
     names = ("a", "b", "c")
-    found = EvidenceCache(names, StoredRows(tmp_path / "found", np.float64, 2))
-    found.update(evidence)
-    again = EvidenceCache(names, StoredRows(tmp_path / "found", np.float64, 2))
+
+    def cache():
+        work = Checkpoint(tmp_path / "work", {}, other_plan="discard")
+        return EvidenceCache(names, RowFile(work, "evidence", np.float64, 2))
+
+    cache().update(evidence)
+    again = cache()
     assert set(again) == {"a", "b"}
     for name, one in evidence.items():
         assert again[name].normal.weight == one.normal.weight
@@ -119,15 +135,15 @@ def test_evidence_comes_back(tmp_path):
         assert again[name].normal.distance.dtype == np.float32
 
 
-def test_zeros_at_the_end_of_an_index_are_no_images(file):
+def test_zeros_at_the_end_of_a_journal_are_no_images(file):
     """As a power cut may leave them."""
-    with file.with_name("rows.index").open("ab") as index:
-        index.write(bytes(32))
-    assert StoredRows(file, np.float32, 2).counts == [3, 0, 2]
+    with file.with_name(JOURNAL_NAME).open("ab") as journal:
+        journal.write(bytes(32) + b"\n" + bytes(32))
+    assert opened(file.parent).counts == [3, 0, 2]
 
 
 def test_damaged_arrays_are_made_again(tmp_path):
-    kept = FitCheckpoint(tmp_path / "p", "a")
+    kept = FitCheckpoint(tmp_path / "p", {"plan": "a"})
     kept.arrays("x", lambda: {"x": np.arange(3)})
     for content in (b"", b"nothing", (tmp_path / "p/x.npz").read_bytes()[:50]):
         (tmp_path / "p/x.npz").write_bytes(content)
@@ -136,14 +152,14 @@ def test_damaged_arrays_are_made_again(tmp_path):
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="holds other things"):
-        FitCheckpoint(tmp_path, "a")
+    with pytest.raises(DataError, match="left alone"):
+        FitCheckpoint(tmp_path, {})
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_told(file):
-    rows = StoredRows(file, np.float32, 2)
+    rows = opened(file.parent)
     file.unlink()
     file.symlink_to("/dev/full")
     with pytest.raises(DataError, match="No space left"):

@@ -1,4 +1,4 @@
-"""A synthetic image goes wherever one of its parents goes, and is never scored itself."""
+"""Out-of-fold evidence: nothing that scores a training image was built with it, or made from it."""
 
 from dataclasses import replace
 
@@ -9,8 +9,10 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.training.cross_fitting import cross_fit
-from patchcore_dual.utils.progress import silent
+from patchcore_dual.scoring import gather_evidence
+from patchcore_dual.settings import Settings
+from patchcore_dual.training import normal_banks_of
+from training.made_up import calibration_of, defect_bank, features, normal_banks
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +51,17 @@ def tool():
 
 @pytest.fixture(scope="module")
 def banks(tool, augmented):
-    return tool.normal_banks(augmented)
+    return normal_banks_of(augmented, tool.embedder, tool.settings)
 
 
 def held_out_by(tool, manifest, banks):
-    from patchcore_dual.training.banks import build_defect_bank
-
-    size = (64, 96)
-    defects = build_defect_bank(tool.embed, manifest, tool.settings, size, None, {}, silent)
-    return cross_fit(tool.embed, manifest, banks, defects, {}, True, 0.01, silent), defects
+    defects = defect_bank(manifest, tool.settings, embedder=tool.embedder)
+    rest = (banks, defects, "calibrated", tool.embedder)
+    return calibration_of(manifest, tool.settings, *rest), defects
 
 
 def test_folds_and_normal_banks_know_nothing_of_synthetic_images(tool, augmented, banks):
-    plain = tool.normal_banks(augmented.real())
+    plain = normal_banks_of(augmented.real(), tool.embedder, tool.settings)
     assert banks.fold_of == plain.fold_of
     np.testing.assert_array_equal(banks.whole.vectors, plain.whole.vectors)
 
@@ -76,11 +76,9 @@ def test_what_is_kept_of_real_defects_does_not_depend_on_synthetic_ones(tool, au
 
 def test_synthetic_images_are_never_scored(tool, augmented, banks):
     held_out, _ = held_out_by(tool, augmented, banks)
-    assert len(held_out.training.normals) == len(augmented.part(label="negative"))
-    assert len(held_out.training.defectives) == len(augmented.real().part(label="positive"))
-    assert {one.name for one in held_out.kept} == {
-        s.image for s in augmented.part(label="negative")
-    }
+    assert len(held_out.evidence.normals) == len(augmented.part(label="negative"))
+    assert len(held_out.evidence.defectives) == len(augmented.real().part(label="positive"))
+    assert set(held_out.normals) == {s.image for s in augmented.part(label="negative")}
 
 
 def test_held_out_images_meet_no_synthetic_image_made_from_their_group_or_fold(
@@ -89,11 +87,11 @@ def test_held_out_images_meet_no_synthetic_image_made_from_their_group_or_fold(
     held_out, defects = held_out_by(tool, augmented, banks)
     by_image = {s.image: s for s in augmented}
     samples = [s for s in augmented.real() if not s.is_defective]
-    for sample, one in zip(samples, held_out.training.normals, strict=True):
+    for sample, one in zip(samples, held_out.evidence.normals, strict=True):
         own = {s.image for s in augmented.real() if s.group == sample.group}
         _check(tool, augmented, defects.bank, sample, one.evidence, own, by_image)
     samples = [s for s in augmented.real() if s.is_defective]
-    for sample, one in zip(samples, held_out.training.defectives, strict=True):
+    for sample, one in zip(samples, held_out.evidence.defectives, strict=True):
         fold = banks.fold_of[sample.image]
         own = {name for name, k in banks.fold_of.items() if k == fold}
         _check(tool, augmented, defects.bank, sample, one.evidence, own, by_image)
@@ -110,8 +108,85 @@ def _check(tool, manifest: Manifest, bank: MemoryBank, sample, evidence, own, by
 
 def test_synthetic_defects_alone_make_a_defect_bank(tool, augmented):
     alone = augmented.where(s for s in augmented if s.is_synthetic or not s.is_defective)
-    model = tool.with_settings().fit(alone).model
+    model = PatchCoreDual(normal_rate=0.3).fit(alone).model
     assert {s.image for s in augmented.synthetic()} == set(model.defect_bank.sources)
     assert model.trained_on["defective_images"] == 0
     assert model.trained_on["synthetic_images"] == {"pasted": 6}
     assert sum(model.rule.weights) == pytest.approx(1)
+
+
+@pytest.fixture
+def train(prepared):
+    return prepared.part(split="train")
+
+
+SETTINGS = Settings(normal_rate=0.3, defect_rate=0.5, seed=3)
+
+
+@pytest.mark.parametrize("rule", ["ratio", "calibrated"])
+def test_a_held_out_image_is_scored_by_banks_without_its_group(train, rule):
+    banks = normal_banks(train, SETTINGS)
+    defects = defect_bank(train, SETTINGS)
+    calibration = calibration_of(train, SETTINGS, banks, defects, rule)
+    good = train.part(label="negative").samples
+    assert list(calibration.normals) == [s.image for s in good]
+    group = {s.image: s.group for s in train}
+    for sample, one in zip(good, calibration.evidence.normals, strict=True):
+        normal = banks.without_fold[one.fold]
+        assert one.fold == banks.fold_of[sample.image]
+        assert sample.group not in {group[name] for name in normal.sources}
+        defect = defects.bank.without([s.image for s in train if s.group == sample.group])
+        assert 0 < len(defect) < len(defects.bank)
+        expected = gather_evidence(features(train, sample), normal, defect)
+        np.testing.assert_array_equal(one.evidence.normal.distance, expected.normal.distance)
+        np.testing.assert_allclose(
+            one.evidence.defect.distance, expected.defect.distance, rtol=1e-4
+        )
+        assert (one.width, one.height) == (64, 96)
+
+
+def test_held_out_weights_are_those_of_the_banks_that_were_searched(train):
+    """What `thesis` and `patchcore-weighted` take their thresholds from."""
+    banks = normal_banks(train, SETTINGS)
+    defects = defect_bank(train, SETTINGS)
+    held_out = calibration_of(train, SETTINGS, banks, defects).evidence
+    for sample, one in zip(train.part(label="negative"), held_out.normals, strict=True):
+        defect = defects.bank.without([s.image for s in train if s.group == sample.group])
+        normal = banks.without_fold[one.fold]
+        expected = gather_evidence(features(train, sample), normal, defect)
+        assert one.evidence.normal.weight == expected.normal.weight
+        assert one.evidence.defect.weight == pytest.approx(expected.defect.weight, rel=1e-4)
+
+
+def test_a_held_out_defect_is_scored_without_its_fold(train):
+    banks = normal_banks(train, SETTINGS)
+    defects = defect_bank(train, SETTINGS)
+    held_out = calibration_of(train, SETTINGS, banks, defects, "calibrated").evidence
+    defective = train.part(label="positive").samples
+    assert len(held_out.defectives) == len(defective) == 3
+    for sample, one in zip(defective, held_out.defectives, strict=True):
+        assert one.fold == banks.fold_of[sample.image]
+        own = [s.image for s in defective if banks.fold_of[s.image] == one.fold]
+        expected = gather_evidence(
+            features(train, sample), banks.without_fold[one.fold], defects.bank.without(own)
+        )
+        np.testing.assert_array_equal(one.evidence.normal.distance, expected.normal.distance)
+        np.testing.assert_allclose(
+            one.evidence.defect.distance, expected.defect.distance, rtol=1e-4
+        )
+        assert one.defect_cells.any()
+
+
+def test_where_all_defects_are_of_one_group_their_bank_stays(train):
+    """Leaving the group out would leave nothing."""
+    only = next(s for s in train if s.is_defective)
+    few = train.where([only, *train.part(label="negative")])
+    banks = normal_banks(few, SETTINGS)
+    defects = defect_bank(few, SETTINGS)
+    held_out = calibration_of(few, SETTINGS, banks, defects).evidence
+    good = few.part(label="negative").samples
+    own = next(i for i, s in enumerate(good) if s.group == only.group)
+    expected = gather_evidence(features(few, good[own]), banks.whole, defects.bank)
+    np.testing.assert_allclose(
+        held_out.normals[own].evidence.defect.distance, expected.defect.distance, rtol=1e-4
+    )

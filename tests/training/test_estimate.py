@@ -15,6 +15,6 @@ def test_more_takes_longer():
     assert small.features < large.features
     assert small.coreset < large.coreset
     assert small.scoring < large.scoring
-    alone = estimate(100, 100_000, 384, 1000, 1, 0.1)
-    assert alone.scoring == 0
-    assert alone.features < small.features
+    assert estimate(100, 100_000, 384, 1000, 1, 0.1).scoring == 0
+    again = estimate(100, 100_000, 384, 1000, 6, 0.1, embedded=3)
+    assert again.features == 3 * small.features

@@ -20,7 +20,7 @@ def test_sizes(text, size):
     assert parse_memory(text).limit == size
 
 
-@pytest.mark.parametrize("text", ["", "4", "GiB", "-1GiB", "0GiB", "4TiB", "4KB", "1e3MiB", "٤GiB"])
+@pytest.mark.parametrize("text", ["", "4", "GiB", "-1GiB", "0GiB", "4KB", "1e3MiB"])
 def test_what_is_no_size(text):
     with pytest.raises(SettingsError, match="800MiB or 4GiB"):
         parse_memory(text)
@@ -33,5 +33,5 @@ def test_what_fits():
     assert small.fits(2**20)
     assert not small.fits(2**30)
     small.require(2**20)
-    with pytest.raises(SettingsError, match=r"takes at least \d+MiB"):
+    with pytest.raises(SettingsError, match=r"at least \d+MiB are needed"):
         small.require(2**30)

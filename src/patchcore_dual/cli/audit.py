@@ -1,4 +1,4 @@
-"""`patchcore-dual audit`: does the test side of a prepared data set hold what training saw?"""
+"""`patchcore-dual audit`: find out whether the test images of a data set are also trained on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,17 @@ import typer
 
 
 def audit(
-    prepared: Annotated[Path, typer.Argument(help="A prepared data set.")],
+    prepared: Annotated[Path, typer.Argument(help="Folder that `prepare` made.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look for exact copies, near duplicates and groups across the split; exit code 1 if any."""
+    """List exact copies, near duplicates and groups that lie on both sides of the split.
+
+    The exit code is 1 if there are any: scores on the test images would then be too good.
+
+    \b
+    Example:
+      patchcore-dual audit prepared
+    """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.audit import audit_folder
 

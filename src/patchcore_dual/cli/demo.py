@@ -1,24 +1,35 @@
-"""`patchcore-dual demo`: the whole way on generated metal parts, without data or network."""
+"""`patchcore-dual demo`: prepare, fit and evaluate on generated images of metal parts."""
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 SIZE = 256
-# With some hundred good parts, 1 % would leave the threshold to the single most unusual one.
+# Of some hundred normal images, 1 % would set the threshold by the most unusual one alone.
 FALSE_ALARM_RATE = 0.05
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for images, models and reports.")] = Path(
-        "demo"
-    ),
-    seed: Annotated[int, typer.Option(help="Another seed makes another data set.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for images, models and reports.")
+    ] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the generated data set.")] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="Where the network runs; auto takes a GPU if there is one."),
+    ] = "auto",
 ) -> None:
-    """Make machined-metal parts, then prepare, fit and evaluate: PatchCore against both banks."""
+    """Compare PatchCore and PatchCoreDual on generated images of metal parts.
+
+    The data set is generated, both detectors are fitted on it and evaluated, and
+    a report is written. Neither data nor a network connection is needed.
+
+    \b
+    Example:
+      patchcore-dual demo --out demo
+    """
     from patchcore_dual.cli.console import console, progress_bar
     from patchcore_dual.cli.evaluate import print_table
     from patchcore_dual.data.manifest import Manifest
@@ -51,7 +62,7 @@ def demo(
             detector = PatchCoreDual(
                 scoring=scoring, false_alarm_rate=FALSE_ALARM_RATE, device=device
             )
-            detector.fit(manifest, progress)
+            detector.fit(manifest, progress=progress)
             detector.save(out / f"model-{name}")
             evaluations[name] = evaluate(detector, manifest, progress=progress)
             report_on(evaluations[name], detector, manifest, out / name, progress)
@@ -61,4 +72,4 @@ def demo(
     print_table(evaluations)
     print(f"Report, with every picture: {page}")
     model, parts = out / "model-patchcore-dual", out / "parts" / "test" / "crack"
-    print(f"Try single parts: patchcore-dual inspect {model} {parts} --out {out / 'pictures'}")
+    print(f"Inspect single images: patchcore-dual inspect {model} {parts} --out {out / 'pictures'}")

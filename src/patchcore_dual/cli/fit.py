@@ -1,109 +1,152 @@
-"""`patchcore-dual fit`: build both memory banks and the thresholds."""
+"""`patchcore-dual fit`: build both memory banks and calibrate the thresholds."""
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson, BackboneName, Device, RuleName, parse_levels
+from patchcore_dual.errors import SettingsError
+
 if TYPE_CHECKING:
-    from patchcore_dual.model.model import Model
+    from patchcore_dual.model import Model
+    from patchcore_dual.training import Fit
+
+TUNING, RESEARCH = "Tuning", "Research"
 
 
 def fit(
     prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
     model: Annotated[Path, typer.Option(help="The model folder to write.")],
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="efficientnet_lite0 (default; needs no download), resnet18, resnet34, "
-            "resnet50 or wide_resnet50_2."
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights of the backbone: .safetensors or .pth.")
-    ] = None,
-    levels: Annotated[
-        str | None, typer.Option(help="Backbone levels, default 2,3 (strides 8 and 16).")
-    ] = None,
-    defect_levels: Annotated[
-        str | None, typer.Option(help="Levels for the defect bank alone, as 1,2.")
-    ] = None,
-    scoring: Annotated[
-        str | None,
-        typer.Option(
-            help="Fusion rule: calibrated (default), ratio, contrast, thesis, patchcore, "
-            "patchcore-weighted."
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="thesis: its literal reading (ResNet-50, crops, its score).")
-    ] = None,
-    patches: Annotated[
-        str | None,
-        typer.Option(help="Patches of defective images: mask (default), box or crop."),
-    ] = None,
-    bank_vectors: Annotated[
-        str | None,
-        typer.Option(help="What banks keep: full vectors (default) or projected ones."),
-    ] = None,
-    normal_rate: Annotated[
-        float | None, typer.Option(help="Coreset rate of the normal bank, default 0.01.")
-    ] = None,
-    defect_rate: Annotated[
-        float | None, typer.Option(help="Coreset rate of the defect bank, default 0.1.")
-    ] = None,
-    defects: Annotated[
-        int | None, typer.Option(help="Use only so many defective training images.")
+    false_alarm_rate: Annotated[
+        float | None,
+        typer.Option(help="Share of normal parts that may be rejected.  [default: 0.01]"),
     ] = None,
     synthetic: Annotated[
         str,
         typer.Option(
-            help="Synthetic images that `augment` made: all (default), none, how many, or best: "
-            "as many as help to find held-out training defects."
+            help="Synthetic images that `augment` made: all, none, a number, or best: as many as "
+            "help to find held-out defects."
         ),
     ] = "all",
-    exclude_kind: Annotated[
-        list[str] | None, typer.Option(help="Leave a kind of defect out; may be repeated.")
-    ] = None,
-    false_alarm_rate: Annotated[
-        float | None, typer.Option(help="Share of good parts that may be rejected, default 0.01.")
-    ] = None,
-    search: Annotated[
-        str | None,
+    memory: Annotated[
+        str, typer.Option(help="The most memory that fitting may use, as 800MiB.")
+    ] = "4GiB",
+    device: Device = "auto",
+    as_json: AsJson = False,
+    backbone: Annotated[
+        BackboneName | None,
         typer.Option(
-            help="exact (default), or approximate: exact only where the score is decided. Its "
-            "error on training images is measured; above a thousandth, search stays exact."
+            help="The network. All but the first need --weights, or a file in the cache.  "
+            "[default: efficientnet_lite0]",
+            rich_help_panel=TUNING,
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all randomness, default 0.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    memory: Annotated[
-        str, typer.Option(help="The most memory that fitting may take, as 800MiB.")
-    ] = "4GiB",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="ImageNet weights of the network: .safetensors or .pth.", rich_help_panel=TUNING
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="Network levels that features come from, 1 (fine) to 4.  [default: 2,3]",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    search: Annotated[
+        Literal["exact", "approximate"] | None,
+        typer.Option(
+            help="Approximate search computes exact distances only for the patches that decide "
+            "the score. Its error is measured on training images; above 0.1 %, search stays "
+            "exact.  [default: exact]",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    normal_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of normal patches that the bank keeps.  [default: 0.01]",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    defect_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of defect patches that the bank keeps.  [default: 0.1]",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of all randomness.  [default: 0]", rich_help_panel=TUNING),
+    ] = None,
+    scoring: Annotated[
+        RuleName | None,
+        typer.Option(help="Fusion rule.  [default: calibrated]", rich_help_panel=RESEARCH),
+    ] = None,
+    preset: Annotated[
+        Literal["thesis"] | None,
+        typer.Option(
+            help="The thesis read literally: ResNet-50, defect crops, its score.",
+            rich_help_panel=RESEARCH,
+        ),
+    ] = None,
+    patches: Annotated[
+        Literal["mask", "box", "crop"] | None,
+        typer.Option(
+            help="Which patches of a defective image enter the defect bank: those on its mask, in "
+            "a box around the defect, or of an enlarged crop.  [default: mask]",
+            rich_help_panel=RESEARCH,
+        ),
+    ] = None,
+    bank_vectors: Annotated[
+        Literal["full", "projected"] | None,
+        typer.Option(
+            help="Keep whole features, or random projections of them.  [default: full]",
+            rich_help_panel=RESEARCH,
+        ),
+    ] = None,
+    defect_levels: Annotated[
+        str | None,
+        typer.Option(help="Other levels for the defect bank, as 1,2.", rich_help_panel=RESEARCH),
+    ] = None,
+    count_padding: Annotated[
+        bool | None,
+        typer.Option(
+            help="Count the zeros around a feature map in the mean at its border.  [default: as "
+            "the rule was published; not for calibrated]",
+            rich_help_panel=RESEARCH,
+        ),
+    ] = None,
+    defects: Annotated[
+        int | None,
+        typer.Option(help="Fit on only so many defective images.", min=0, rich_help_panel=RESEARCH),
+    ] = None,
+    exclude_kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave a kind of defect out. Can be repeated.", rich_help_panel=RESEARCH),
+    ] = None,
 ) -> None:
-    """Fit a model on the training images of a prepared data set (4.3)."""
-    from patchcore_dual.cli.console import console, print_json, progress_bar
+    """Fit a model on the training images of a prepared data set.
+
+    Says beforehand about how long it takes. After an interruption, the same command resumes.
+
+    Example: patchcore-dual fit prepared --model model --false-alarm-rate 0.02
+    """
+    from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.manifest import Manifest
-    from patchcore_dual.data.subsets import choose_defects, choose_synthetic
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.errors import SettingsError
-    from patchcore_dual.model.folder import check_writable
     from patchcore_dual.settings import PRESETS
-    from patchcore_dual.training.synthetic_choice import (
-        check_synthetic_choice,
-        choose_synthetic_count,
-    )
     from patchcore_dual.utils.memory import parse_memory
 
-    if preset is not None and preset not in PRESETS:
-        raise SettingsError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}.")
-    asked: dict[str, Any] = {
+    given: dict[str, Any] = {
         "backbone": backbone,
         "levels": parse_levels(levels) if levels is not None else None,
         "defect_levels": parse_levels(defect_levels) if defect_levels is not None else None,
+        "count_padding": count_padding,
         "scoring": scoring,
         "patches": patches,
         "bank_vectors": bank_vectors,
@@ -113,56 +156,35 @@ def fit(
         "search": search,
         "seed": seed,
     }
-    chosen = {k: v for k, v in asked.items() if v is not None}
-    settings = {**(PRESETS[preset] if preset else {}), **chosen}
-    manifest = choose_defects(Manifest.load(prepared), defects, exclude_kind or (), seed or 0)
-    which = parse_synthetic(synthetic)
-    limit = parse_memory(memory)
-    detector = PatchCoreDual(weights=weights, device=device, **settings)
-    check_writable(model)
-    unfinished = model.absolute().parent / f".{model.absolute().name}.unfinished"
-    if which == "best":
-        check_synthetic_choice(detector, manifest)
-    else:
-        manifest = choose_synthetic(manifest, which)
-    gain = None
+    given = {name: value for name, value in given.items() if value is not None}
+    manifest, limit, which = (
+        Manifest.load(prepared),
+        parse_memory(memory),
+        parse_synthetic(synthetic),
+    )
+    detector = PatchCoreDual(
+        weights=weights, device=device, **{**(PRESETS[preset] if preset else {}), **given}
+    )
     with progress_bar() as progress:
-        banks = detector.normal_banks(
-            manifest.part(split="train"),
-            progress,
-            unfinished=unfinished,
+        detector.fit(
+            manifest,
+            defects=defects,
+            exclude_kinds=exclude_kind or (),
+            synthetic=which,
+            model_folder=model,
             memory=limit,
-            tell=lambda message: console.print(message, markup=False),
+            progress=progress,
         )
-        if which == "best":
-            gain = choose_synthetic_count(detector, manifest, banks, progress)
-            manifest = choose_synthetic(manifest, gain.kept)
-        detector.fit(manifest, progress, banks)
-    detector.save(model)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    fitted = detector.fitted
+    assert fitted is not None
     if as_json:
-        told = {"synthetic_gain": asdict(gain)} if gain else {}
-        print_json({**describe(detector.model, model), **told})
+        print_json(describe(fitted, model))
     else:
-        if gain:
-            print(gain)
-        _print(detector.model, model, prepared)
-
-
-def parse_levels(text: str) -> tuple[int, ...]:
-    """`2,3` as (2, 3)."""
-    from patchcore_dual.errors import SettingsError
-
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None
+        _print(fitted, model, prepared)
 
 
 def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
     """`all`, `none`, `best`, or a number."""
-    from patchcore_dual.errors import SettingsError
-
     if text in ("all", "none", "best"):
         return text  # type: ignore[return-value]
     try:
@@ -171,14 +193,15 @@ def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
         raise SettingsError(f"--synthetic is {text!r}; use all, none, best or a number.") from None
 
 
-def describe(model: "Model", folder: Path) -> dict[str, Any]:
+def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
     """What was fitted, as plain values."""
+    model = fitted.model
     threshold = model.thresholds.image
     return {
         "model": str(folder),
         "normal_vectors": len(model.normal_bank),
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
-        "scoring": model.about()["scoring"],
+        "scoring": model.rule.name,
         "threshold": threshold.value,
         "false_alarm_rate_asked": model.settings.false_alarm_rate,
         "false_alarm_rate_promised": threshold.false_alarm_rate,
@@ -186,53 +209,68 @@ def describe(model: "Model", folder: Path) -> dict[str, Any]:
         "rule": model.rule.state()[0],
         "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
+        **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
     }
 
 
-def _print(model: "Model", folder: Path, prepared: Path) -> None:
+def _print(fitted: "Fit", folder: Path, prepared: Path) -> None:
+    model = fitted.model
+    if fitted.synthetic:
+        print(fitted.synthetic)
+    for line in summary(model, folder):
+        print(line)
+    print(f"Next: patchcore-dual evaluate {folder} {prepared} --report REPORT")
+
+
+def summary(model: "Model", folder: Path) -> list[str]:
+    """What was fitted, in sentences."""
     from patchcore_dual.scoring.fusion.calibrated import Calibrated
 
     facts, threshold = model.trained_on, model.thresholds.image
-    asked = model.settings.false_alarm_rate
-    print(
-        f"{folder}: {len(model.normal_bank)} normal vectors of {facts['normal_images']} good "
-        f"images, {len(model.defect_bank or ())} defect vectors of "
-        f"{facts['defective_images']} defective ones"
-        + "".join(f" and {n} made by {name}" for name, n in facts["synthetic_images"].items())
-        + "."
+    asked, search = model.settings.false_alarm_rate, model.adaptive_search
+    synthetic = "".join(
+        f", {n} synthetic by {name}" for name, n in facts["synthetic_images"].items()
     )
+    lines = [
+        f"{folder}: fitted on {facts['normal_images']} normal images "
+        f"({len(model.normal_bank)} vectors) and {facts['defective_images']} defective "
+        f"ones{synthetic} ({len(model.defect_bank or ())} vectors)."
+    ]
     if facts["test_masks_used"]:
-        print("Some of those have masks of test defects: figures on the test images are flattered.")
+        lines.append(
+            "Warning: some synthetic images use masks of test defects, so figures on the test "
+            "images are too good."
+        )
     if model.defect_bank is None:
-        print("No defect bank: this model knows good parts only, as PatchCore does.")
+        lines.append("No defect bank: this model knows normal parts only, as PatchCore does.")
     if facts["defective_images_without_mask"]:
-        print(
+        lines.append(
             f"{facts['defective_images_without_mask']} defective images have no mask: the likely "
-            "place of the defect was proposed. Masks are better where you can draw them."
+            "region of the defect was proposed. Masks are better where you can draw them."
         )
-    print(
-        f"Threshold {threshold.value:.4g} from {threshold.images} held-out good images: at most "
-        f"{threshold.false_alarm_rate:.2%} false alarms."
+    lines.append(
+        f"Threshold {threshold.value:.4g}: at most {threshold.false_alarm_rate:.2%} of normal "
+        f"parts will be rejected, judging by {threshold.images} held-out normal images."
     )
-    if isinstance(model.rule, Calibrated) and model.defect_bank is not None:
-        print(
-            model.rule.guard or "Guard: too few defects (or one kind) to leave some out and look."
+    if threshold.false_alarm_rate > asked:
+        lines.append(
+            f"  {asked:.2%} was asked for, which cannot be promised with fewer than "
+            f"{round(1 / asked) - 1} normal images. The threshold is the largest held-out score."
         )
-    look = model.adaptive_search
-    if look.share < 1:
-        print(
-            f"Approximate search: the {look.share:.1%} of each image that decides are searched "
-            f"exactly; image scores within {look.score_error:.1e} of exact ones on {look.images} "
-            "training images."
+    if isinstance(model.rule, Calibrated) and model.defect_bank is not None:
+        lines.append(
+            str(model.rule.guard or "")
+            or "Guard: too few defects, or one kind, to measure what an unknown kind would cost."
+        )
+    if search.exact_share < 1:
+        lines.append(
+            f"Approximate search: exact distances for {search.exact_share:.1%} of an image at a "
+            f"time; image scores are within {search.score_error:.1e} of exact ones on "
+            f"{search.images} training images."
         )
     elif model.settings.search == "approximate":
-        print(
+        lines.append(
             "Search stays exact: the bank is small, or no approximation kept image scores within "
             "a thousandth."
         )
-    if threshold.false_alarm_rate > asked:
-        print(
-            f"  {asked:.2%} was asked for; that takes {round(1 / asked) - 1} good images. "
-            "The threshold is the largest held-out score."
-        )
-    print(f"Next: patchcore-dual evaluate {folder} {prepared} --report REPORT")
+    return lines

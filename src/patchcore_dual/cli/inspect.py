@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson, Device
+
 
 def inspect(
     model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
@@ -13,55 +15,40 @@ def inspect(
         Path | None, typer.Option(help="Write a picture of each image with its heat map here.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit code 1 where an image is rejected.")
+        bool, typer.Option("--strict", help="Exit with 1 where an image is rejected.")
     ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="Take the backbone's weights from here.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
-    """Inspect images: pass, review or reject, where, and what it looks like.
+    """Inspect images: pass, review or reject, where, and which known patch it resembles.
 
-    A file that cannot be read is reported and the others go on; the exit code is then 2.
+    A file that cannot be read is reported and the others follow; the exit code is then 2.
+
+    Example: patchcore-dual inspect model new/ --out pictures
     """
     from patchcore_dual.cli.console import console, print_json
-    from patchcore_dual.data.reading import read_image, write_png
+    from patchcore_dual.data.reading import write_png
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import ImageError
-    from patchcore_dual.utils.prefetch import prefetch
 
     paths = list_paths(images)
-    detector = PatchCoreDual.load(model, weights, device)
+    detector = PatchCoreDual.load(model, device=device)
     results: list[dict[str, Any]] = []
     rejected = broken = False
-
-    def read(path: Path) -> Any:
-        """The image, or what is wrong with it: the files after it are read all the same."""
-        try:
-            return read_image(path)
-        except ImageError as error:
-            return error
-
-    for path, picture, image in zip(
-        paths, picture_names(paths), prefetch(read, paths), strict=True
-    ):
-        try:
-            if isinstance(image, ImageError):
-                raise image
-            inspection = detector.inspect(image, str(path))
-        except ImageError as error:
+    inspections = detector.inspect_many(paths, on_error="yield")
+    for path, picture, result in zip(paths, picture_names(paths), inspections, strict=True):
+        if isinstance(result, ImageError):
             broken = True
-            results.append({"path": str(path), "error": str(error)})
-            console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+            results.append({"path": str(path), "error": str(result)})
+            console.print(f"error: {result}", style="red", markup=False, soft_wrap=True)
             continue
-        rejected |= inspection.verdict == "reject"
-        results.append(inspection.to_json())
+        rejected |= result.verdict == "reject"
+        results.append(result.to_json())
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            write_png(out / picture, inspection.draw())
+            write_png(out / picture, result.draw())
         if not as_json:
-            print(inspection)
+            print(result)
     if as_json:
         print_json({"results": results})
     elif out is not None:

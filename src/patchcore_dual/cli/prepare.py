@@ -1,46 +1,67 @@
-"""`patchcore-dual prepare`: a data set as published becomes a folder that `fit` reads."""
+"""`patchcore-dual prepare`: make a published data set into a folder that `fit` reads."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from patchcore_dual.data.layouts import LAYOUTS
+
 if TYPE_CHECKING:
     from patchcore_dual.data.prepare.summary import PreparationSummary, Range
+
+LayoutName = StrEnum("LayoutName", {name: name for name in LAYOUTS})  # type: ignore[misc]
 
 
 def prepare(
     layout: Annotated[
-        str, typer.Argument(help="ksdd2, kolektorsdd, mvtec, magnetic-tile or folder.")
+        LayoutName,
+        typer.Argument(help=f"Layout of the data set: {', '.join(LAYOUTS)}."),
     ],
-    source: Annotated[Path, typer.Argument(help="The data set as it was published.")],
-    prepared: Annotated[Path, typer.Argument(help="The folder to make.")],
+    source: Annotated[Path, typer.Argument(help="Folder of the data set as published.")],
+    prepared: Annotated[Path, typer.Argument(help="Folder to make.")],
     size: Annotated[
-        str, typer.Option(help="WxH in pixels, or native to leave sizes alone.")
+        str,
+        typer.Option(metavar="WxH", help="Size of every image in pixels; native keeps the sizes."),
     ] = "224x632",
     train_fraction: Annotated[
         float,
         typer.Option(
-            help="Share of groups to train on, where a set has no split; 1 keeps none for testing."
+            help="Fraction of the groups to train on, for data sets without a split of their own. "
+            "1 leaves nothing to test on."
         ),
     ] = 0.5,
-    split_seed: Annotated[int, typer.Option(help="Which groups, where a set has no split.")] = 0,
+    split_seed: Annotated[int, typer.Option(help="Seed of a random split.")] = 0,
     split_file: Annotated[
-        Path | None, typer.Option(help="A CSV file (columns group,split) that imposes a split.")
+        Path | None,
+        typer.Option(help="CSV file with the columns group,split: take this split instead."),
     ] = None,
     train_defects: Annotated[
-        int, typer.Option(help="Move so many defective images from test to train (mvtec).")
+        int,
+        typer.Option(
+            help="Move this many defective images from test to train, for data sets whose "
+            "training images are all normal (mvtec)."
+        ),
     ] = 0,
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave broken files out and list them.")
+        bool, typer.Option("--skip-unreadable", help="Leave damaged files out and list them.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a prepared data set.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Prepare a data set: one size, masks, crops, a train and test tree, a manifest (3.2)."""
+    """Make a data set ready for training: images of one size, masks, crops, a split, a manifest.
+
+    Exact copies are dropped, and near duplicates are kept on one side of the split.
+
+    \b
+    Examples:
+      patchcore-dual prepare ksdd2 KolektorSDD2 prepared
+      patchcore-dual prepare folder photos prepared --size 256x256
+    """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
@@ -48,7 +69,7 @@ def prepare(
     width, height = parse_size(size)
     with progress_bar() as progress:
         summary = prepare_data(
-            layout,
+            layout.value,
             source,
             prepared,
             width=width,
@@ -65,7 +86,7 @@ def prepare(
 
 
 def parse_size(size: str) -> tuple[int, int] | tuple[None, None]:
-    """`224x632` as (224, 632), `native` as (None, None)."""
+    """`224x632` as (224, 632), `native` as (None, None); SettingsError for anything else."""
     from patchcore_dual.errors import SettingsError
 
     if size == "native":

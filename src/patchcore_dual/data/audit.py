@@ -1,4 +1,4 @@
-"""The audit: exact copies, near duplicates, and which of them lie on both sides of a split."""
+"""The audit: exact and near duplicates, and which of them lie on both sides of a split."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from patchcore_dual.data.duplicates import (
-    CopySet,
+    DuplicateSet,
     Fingerprint,
-    NearPair,
+    NearDuplicatePair,
     digest,
-    find_copies,
+    find_exact_duplicates,
     find_near_duplicates,
     thumbnail,
 )
@@ -22,18 +22,27 @@ from patchcore_dual.utils.progress import Progress, silent
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What an audit found. Images are named by their path relative to the audited folder."""
+    """The findings of an audit. Images are named by their paths relative to the audited folder.
+
+    Attributes:
+        n_images: number of images compared.
+        copies: sets of exact duplicates.
+        near_duplicates: pairs of near duplicates.
+        copies_across_split, near_duplicates_across_split: those of them that have images in both
+            train and test.
+        groups_across_split: groups that have images in both.
+    """
 
     n_images: int
-    copies: list[CopySet] = field(default_factory=list)
-    near_duplicates: list[NearPair] = field(default_factory=list)
-    copies_across_split: list[CopySet] = field(default_factory=list)
-    near_duplicates_across_split: list[NearPair] = field(default_factory=list)
+    copies: list[DuplicateSet] = field(default_factory=list)
+    near_duplicates: list[NearDuplicatePair] = field(default_factory=list)
+    copies_across_split: list[DuplicateSet] = field(default_factory=list)
+    near_duplicates_across_split: list[NearDuplicatePair] = field(default_factory=list)
     groups_across_split: list[str] = field(default_factory=list)
 
     @property
     def has_leakage(self) -> bool:
-        """Whether the test side holds what the training side has seen."""
+        """Whether anything lies on both sides of the split; test scores are then too good."""
         return bool(
             self.copies_across_split
             or self.near_duplicates_across_split
@@ -41,10 +50,11 @@ class AuditReport:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """All findings as plain values, and `leakage`."""
         return {**asdict(self), "leakage": self.has_leakage}
 
     def lines(self, limit: int = 20) -> list[str]:
-        """The findings for people, at most `limit` of each sort."""
+        """The findings as lines of text, at most `limit` of each kind."""
         contradictory = [c for c in self.copies if c.masks_differ or c.labels_differ]
         sections: list[tuple[str, Sequence[object]]] = [
             ("sets of exact copies", self.copies),
@@ -63,16 +73,22 @@ class AuditReport:
         return lines
 
 
-def report(
+def build_report(
     n_images: int,
-    copies: list[CopySet],
-    near: list[NearPair],
+    copies: list[DuplicateSet],
+    near: list[NearDuplicatePair],
     splits: Mapping[str, Split],
     groups: Mapping[str, str] | None = None,
 ) -> AuditReport:
-    """Put findings together with `splits` (and `groups`) of the images, by name.
+    """The audit report for duplicates that have been found.
 
-    An image without a split (dropped, or not split yet) crosses nothing.
+    Args:
+        n_images: number of images compared.
+        copies: sets of exact duplicates.
+        near: pairs of near duplicates.
+        splits: split of each image, by name. Images without one (dropped, or not split yet) are
+            ignored when checking for leakage.
+        groups: group of each image, by name; None leaves groups unchecked.
     """
 
     def crosses(images: Iterable[str]) -> bool:
@@ -94,27 +110,31 @@ def report(
 def audit_prepared(manifest: Manifest, progress: Progress = silent) -> AuditReport:
     """Audit a prepared data set from its files.
 
-    A synthetic image resembles the good image it was made from, so near duplicates that involve
-    one count only where they cross the split.
+    A synthetic image resembles the normal image it was made from, so near duplicates that involve
+    a synthetic image are reported only if they cross the split.
+
+    Raises:
+        ImageError: an image or mask cannot be read.
     """
-    prints = []
+    fingerprints = []
     for done, sample in enumerate(manifest):
         progress("auditing images", done, len(manifest))
-        prints.append(_fingerprint(manifest, sample))
+        fingerprints.append(_fingerprint(manifest, sample))
     progress("auditing images", len(manifest), len(manifest))
     splits = {s.image: s.split for s in manifest}
     synthetic = {s.image for s in manifest if s.origin != "real"}
     near = [
         pair
-        for pair in find_near_duplicates(prints)
+        for pair in find_near_duplicates(fingerprints)
         if not synthetic & {pair.first, pair.second} or splits[pair.first] != splits[pair.second]
     ]
     groups = {s.image: s.group for s in manifest}
-    return report(len(prints), find_copies(prints), near, splits, groups)
+    copies = find_exact_duplicates(fingerprints)
+    return build_report(len(fingerprints), copies, near, splits, groups)
 
 
 def audit_folder(prepared: Path, progress: Progress = silent) -> AuditReport:
-    """`audit_prepared` of the data set in `prepared`; DataError where there is none."""
+    """`audit_prepared` of the data set in a folder; DataError if there is none."""
     return audit_prepared(Manifest.load(prepared), progress)
 
 

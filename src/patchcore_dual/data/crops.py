@@ -1,4 +1,4 @@
-"""Boxes around defects: tight ones, and the grown ones that crops are cut by (3.2, 5.3.2)."""
+"""Boxes around defects: tight ones, and enlarged ones for defect crops (thesis 3.2, 5.3.2)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-GROWTH = 1.25
-MIN_SIDE = 64
+GROWTH = 1.25  # side of a crop, relative to that of the tight box
+MIN_SIDE = 64  # of a crop, in pixels
 
 
 @dataclass(frozen=True, order=True)
@@ -24,11 +24,11 @@ class Box:
     height: int
 
     def cut(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
-        """The part of `[H, W, ...]` inside the box, as a view."""
+        """The pixels of an array [H, W, ...] inside the box, as a view."""
         return array[self.y : self.y + self.height, self.x : self.x + self.width]
 
     def overlaps(self, other: "Box") -> bool:
-        """Whether the two share a pixel."""
+        """Whether the two boxes share a pixel."""
         return (
             self.x < other.x + other.width
             and other.x < self.x + self.width
@@ -37,7 +37,7 @@ class Box:
         )
 
     def union(self, other: "Box") -> "Box":
-        """The smallest box that holds both."""
+        """The smallest box that contains both."""
         x, y = min(self.x, other.x), min(self.y, other.y)
         right = max(self.x + self.width, other.x + other.width)
         bottom = max(self.y + self.height, other.y + other.height)
@@ -45,18 +45,26 @@ class Box:
 
 
 def defect_boxes(mask: NDArray[np.bool_]) -> list[Box]:
-    """The tight box of each 8-connected defect of bool [H, W], from top to bottom."""
+    """The tight box of each 8-connected defect of a mask, bool [H, W], from top to bottom."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     boxes = [Box(*map(int, row[:4])) for row in stats[1:]]
     return sorted(boxes, key=lambda b: (b.y, b.x, b.height, b.width))
 
 
 def crop_boxes(mask: NDArray[np.bool_]) -> list[Box]:
-    """The boxes by which the defects of bool [H, W] are cut out, from top to bottom.
+    """The boxes of the defect crops of an image, from top to bottom.
 
-    Each defect's box is grown by 25 % (half of it on each side), to at least 64 pixels a side
-    (or the whole image where that is smaller), moved and clipped into the image; boxes that
-    overlap are merged until none do.
+    The tight box of each defect is enlarged by 25 % (half of that on each side) and to at least 64
+    pixels a side, or to the whole image where that is smaller, and moved into the image. Boxes
+    that overlap are merged until none do.
+
+    Args:
+        mask: bool [H, W], True in defects.
+
+    >>> mask = np.zeros((300, 200), dtype=bool)
+    >>> mask[100:200, 50:58] = True
+    >>> crop_boxes(mask)
+    [Box(x=22, y=88, width=64, height=125)]
     """
     height, width = mask.shape
     return _merge_overlapping(_grow(box, width, height) for box in defect_boxes(mask))
@@ -75,12 +83,12 @@ def _grow_side(start: int, length: int, limit: int) -> tuple[int, int]:
 
 
 def _merge_overlapping(boxes: Iterable[Box]) -> list[Box]:
-    apart: list[Box] = []
+    merged: list[Box] = []
     for box in boxes:
-        # A merged box can reach others that neither of its parts touched: go round until none.
-        while hits := [other for other in apart if box.overlaps(other)]:
-            for other in hits:
-                apart.remove(other)
+        # The union of two boxes can overlap others that neither of the two did: repeat until none.
+        while overlapping := [other for other in merged if box.overlaps(other)]:
+            for other in overlapping:
+                merged.remove(other)
                 box = box.union(other)
-        apart.append(box)
-    return sorted(apart, key=lambda b: (b.y, b.x))
+        merged.append(box)
+    return sorted(merged, key=lambda b: (b.y, b.x))

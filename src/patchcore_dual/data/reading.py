@@ -1,9 +1,8 @@
-"""Image and mask files in, arrays out; and the one way a PNG is written (thesis 3.2).
+"""Reading images and masks from files, and writing PNG files (thesis 3.2).
 
 An image in memory is always `uint8 [H, W, 3]` RGB, a mask always `bool [H, W]`.
 """
 
-import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from patchcore_dual.errors import DataError, ImageError
+from patchcore_dual.data.listing import IMAGE_SUFFIXES, list_images, natural_key
+from patchcore_dual.errors import ImageError
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "check_image",
+    "list_images",
+    "natural_key",
+    "read_image",
+    "read_mask",
+    "write_png",
+]
 
 _LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP"})
-# What Pillow raises on damaged files of one format or another.
+# Raised by Pillow for damaged files, depending on their format.
 _DECODING_ERRORS = (
     OSError,
     SyntaxError,
@@ -34,15 +42,25 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     EXIF orientation is applied; 16-bit grey is scaled linearly to 8 bits; CMYK, palette and
     one-channel images are converted; transparency is laid over black.
 
-    Returns: uint8 [H, W, 3].
-    Raises ImageError where the file is missing, truncated, not an image, or has 32-bit pixels,
-    for which no scale to 8 bits is known.
+    Returns:
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        ImageError: the file is missing, truncated, not an image, or has 32-bit pixels, for which
+            no scale to 8 bits is known.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("L", (4, 2), 7).save(f"{folder}/grey.png")
+    ...     image = read_image(f"{folder}/grey.png")
+    >>> image.shape, image[0, 0].tolist()
+    ((2, 4, 3), [7, 7, 7])
     """
     return np.asarray(_rgb(_open_upright(Path(path)), Path(path)))
 
 
 def check_image(image: NDArray[Any], name: str = "") -> None:
-    """Raise ImageError unless an array is uint8 [H, W, 3]."""
+    """Raise ImageError, which begins with `name`, unless an array is uint8 [H, W, 3]."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ImageError(
             f"{name or 'the image'} is {image.dtype} {list(image.shape)}; "
@@ -51,12 +69,22 @@ def check_image(image: NDArray[Any], name: str = "") -> None:
 
 
 def read_mask(path: Path | str) -> NDArray[np.bool_]:
-    """Read a mask file: defect where its grey value is above 127.
+    """Read a mask file: a pixel is defective where its grey value is above 127.
 
-    Lossless files that never pass 127 hold 0/1 (or other small) labels: there, any value above 0
-    is defect.
+    A lossless file without any value above 127 holds labels (0 and 1, or other small numbers):
+    there, every pixel above 0 is defective.
 
-    Returns: bool [H, W]. Raises ImageError as `read_image` does.
+    Returns:
+        bool [H, W], True in defects.
+
+    Raises:
+        ImageError: as for `read_image`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_png(Path(folder, "mask.png"), np.array([[False, True, True]]))
+    ...     read_mask(f"{folder}/mask.png")
+    array([[False,  True,  True]])
     """
     image = _open_upright(Path(path))
     lossless = image.format not in _LOSSY_FORMATS
@@ -68,29 +96,20 @@ def read_mask(path: Path | str) -> NDArray[np.bool_]:
 
 
 def write_png(path: Path, array: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
-    """Write `[H, W, 3]` or `[H, W]` (a bool mask as 0 and 255); equal arrays give equal bytes."""
+    """Write a PNG file; equal arrays give equal bytes.
+
+    Args:
+        path: the file to make or replace.
+        array: uint8 [H, W, 3] RGB, uint8 [H, W] grey, or a mask, bool [H, W], written as 0 and
+            255.
+    """
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     Image.fromarray(array).save(path, format="PNG", compress_level=1)
 
 
-def list_images(folder: Path | str) -> list[Path]:
-    """The image files directly in `folder`, by suffix, hidden files left out, in natural order."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder.")
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((p for p in files if not p.name.startswith(".") and p.is_file()), key=natural_key)
-
-
-def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
-    """A sorting key by which Part2 comes before Part10."""
-    pieces = re.split(r"([0-9]+)", str(path))
-    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces]
-
-
 def _open_upright(path: Path) -> Image.Image:
-    """The decoded file, turned as its EXIF orientation says, `format` kept."""
+    """The decoded file, upright by its EXIF orientation; `format` is that of the file."""
     if not path.is_file():
         raise ImageError(f"{path} does not exist. Check the path.")
     try:

@@ -7,7 +7,18 @@ from PIL import Image
 
 
 def resize_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Resize uint8 [H, W, 3] to [height, width, 3], bilinear with antialiasing."""
+    """Resize an image, bilinear with antialiasing.
+
+    Args:
+        image: uint8 [H, W, 3].
+        width, height: the new size in pixels.
+
+    Returns:
+        uint8 [height, width, 3]; the image itself where it has that size already.
+
+    >>> resize_image(np.full((6, 4, 3), 100, np.uint8), 2, 3).shape
+    (3, 2, 3)
+    """
     if image.shape[:2] == (height, width):
         return image
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
@@ -15,16 +26,31 @@ def resize_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[n
 
 
 def resizing_note(image: NDArray[np.uint8], resized: NDArray[np.uint8]) -> str:
-    """What to tell a user whose image was resized."""
+    """A note for the user that an image, [H, W, 3], was resized to the size of the model."""
     (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
     return f"resized from {width}x{height} to the model's {new_width}x{new_height}"
 
 
 def resize_mask(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.bool_]:
-    """Resize bool [H, W] to [height, width] by nearest neighbour, keeping every defect.
+    """Resize a mask by nearest neighbour, keeping every defect.
 
-    Nearest neighbour (the thesis's choice) can step over a thin defect. Each 8-connected defect
-    of which no pixel came through is drawn as the pixels that it projects to.
+    Nearest-neighbour sampling (the thesis's choice) can miss a thin defect. Every 8-connected
+    defect that no sample hits is drawn as the pixels that its own pixels project to.
+
+    Args:
+        mask: bool [H, W], True in defects.
+        width, height: the new size in pixels.
+
+    Returns:
+        bool [height, width]; the mask itself where it has that size already.
+
+    >>> hairline = np.zeros((8, 8), dtype=bool)
+    >>> hairline[4, 2:6] = True
+    >>> resize_mask(hairline, 4, 4).astype(int)
+    array([[0, 0, 0, 0],
+           [0, 0, 0, 0],
+           [0, 1, 1, 0],
+           [0, 0, 0, 0]])
     """
     if mask.shape == (height, width):
         return mask
@@ -35,13 +61,13 @@ def resize_mask(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.
     columns = _nearest(mask.shape[1], width)
     resized_labels = labels[rows[:, None], columns]
     resized = resized_labels > 0
-    lost = np.setdiff1d(np.arange(1, n_defects), resized_labels)
-    if lost.size:
-        y, x = np.nonzero(np.isin(labels, lost))
+    missed = np.setdiff1d(np.arange(1, n_defects), resized_labels)
+    if missed.size:
+        y, x = np.nonzero(np.isin(labels, missed))
         resized[y * height // mask.shape[0], x * width // mask.shape[1]] = True
     return resized
 
 
 def _nearest(size: int, new_size: int) -> NDArray[np.int64]:
-    """For each new pixel, the old one its centre falls into."""
+    """For each new pixel, the old pixel that contains its centre."""
     return (2 * np.arange(new_size) + 1) * size // (2 * new_size)

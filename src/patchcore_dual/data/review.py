@@ -1,7 +1,7 @@
-"""What a person said of a run's images: `accept.txt` and `reject.txt` in its folder.
+"""Review lists: `accept.txt` and `reject.txt` in the folder of a run of synthetic images.
 
-Each line names an image (`0007.png` or `0007`); `#` begins a comment. Where there is an
-`accept.txt`, only the images it lists are used; those in `reject.txt` never are.
+Each line names an image (`0007.png` or `0007`); `#` begins a comment. If there is an
+`accept.txt`, only the images it lists are used; those in `reject.txt` are never used.
 """
 
 import re
@@ -16,19 +16,21 @@ _IMAGE_NAME = re.compile(r"\d{4,}\.png")
 
 
 def rejected(run_folder: Path) -> frozenset[str]:
-    """File names of a run's images that are not to be used.
+    """File names of a run's images that must not be used.
 
-    Raises DataError with file and line where a list names an image that the folder does not have.
+    Raises:
+        DataError: a list cannot be read, or names an image that the folder does not have; with
+            file and line.
     """
     accept, reject = run_folder / ACCEPT_NAME, run_folder / REJECT_NAME
-    gone = read_list(reject) if reject.is_file() else frozenset()
+    names = read_list(reject) if reject.is_file() else frozenset()
     if accept.is_file():
-        gone |= run_images(run_folder) - read_list(accept)
-    return gone
+        names |= run_images(run_folder) - read_list(accept)
+    return names
 
 
 def read_list(path: Path) -> frozenset[str]:
-    """The image names that an accept or reject list gives; DataError as in `rejected`."""
+    """The image names in an accept or reject list; DataError as in `rejected`."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -50,5 +52,5 @@ def read_list(path: Path) -> frozenset[str]:
 
 
 def run_images(run_folder: Path) -> frozenset[str]:
-    """File names of the images in a run's folder, masks aside."""
+    """File names of the images in a run's folder, without masks."""
     return frozenset(p.name for p in run_folder.iterdir() if _IMAGE_NAME.fullmatch(p.name))

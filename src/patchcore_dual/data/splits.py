@@ -8,24 +8,40 @@ from pathlib import Path
 
 import numpy as np
 
-from patchcore_dual.data.manifest import Split
+from patchcore_dual.data.sample import Split
 from patchcore_dual.errors import DataError, SettingsError
 
-GOOD = ""
+NORMAL = ""  # stands for a kind of defect where there is none
 
 
 def split_by_group(
     groups: Sequence[str], kinds: Sequence[str], train_fraction: float = 0.5, seed: int = 0
 ) -> dict[str, Split]:
-    """Put each group on one side, shuffled by the seed, stratified by kind of defect.
+    """Split groups at random into train and test, stratified by kind of defect.
 
-    `groups[i]` and `kinds[i]` belong to image i; the kind of a good image is `GOOD`, that of a
-    defective one any other text. A group's stratum is its rarest kind of defect, or good. Each
-    stratum gives its share of groups to the training side, what rounding takes from one being
-    given to the next; a stratum of two or more groups is found on both sides.
+    The stratum of a group is its rarest kind of defect, or normal. The number of training groups
+    is rounded in each stratum, and the rounding error is carried over to the next one; a stratum
+    of two or more groups is represented in both splits.
 
-    A fraction of 1 puts all on the training side. Returns the side of each group. Raises
-    SettingsError for a fraction that is not above 0 and at most 1.
+    Args:
+        groups: group of each image.
+        kinds: kind of defect of each image, `NORMAL` for normal images.
+        train_fraction: fraction of the groups to train on, above 0; 1 puts all into training.
+        seed: of the random choice.
+
+    Returns:
+        The split of each group.
+
+    Raises:
+        SettingsError: `train_fraction` is not above 0 and at most 1.
+
+    >>> groups = ["kos01", "kos01", "kos02", "kos03", "kos04"]
+    >>> kinds = ["crack", NORMAL, "crack", NORMAL, NORMAL]
+    >>> split = split_by_group(groups, kinds, seed=1)
+    >>> sorted(split), sorted(split.values())
+    (['kos01', 'kos02', 'kos03', 'kos04'], ['test', 'test', 'train', 'train'])
+    >>> split["kos01"] == split["kos02"]  # one of the two groups with cracks in each split
+    False
     """
     if not 0 < train_fraction <= 1:
         raise SettingsError(
@@ -38,27 +54,27 @@ def split_by_group(
     carried = 0.0
     for members in _strata(groups, kinds):
         wanted = len(members) * train_fraction + carried
-        n_train = _whole_share(wanted, len(members))
+        n_train = _rounded(wanted, len(members))
         carried = wanted - n_train
-        for place, index in enumerate(generator.permutation(len(members))):
-            sides[members[index]] = "train" if place < n_train else "test"
+        for position, index in enumerate(generator.permutation(len(members))):
+            sides[members[index]] = "train" if position < n_train else "test"
     return sides
 
 
 def _strata(groups: Sequence[str], kinds: Sequence[str]) -> list[list[str]]:
-    """The groups of each stratum, rarest kind first, good last; all in a fixed order."""
+    """The groups of each stratum, the rarest kind first and normal last, in a fixed order."""
     frequency = Counter(kinds)
-    frequency[GOOD] = len(kinds) + 1
+    frequency[NORMAL] = len(kinds) + 1
     order = sorted(frequency, key=lambda kind: (frequency[kind], kind))
-    rank = {kind: place for place, kind in enumerate(order)}
+    rank = {kind: position for position, kind in enumerate(order)}
     stratum_of: dict[str, int] = {}
     for group, kind in zip(groups, kinds, strict=True):
         stratum_of[group] = min(rank[kind], stratum_of.get(group, len(rank)))
-    strata = [sorted(g for g, s in stratum_of.items() if s == place) for place in rank.values()]
+    strata = [sorted(g for g, s in stratum_of.items() if s == r) for r in rank.values()]
     return [members for members in strata if members]
 
 
-def _whole_share(wanted: float, n_groups: int) -> int:
+def _rounded(wanted: float, n_groups: int) -> int:
     lowest, highest = (1, n_groups - 1) if n_groups > 1 else (0, 1)
     return min(max(math.floor(wanted + 0.5), lowest), highest)
 
@@ -66,9 +82,16 @@ def _whole_share(wanted: float, n_groups: int) -> int:
 def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
     """Read a split from a CSV file with the columns group,split.
 
-    `groups` are all groups of the data set. Raises DataError, with the line where there is one,
-    for other columns, a value other than train or test, a group that is unknown or named twice,
-    and groups that the file does not name.
+    Args:
+        path: the file.
+        groups: all groups of the data set.
+
+    Returns:
+        The split of each group.
+
+    Raises:
+        DataError: the file has other columns, a split other than train or test, or a group that
+            is unknown or repeated, or it lacks a group; with file and line.
     """
     sides: dict[str, Split] = {}
     try:

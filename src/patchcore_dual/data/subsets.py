@@ -1,4 +1,4 @@
-"""Training on fewer defects than there are: for few-shot curves, unseen kinds, and Table 2."""
+"""Subsets of the training images: fewer defects, kinds, or synthetic images."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -12,18 +12,30 @@ from patchcore_dual.errors import SettingsError
 def choose_defects(
     manifest: Manifest, count: int | None, exclude_kinds: Collection[str], seed: int
 ) -> Manifest:
-    """The manifest with fewer real defective training images; all else stays.
+    """The manifest with fewer real defective training images.
 
-    Synthetic images that were made from a defect that is left out, or show a kind that is, go
-    with it.
+    Synthetic images that were made from an excluded defect, or show an excluded kind, are removed
+    as well; all other samples are kept.
 
     Args:
-        count: how many to keep, shuffled by the seed (the first 5 are among the first 10);
-            None keeps all.
-        exclude_kinds: kinds of defect that are left out of training.
+        manifest: the data set.
+        count: how many defective training images to keep, chosen at random; None keeps all. For
+            one seed the choices are nested: the 5 images of count 5 are among those of count 10.
+        exclude_kinds: kinds of defect to exclude from training.
+        seed: of the random choice, at least 0.
 
-    Raises SettingsError for a kind that is not there, a count above what there is, or a seed
-    below 0.
+    Raises:
+        SettingsError: a kind does not exist, `count` is larger than the number of images, or
+            `seed` is negative.
+
+    >>> from pathlib import Path
+    >>> from patchcore_dual.data.manifest import Sample
+    >>> cracks = [Sample(f"{i}.png", "", "positive", "train", kind="crack") for i in range(9)]
+    >>> manifest = Manifest(Path("prepared"), (Sample("n.png", "", "negative", "train"), *cracks))
+    >>> len(choose_defects(manifest, 2, (), seed=0).part("train", "positive"))
+    2
+    >>> [sample.image for sample in choose_defects(manifest, None, {"crack"}, seed=0)]
+    ['n.png']
     """
     defective = manifest.real().part("train", "positive")
     unknown = sorted(set(exclude_kinds) - {s.kind for s in manifest})
@@ -44,17 +56,23 @@ def choose_defects(
         order = np.random.default_rng(seed).permutation(len(kept))
         kept = [kept[i] for i in sorted(order[:count])]
     left_out = {s.image for s in defective} - {s.image for s in kept}
-    gone = manifest.with_offspring(left_out)
-    gone |= {s.image for s in manifest.synthetic() if s.kind in exclude_kinds}
-    return manifest.where(s for s in manifest if s.image not in gone)
+    removed = manifest.with_offspring(left_out)
+    removed |= {s.image for s in manifest.synthetic() if s.kind in exclude_kinds}
+    return manifest.where(s for s in manifest if s.image not in removed)
 
 
 def choose_synthetic(manifest: Manifest, which: Literal["all", "none"] | int) -> Manifest:
-    """The manifest with all, none, or the first so many of its synthetic images.
+    """The manifest with all, none, or a given number of its synthetic images.
 
-    The first 50 are among the first 100. Of several runs of `augment` each gives its first ones.
+    The first images of each run of `augment` are taken, from all runs in turn. The choices are
+    nested: the images of count 50 are among those of count 100.
 
-    Raises SettingsError for a count above what there is.
+    Args:
+        manifest: the data set.
+        which: "all", "none", or how many.
+
+    Raises:
+        SettingsError: there are not as many synthetic images.
     """
     synthetic = manifest.synthetic().samples
     if which == "all":
@@ -65,11 +83,11 @@ def choose_synthetic(manifest: Manifest, which: Literal["all", "none"] | int) ->
             f"{count} synthetic images were asked for; {manifest.folder} has {len(synthetic)}. "
             "Make more with: patchcore-dual augment"
         )
-    place: dict[str, int] = {}
+    positions: dict[str, int] = {}  # of the last image of each run
     order = []
     for sample in synthetic:
         run = sample.image.rsplit("/", 1)[0]
-        place[run] = place.get(run, -1) + 1
-        order.append((place[run], sample.image))
+        positions[run] = positions.get(run, -1) + 1
+        order.append((positions[run], sample.image))
     kept = {image for _, image in sorted(order)[:count]}
     return manifest.where(s for s in manifest if not s.is_synthetic or s.image in kept)

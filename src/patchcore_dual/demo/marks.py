@@ -1,4 +1,4 @@
-"""What happens to the demo's part: harmless marks on good and bad alike, and the three defects."""
+"""Marks on the demo's part: harmless ones, and the three kinds of defect."""
 
 import numpy as np
 from numpy.random import Generator
@@ -19,14 +19,14 @@ from patchcore_dual.demo.relief import (
 
 
 def _somewhere(part: Relief, rng: Generator, reach: float = np.inf) -> Array:
-    """A point of metal, x and y in the image, within `reach` of the hole's axis."""
+    """A random point of metal within `reach` of the hole's axis: x and y in the image."""
     margin = 10 * FINE
     inner = np.s_[margin:-margin, margin:-margin]
     places = np.argwhere((part.metal[inner] == 1) & (part.radius[inner] < reach)) + margin
     return places[rng.integers(len(places)), ::-1] / FINE
 
 
-# What does no harm
+# Harmless marks
 
 
 def oil(part: Relief, rng: Generator) -> Relief:
@@ -47,7 +47,7 @@ def stain(part: Relief, rng: Generator) -> Relief:
 
 
 def dust(part: Relief, rng: Generator) -> Relief:
-    """Pale specks, and sometimes a fibre, lying on the metal."""
+    """Pale specks on the metal, and sometimes a fibre."""
     headings = rng.uniform(0, 6) + np.cumsum(rng.normal(0, 0.2, 25))
     lint, _ = line(_somewhere(part, rng), headings, np.full(25, rng.choice((0, 0.4))))
     for _ in range(rng.integers(3, 10)):
@@ -59,7 +59,7 @@ def dust(part: Relief, rng: Generator) -> Relief:
 
 
 def chatter(part: Relief, rng: Generator) -> Relief:
-    """The grinding wheel trembled: regular waves over a stretch of the plate."""
+    """Chatter of the grinding wheel: regular waves over a stretch of the plate."""
     (u, v), (a, b) = pixels(), _somewhere(part, rng).tolist()
     period, reach = rng.uniform(6, 11), rng.uniform(25, 50)
     waves = np.sin(part.x * (2 * np.pi / period) + rng.normal(0, 0.15) * part.y)
@@ -69,16 +69,16 @@ def chatter(part: Relief, rng: Generator) -> Relief:
     return part.raised(rng.uniform(0.008, 0.016) * period * waves * window)
 
 
-# What does
+# Defects
 
 
 def _strength(rng: Generator) -> float:
-    """Two defects in five are faint."""
+    """A random strength of a defect, up to 1; two defects in five are faint."""
     return rng.uniform(0.2, 0.4) if rng.random() < 0.4 else rng.uniform(0.4, 1)
 
 
 def _crack(part: Relief, rng: Generator) -> Relief:
-    """Thin, dark, jagged and branching, its lips a little raised; one in three is at the hole."""
+    """A thin, dark, jagged, branching crack with raised lips; one in three is at the hole."""
     at_hole, strength = rng.random() < 1 / 3, _strength(rng)
     start = _somewhere(part, rng, reach=34 if at_hole else np.inf)
     column, row = (start * FINE).astype(int)
@@ -91,7 +91,7 @@ def _crack(part: Relief, rng: Generator) -> Relief:
 
 
 def _fork(rng: Generator, start: Array, heading: float, length: float, width: float) -> Array:
-    """What a crack and, smaller each time, its branches cover."""
+    """The fraction of each point that a crack and its ever smaller branches cover."""
     n = int(length)
     kinks = np.repeat(rng.normal(0, 0.5, n), rng.integers(2, 10, n))[:n]
     headings = heading + kinks + rng.normal(0, 0.3, n) + 0.04 * np.cumsum(rng.normal(0, 1, n))
@@ -107,7 +107,7 @@ def _fork(rng: Generator, start: Array, heading: float, length: float, width: fl
 
 
 def _spot(part: Relief, rng: Generator) -> Relief:
-    """A pit or a few, dark at the rim, with a soft halo; some drawn out along the grain."""
+    """One or more pits, dark at the rim, with a soft halo; some elongated along the grain."""
     (u, v), (a, b), strength = pixels(), _somewhere(part, rng).tolist(), _strength(rng)
     stretch, size = rng.uniform(1, 2), rng.uniform(2, 6)
     edge = np.full_like(u, np.inf)
@@ -125,7 +125,7 @@ def _spot(part: Relief, rng: Generator) -> Relief:
 
 
 def _scratch(part: Relief, rng: Generator) -> Relief:
-    """A furrow with thrown-up sides along a slight curve, of uneven depth and fading ends."""
+    """A slightly curved furrow with raised sides, of uneven depth and with fading ends."""
     start, heading, strength = _somewhere(part, rng), rng.uniform(0, 2 * np.pi), _strength(rng)
     n = rng.integers(30, 160)
     t = np.linspace(0, 1, n)

@@ -1,4 +1,4 @@
-"""The demo's part as a relief (height, albedo, grain), and its picture under one lamp."""
+"""The demo's part as a relief (height, albedo, grain), and its rendering under one lamp."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,14 +13,14 @@ from scipy.ndimage import uniform_filter1d
 SIZE = 256  # both sides of a finished image
 FINE = 2  # reliefs are drawn this many times finer than the image, then averaged down
 SIDE = SIZE * FINE
-HOLE, GROOVE, EDGE = (42.0, -22.0), -72.0, 103.0  # where the features are, from mid-part
+HOLE, GROOVE, EDGE = (42.0, -22.0), -72.0, 103.0  # positions, from the middle of the part
 
 Array = NDArray[Any]  # float32
 
 
 @dataclass(frozen=True)
 class Relief:
-    """What the lamp shines on; every field float32 [512, 512]."""
+    """The surface of a part; every field is float32 [512, 512]."""
 
     x: Array  # position on the part, from its middle
     y: Array
@@ -33,7 +33,11 @@ class Relief:
     along: tuple[Array, Array]  # unit vector along the machining marks
 
     def covered(self, share: Array, albedo: float, warmth: float, matte: float) -> "Relief":
-        """Under a film that covers `share` (0..1) of each point and hides `matte` of the grain."""
+        """The part under a film.
+
+        The film covers the fraction `share` (0..1) of each point; `albedo` is its factor, `warmth`
+        its tint, and `matte` the fraction of the grain that it hides.
+        """
         return replace(
             self,
             albedo=self.albedo * (1 + share * self.metal * (albedo - 1)),
@@ -42,6 +46,7 @@ class Relief:
         )
 
     def raised(self, by: Array) -> "Relief":
+        """The part with its metal raised by some height."""
         return replace(self, height=self.height + by * self.metal)
 
 
@@ -55,7 +60,7 @@ def machine(rng: Generator) -> Relief:
     across = x - GROOVE
     arc = np.sqrt(np.maximum(24.0**2 - across**2, 1))  # the groove's cutter has a radius of 24
 
-    # how much of each point belongs to a feature, 0..1
+    # the fraction of each point that belongs to a feature
     face = step(56 - radius, 2)
     floor = step(15 - np.abs(across), 2)
     hole = step(29 - radius, 1.5)
@@ -93,13 +98,14 @@ def machine(rng: Generator) -> Relief:
 
 
 def shine(part: Relief, tilt_x: float, tilt_y: float, exposure: float) -> Array:
-    """The picture before noise: float32 [256, 256, 3], in grey levels.
+    """The photograph before noise: float32 [256, 256, 3], in grey levels.
 
-    A mirror of slope `tilt_x`, `tilt_y` in mid-part would show the lamp to the camera.
+    A mirror of slope `tilt_x`, `tilt_y` in the middle of the part would reflect the lamp into the
+    camera.
     """
     sx = cv2.Sobel(part.height, cv2.CV_32F, 1, 0, ksize=1, scale=FINE / 2)
     sy = cv2.Sobel(part.height, cv2.CV_32F, 0, 1, ksize=1, scale=FINE / 2)
-    # machined metal mirrors the lamp narrowly along its grain, broadly across
+    # machined metal reflects the lamp narrowly along its grain, broadly across it
     wx, wy = sx - tilt_x - part.x / 900, sy - tilt_y - part.y / 900
     tx, ty = part.along
     off_along, off_across = wx * tx + wy * ty, wy * tx - wx * ty + part.grain
@@ -117,7 +123,7 @@ def shine(part: Relief, tilt_x: float, tilt_y: float, exposure: float) -> Array:
 
 @cache
 def pixels() -> Array:
-    """Where the points of a relief are in the image: u and v, [2, 512, 512]."""
+    """Image coordinates u and v of the points of a relief, [2, 512, 512]."""
     return (np.indices((SIDE, SIDE), np.float32)[::-1] + 0.5) / FINE
 
 
@@ -128,7 +134,7 @@ def streaks(rng: Generator, u: Array, v: Array) -> Array:
     for length, weight in ((75, 1.0), (15, 0.7), (4, 0.35)):
         streaks = uniform_filter1d(noise, length, axis=1, mode="wrap")
         grain = np.roll(grain, 97, axis=0) + weight * unit(streaks)
-    grain = 1.2 * unit(grain)  # the interpolation takes away a sixth
+    grain = 1.2 * unit(grain)  # interpolation reduces the deviation by a sixth
     return cv2.remap(grain, u / 2, v * FINE, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
@@ -139,7 +145,7 @@ def clouds(rng: Generator, length: float) -> Array:
 
 
 def line(start: Array, headings: Array, widths: Array) -> tuple[Array, Array]:
-    """How much of each point a line of unit steps covers, 0..1, and its points, [N, 2]."""
+    """The fraction of each point that a line of unit steps covers, and its vertices, [N, 2]."""
     points = start + np.cumsum(np.stack([np.cos(headings), np.sin(headings)], -1), 0)
     ends = np.rint(points * FINE * 16).astype(int).tolist()
     canvas = np.zeros((SIDE, SIDE), np.uint8)

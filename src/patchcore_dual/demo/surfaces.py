@@ -1,10 +1,10 @@
-"""The demo's data set: generated photographs of one machined steel part, some of them damaged.
+"""The demo's data set: generated photographs of a machined steel part, some of them defective.
 
-A part is a relief (height, albedo, direction of grain) and a photograph is that relief under one
-lamp. A defect is a change of the relief, so light and grain treat it as they treat the part, and
-its mask is the difference between two renderings of the same part, with and without it. Good and
-damaged parts alike carry, now and then, what should not be rejected: oil, stains, dust, chatter.
-Lengths are in pixels of the finished image.
+A part is a relief (height, albedo, direction of grain), and a photograph renders this relief under
+one lamp. A defect is a change of the relief, so it is lit and textured like the part, and its mask
+is the difference between two renderings of the same part, with and without the defect. Normal and
+defective parts alike have occasional harmless marks, which should not be rejected: oil, stains,
+dust, chatter. Lengths are in pixels of the finished image.
 """
 
 import os
@@ -25,11 +25,17 @@ MASK_LEVEL = 8  # grey levels of 255: a pixel that changed by more is in the mas
 
 
 class Surface(NamedTuple):
-    """One photograph: images uint8 [256, 256, 3] RGB, mask bool [256, 256]."""
+    """One photograph.
+
+    Attributes:
+        image: uint8 [256, 256, 3], RGB.
+        mask: bool [256, 256], True where the defect changed the image.
+        flawless: uint8 [256, 256, 3]: the same part, lamp and camera noise without the defect.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
-    flawless: NDArray[np.uint8]  # same part, same lamp, same camera noise, without the defect
+    flawless: NDArray[np.uint8]
 
 
 def make_surfaces(
@@ -41,12 +47,26 @@ def make_surfaces(
     test_good: int = 60,
     test_defective: int = 36,
 ) -> None:
-    """Write a plain-folder data set of 256x256 RGB PNGs; `KINDS` take the defective ones in turn.
+    """Write a data set in the layout `folder`: 256x256 RGB PNG files, and masks of the defects.
 
-    `folder/{train,test}/{good,crack,spot,scratch}/NNN.png`, and for the defective ones
-    `folder/{train,test}/masks/KIND/NNN.png`, one channel, 255 where the defect changed the image
-    by more than `MASK_LEVEL`, 0 elsewhere. An image depends on nothing but the seed, its split,
-    its kind and its number. Files of the same name are replaced.
+    The images are `{train,test}/{good,crack,spot,scratch}/NNN.png`. The masks of the defective
+    ones are `{train,test}/masks/KIND/NNN.png`: one channel, 255 where the defect changed the image
+    by more than `MASK_LEVEL`, else 0. The defective images have the `KINDS` in turn. An image
+    depends only on the seed, its split, its kind and its number. Files of the same name are
+    replaced.
+
+    Args:
+        folder: where to write.
+        seed: of the whole data set.
+        train_good, train_defective, test_good, test_defective: numbers of images.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     make_surfaces(
+    ...         Path(folder), train_good=1, train_defective=0, test_good=0, test_defective=1
+    ...     )
+    ...     print(*sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*.png")))
+    test/crack/000.png test/masks/crack/000.png train/good/000.png
     """
 
     def make(split: str, kind: str, number: int) -> None:
@@ -66,10 +86,15 @@ def make_surfaces(
 
 
 def photograph(kind: str, rng: Generator) -> Surface:
-    """Machine a part, damage it (`kind` is one of `KINDS`, or "good") and take its picture."""
+    """Render one part.
+
+    Args:
+        kind: one of `KINDS`, or "good" for a part without a defect.
+        rng: where all randomness comes from.
+    """
     part = machine(rng)
     for harmless in (oil, stain, dust, chatter):
-        if rng.random() < 1 / 12:  # three parts in ten carry something
+        if rng.random() < 1 / 12:  # three parts in ten have a mark
             part = harmless(part, rng)
     lamp = rng.uniform((-0.1, -0.24, 0.88), (0.1, -0.12, 1.1)).tolist()
     flawless = picture = shine(part, *lamp)
@@ -82,7 +107,7 @@ def photograph(kind: str, rng: Generator) -> Surface:
 
 
 def _noticeable(change: Array, mask: NDArray[np.bool_], flawless: Array) -> bool:
-    """Whether a person who looks carefully can tell the defect from the grain around it."""
+    """Whether a careful observer can tell the defect from the grain around it."""
     if mask.sum() < 30:
         return False
     grain = (flawless - cv2.blur(flawless, (9, 9)))[mask].std()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.placement import join_groups
-from patchcore_dual.data.splits import GOOD, split_by_group
+from patchcore_dual.data.splits import NORMAL, split_by_group
 from patchcore_dual.data.subsets import choose_defects
 from patchcore_dual.errors import DataError
 from patchcore_dual.experiments.runner import Method, Trial
@@ -44,7 +44,7 @@ def resplit(manifest: Manifest, seed: int) -> Manifest:
     """
     samples = manifest.real().samples
     groups = groups_of(manifest)
-    strata = [(s.kind or "defect") if s.is_defective else GOOD for s in samples]
+    strata = [(s.kind or "defect") if s.is_defective else NORMAL for s in samples]
     sides = split_by_group([groups[s.image] for s in samples], strata, seed=seed)
     taught = {s.image for s in samples if sides[groups[s.image]] == "train"}
     return manifest.where(

@@ -1,19 +1,26 @@
 """Patch features: an image batch in, a grid of patch features out (thesis 4.3.2, 4.3.3)."""
 
-from patchcore_dual.features.aggregation import patch_features
-from patchcore_dual.features.backbones import (
-    BACKBONES,
-    Backbone,
-    check_backbone,
-    choose_device,
-    load_backbone,
+from patchcore_dual.features.embedder import (
+    CachedEmbedder,
+    Embedder,
+    EmbedderSpec,
+    EmbedImage,
+    ProjectedEmbedder,
+    network_of,
+    projected,
 )
+from patchcore_dual.features.engines import load_embedder, restore_embedder
+from patchcore_dual.features.networks import BACKBONES
 
 __all__ = [
     "BACKBONES",
-    "Backbone",
-    "check_backbone",
-    "choose_device",
-    "load_backbone",
-    "patch_features",
+    "CachedEmbedder",
+    "EmbedImage",
+    "Embedder",
+    "EmbedderSpec",
+    "ProjectedEmbedder",
+    "load_embedder",
+    "network_of",
+    "projected",
+    "restore_embedder",
 ]

@@ -1,6 +1,5 @@
 """Which patches of a defective image enter the defect bank: `mask`, `box` or `crop`."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import cv2
@@ -8,13 +7,11 @@ import numpy as np
 
 from patchcore_dual.data.crops import crop_boxes, defect_boxes
 from patchcore_dual.data.resizing import resize_image
+from patchcore_dual.features.embedder import EmbedImage
 
 PatchChoice = Literal["mask", "box", "crop"]
 
 MIN_COVERAGE = 0.1
-
-EmbedImage = Callable[[np.ndarray], np.ndarray]
-"""uint8 `[H, W, 3]` to float32 `[h, w, d]`."""
 
 
 def defect_patches(

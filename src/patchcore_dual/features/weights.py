@@ -1,6 +1,5 @@
 """Finding and reading backbone weights: a file, the cache or a package; never the network."""
 
-import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -11,14 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from patchcore_dual.errors import WeightsError
-
-# ImageNet V1 weights as torchvision publishes them: file names to look for and to ask for.
-TORCHVISION_FILES = {
-    "resnet18": "resnet18-f37072fd.pth",
-    "resnet34": "resnet34-b627a593.pth",
-    "resnet50": "resnet50-0676ba61.pth",
-    "wide_resnet50_2": "wide_resnet50_2-95faca4d.pth",
-}
+from patchcore_dual.features.networks import network_definition
 
 
 def cache_folders() -> list[Path]:
@@ -36,26 +28,20 @@ def find_weights(name: str, path: Path | None) -> Path:
         if not path.is_file():
             raise WeightsError(f"there is no weights file {path}. Check the path after --weights.")
         return path
-    if name == "efficientnet_lite0":
-        from patchcore_dual.features.networks.efficientnet import packaged_weights
-
-        return packaged_weights()
-    published = TORCHVISION_FILES[name]
+    definition = network_definition(name)
+    if definition.packaged is not None:
+        return definition.packaged()
+    published = definition.published
     for folder in cache_folders():
         for candidate in (f"{name}.safetensors", f"{name}.pth", published):
-            if (folder / candidate).is_file():
+            if candidate and (folder / candidate).is_file():
                 return folder / candidate
+    download = f"https://download.pytorch.org/models/{published}" if published else "its weights"
     raise WeightsError(
-        f"no weights for {name} on this machine. On a machine with a network, download "
-        f"https://download.pytorch.org/models/{published} and either pass it with --weights FILE "
-        f"or put it into {cache_folders()[0]}. The backbone efficientnet_lite0 needs no download."
+        f"no weights for {name} on this machine. On a machine with a network, download {download} "
+        f"and either pass the file with --weights FILE or put it into {cache_folders()[0]}. The "
+        "backbone efficientnet_lite0 needs no download."
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -1,1 +1,23 @@
-"""A fitted model, in memory and on disk."""
+"""A fitted model: its parts, its calibration set, and how it lies on disk. Needs no PyTorch."""
+
+from patchcore_dual.model.calibration import CalibrationSet
+from patchcore_dual.model.folder import (
+    check_writable,
+    fingerprint,
+    load_model,
+    read_fingerprint,
+    save_model,
+)
+from patchcore_dual.model.model import Model, bank_channels, describe_training_set
+
+__all__ = [
+    "CalibrationSet",
+    "Model",
+    "bank_channels",
+    "check_writable",
+    "describe_training_set",
+    "fingerprint",
+    "load_model",
+    "read_fingerprint",
+    "save_model",
+]

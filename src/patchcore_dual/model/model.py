@@ -1,89 +1,66 @@
 """`Model`: everything that fitting leaves behind and inspecting needs."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.features import Backbone
-from patchcore_dual.scoring import (
-    RULES,
-    HeldOutImage,
-    Probe,
-    Rule,
-    RuleOutput,
-    Threshold,
-    anomaly_map,
-    conformal_threshold,
-)
+from patchcore_dual.features import EmbedderSpec
+from patchcore_dual.model.calibration import CalibrationSet
+from patchcore_dual.scoring import Probe, Rule, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.settings import Settings
-from patchcore_dual.training.cross_fitting import KeptPatches
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Where the lines are drawn.
-
-    Attributes:
-        image: threshold on the image score.
-        pixel: threshold on the anomaly map; what is above belongs to a region.
-        floor: the map's typical value on good surface, from which pictures count.
-    """
-
-    image: Threshold
-    pixel: float
-    floor: float
-
-
-@dataclass(frozen=True)
-class CalibrationSet:
-    """What is kept of the held-out images, so that thresholds can be renewed without them.
-
-    Attributes:
-        names: the good images, n of them.
-        scores: float64 `[n]`, their image scores.
-        defect_scores: float64 `[k]`, those of real defective images of which other folds hold
-            defects too; empty for rules that are not fitted on defective images.
-        owner: int32 `[m]`, the image of each kept patch.
-        patches: float32 `[m, d]`, their few most anomalous patch features.
-        distances: float32 `[m]`, d_N of those, by the bank without the image's group.
-    """
-
-    names: tuple[str, ...]
-    scores: np.ndarray
-    defect_scores: np.ndarray
-    owner: np.ndarray
-    patches: np.ndarray
-    distances: np.ndarray
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted detector's parts. `size` is width and height, None where images keep theirs."""
+    """The parts of a fitted detector. None of them needs PyTorch.
+
+    Attributes:
+        settings: those it was fitted with.
+        spec: of the embedder that its banks were built with.
+        network: the network's tensors as a safetensors file, which an engine runs; None for an
+            embedder of the user's own.
+        size: width and height that images are resized to; None where they keep their own.
+        normal_bank, defect_bank: the two memory banks; the second is None without defects.
+        probe: for a rule that uses one.
+        rule: the fusion rule with what it learned.
+        thresholds: on image scores and on anomaly maps.
+        adaptive_search: how much of an image is searched exactly.
+        trained_on: what is remembered of the training images, as plain values.
+        read_calibration: gives the calibration set, which inspecting never needs; None for a model
+            that was made without one.
+    """
 
     settings: Settings
-    backbone: Backbone
+    spec: EmbedderSpec
+    network: bytes | None
     size: tuple[int, int] | None
     normal_bank: MemoryBank
     defect_bank: MemoryBank | None
     probe: Probe | None
     rule: Rule
     thresholds: Thresholds
-    held_out: CalibrationSet
+    adaptive_search: AdaptiveSearch
     trained_on: dict[str, Any]
-    adaptive_search: AdaptiveSearch = field(default_factory=AdaptiveSearch)
+    read_calibration: Callable[[], CalibrationSet | None]
+
+    @cached_property
+    def calibration(self) -> CalibrationSet | None:
+        """What thresholds, rule and probe can be renewed from, read when it is first used."""
+        return self.read_calibration()
 
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
         return {
-            "scoring": next(name for name, rule in RULES.items() if type(self.rule) is rule),
-            "backbone": self.backbone.name,
-            "weights_sha256": self.backbone.weights_sha256,
+            "scoring": self.rule.name,
+            "backbone": self.spec.backbone,
+            "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
             "seed": self.settings.seed,
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
@@ -91,46 +68,17 @@ class Model:
         }
 
 
-def calibrate_thresholds(
-    answers: Sequence[RuleOutput],
-    images: Sequence[HeldOutImage],
-    sigma: float,
-    false_alarm_rate: float,
-) -> Thresholds:
-    """Thresholds from held-out good images: on image scores, and on the maxima of their maps.
+def bank_channels(
+    spec: EmbedderSpec, settings: Settings
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Which channels of a patch feature the normal bank keeps, and the defect bank.
 
-    Args:
-        answers: the rule's, on each of `images`.
+    int64 each, or None for all: the two differ where `defect_levels` are others than `levels`.
     """
-    peaks, middles = [], []
-    for (_, grid), image in zip(answers, images, strict=True):
-        heat = anomaly_map(grid, image.height, image.width, sigma)
-        peaks.append(float(heat.max()))
-        middles.append(float(np.median(heat)))
-    return Thresholds(
-        conformal_threshold(np.array([score for score, _ in answers]), false_alarm_rate),
-        conformal_threshold(np.array(peaks), false_alarm_rate).value,
-        float(np.median(middles)),
-    )
-
-
-def make_calibration_set(
-    answers: Sequence[RuleOutput], of_defects: Sequence[RuleOutput], kept: Sequence[KeptPatches]
-) -> CalibrationSet:
-    """The part of the held-out evidence that the model keeps.
-
-    Args:
-        answers, of_defects: the rule's, on held-out good and defective images.
-    """
-    counts = [len(one.features) for one in kept]
-    return CalibrationSet(
-        tuple(one.name for one in kept),
-        np.array([score for score, _ in answers]),
-        np.array([score for score, _ in of_defects]),
-        np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        np.concatenate([one.features for one in kept]),
-        np.concatenate([one.distances for one in kept]),
-    )
+    if not spec.levels or settings.bank_vectors == "projected":
+        return None, None
+    defect_levels = settings.levels if settings.defect_levels is None else settings.defect_levels
+    return spec.channels_of(settings.levels), spec.channels_of(defect_levels)
 
 
 def describe_training_set(manifest: Manifest) -> dict[str, Any]:

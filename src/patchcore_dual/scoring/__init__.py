@@ -1,4 +1,4 @@
-"""From distances to decisions: weights, fusion rules, maps, thresholds, regions (4.3.5)."""
+"""From distances to decisions: fusion rules, maps, thresholds, regions, `Inspection` (4.3.5)."""
 
 from patchcore_dual.scoring.adaptive_search import (
     AdaptiveSearch,
@@ -12,13 +12,17 @@ from patchcore_dual.scoring.evidence import (
     TrainingEvidence,
     gather_evidence,
 )
+from patchcore_dual.scoring.fusion import RULES, Rule, RuleOutput, rule_for
 from patchcore_dual.scoring.fusion.probe import Probe
-from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput
-from patchcore_dual.scoring.fusion.rules import RULES, rule_for
 from patchcore_dual.scoring.inspection import Inspection, Match, match_at
 from patchcore_dual.scoring.maps import anomaly_map, resize_map
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
-from patchcore_dual.scoring.thresholds import Threshold, conformal_threshold
+from patchcore_dual.scoring.thresholds import (
+    Threshold,
+    Thresholds,
+    calibrate_thresholds,
+    conformal_threshold,
+)
 from patchcore_dual.scoring.uncertainty import score_uncertainty
 
 __all__ = [
@@ -34,8 +38,10 @@ __all__ = [
     "Rule",
     "RuleOutput",
     "Threshold",
+    "Thresholds",
     "TrainingEvidence",
     "anomaly_map",
+    "calibrate_thresholds",
     "choose_exact_share",
     "conformal_threshold",
     "find_regions",

@@ -1,4 +1,4 @@
-"""Pictures of inspections: image with regions, heat map, ground truth, verdict."""
+"""Draws inspections: image with regions, heat map, ground truth and verdict."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,17 @@ from patchcore_dual.scoring.regions import Region
 
 _RED, _GREEN, _WHITE = (214, 48, 49), (39, 154, 92), (255, 255, 255)
 _BAR_COLOURS = {"reject": _RED, "review": (201, 125, 16), "pass": _GREEN}
-_GAP, _BAR, _MIN_WIDTH = 6, 26, 160
+_GAP, _BAR = 6, 26  # width of the gap between panels and height of the caption bar, in pixels
+_MIN_WIDTH = 160  # of a panel, in pixels
 
 
 def heat_overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay a heat map over an image.
+    """Return an image blended with the colours of a heat map, uint8 `[H, W, 3]`, RGB.
 
     Args:
-        image: uint8 `[H, W, 3]`.
-        heat: `[H, W]` in 0 to 1: 0 stays the image, 0.5 (the pixel threshold) is clearly coloured.
+        image: uint8 `[H, W, 3]`, RGB.
+        heat: `[H, W]` in 0 to 1, as `Inspection.heat`. The image remains visible everywhere, the
+            less so the higher the value.
     """
     indices = (heat * 255).astype(np.uint8)
     colours = cv2.applyColorMap(indices, cv2.COLORMAP_TURBO)[..., ::-1]
@@ -29,12 +31,25 @@ def draw_inspection(
     image: np.ndarray,
     heat: np.ndarray,
     regions: Sequence[Region],
+    mask: np.ndarray | None,
+    *,
     caption: str,
     verdict: str,
-    mask: np.ndarray | None,
 ) -> np.ndarray:
-    """Panels side by side under a caption bar; uint8 `[h, w, 3]`. See `Inspection.draw`."""
-    # Lines and letters are drawn on panels of a readable size, whatever the image's.
+    """Return the panels of an inspection side by side under a caption bar.
+
+    Args:
+        image: uint8 `[H, W, 3]`, RGB.
+        heat: `[H, W]` in 0 to 1.
+        regions: drawn as boxes on the image.
+        mask: bool `[H, W]`, the true defect, if known.
+        caption: text of the bar.
+        verdict: "pass", "review" or "reject", which decides the colour of the bar.
+
+    Returns:
+        uint8 `[h, w, 3]`, RGB.
+    """
+    # Small images are enlarged first, so that boxes and caption have a readable size.
     scale = max(1.0, _MIN_WIDTH / image.shape[1])
     framed = _enlarge(image, scale)
     for region in regions:
@@ -52,7 +67,7 @@ def draw_inspection(
 
 
 def _outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The true defect, tinted and outlined."""
+    """The image with the true defect tinted and outlined."""
     tinted = image.copy()
     tinted[mask > 0] = (tinted[mask > 0] * 0.6 + np.array(_GREEN) * 0.4).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -1,4 +1,7 @@
-"""What the two banks say about the patches of one image (thesis 4.3.5)."""
+"""`Evidence`: the distances and log odds of one image's patches, from which rules make scores.
+
+Thesis 4.3.5. `[h, w]` is always the feature grid of the image, one cell for each patch.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -6,21 +9,24 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
-from patchcore_dual.scoring.fusion.probe import Probe
 from patchcore_dual.scoring.neighbourhood_weights import defect_weight, normal_weight
 
 NEIGHBOURS = 3  # b, thesis 5.1.3
 
+WeightFormula = Callable[[np.ndarray, int], float]
+"""`normal_weight` or `defect_weight`."""
+
 
 @dataclass(frozen=True)
 class Nearest:
-    """The answer of one bank; `[h, w]` is the image's feature grid.
+    """The nearest vectors of one bank to the patches of an image.
 
     Attributes:
-        distance: float32 `[h, w]`, d(q): from each patch to its nearest vector.
-        index: int64 `[h, w]`, which vector that is.
+        distance: float32 `[h, w]`, d(q): the Euclidean distance from each patch to its nearest
+            vector.
+        index: int64 `[h, w]`, the row of that vector in the bank.
         weight: the neighbourhood weight at the patch that is farthest from the bank; 1 where it
-            was not asked for.
+            was not computed.
     """
 
     distance: np.ndarray
@@ -30,12 +36,13 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one image's patches.
+    """What is measured of one image's patches.
 
     Attributes:
-        normal: d_N and w_N.
-        defect: d_P and w_P; None without a defect bank.
-        logit: float32 `[h, w]`, the probe's log odds that a patch is a defect; None without one.
+        normal: d_N and w_N, from the normal bank.
+        defect: d_P and w_P, from the defect bank; None without one.
+        logit: float32 `[h, w]`, the probe's log odds that a patch is a defect; None without a
+            probe.
     """
 
     normal: Nearest
@@ -45,16 +52,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class HeldOutImage:
-    """Evidence on one training image from banks and probe that were built without it.
+    """Out-of-fold evidence on one training image: from banks and a probe built without it.
 
     Attributes:
         evidence: without the image's fold (see `training/cross_fitting.py`).
-        fold: which that is.
-        width, height: of the prepared image, in pixels.
-        defect_cells: bool `[h, w]`, its defect; None for a good image.
-        unseen: evidence as it would be if a cluster of defects had never been seen, by cluster:
-            for good images of every cluster, for defective ones of their own.
-        is_known: whether other folds hold defects too, so that `evidence` is of use.
+        fold: the number of that fold.
+        width, height: size of the prepared image, in pixels.
+        defect_cells: bool `[h, w]`, the cells on the defect; None for a normal image.
+        unseen: evidence with one cluster of defects left out as well, by the cluster's number.
+            Normal images have an entry for every cluster, defective images only for their own.
+        is_known: whether other folds contain defects; if not, the defect bank's part of `evidence`
+            says nothing about this image.
     """
 
     evidence: Evidence
@@ -68,9 +76,12 @@ class HeldOutImage:
 
 @dataclass(frozen=True)
 class TrainingEvidence:
-    """What a rule learns from: held-out good images, and held-out defective ones.
+    """What a fusion rule is fitted on.
 
-    `false_alarm_rate` is the one that was asked for.
+    Attributes:
+        normals: the held-out normal images.
+        defectives: the held-out defective images; empty for rules that do not use the probe.
+        false_alarm_rate: the false-alarm rate that was requested.
     """
 
     normals: tuple[HeldOutImage, ...]
@@ -82,21 +93,33 @@ def gather_evidence(
     features: np.ndarray,
     normal_bank: MemoryBank | Nearest,
     defect_bank: MemoryBank | None,
-    probe: Probe | None = None,
+    probe: Callable[[np.ndarray], np.ndarray] | None = None,
     weighted: bool = True,
 ) -> Evidence:
-    """Search both banks for every patch of one image, and ask the probe.
+    """Search both banks for every patch of one image, and evaluate the probe.
 
     Args:
-        features: float32 `[h, w, d]`.
-        normal_bank: or its answer, where it has been searched before.
-        weighted: compute w_N and w_P too (they cost one search more in each bank).
+        features: float32 `[h, w, d]`, the patch features.
+        normal_bank: the normal bank, or the result of an earlier search in it.
+        defect_bank: the defect bank; without one the probe is not evaluated either.
+        probe: maps features float32 `[h, w, d]` to log odds float32 `[h, w]`.
+        weighted: compute w_N and w_P too, which costs a further search in each bank.
+
+    >>> def bank(vectors):
+    ...     image, cell = np.zeros(len(vectors), np.int32), np.zeros((len(vectors), 2), np.int32)
+    ...     return MemoryBank(np.array(vectors, np.float32), image, cell, sources=("a.png",))
+    >>> features = np.array([[[0, 0], [3, 5]]], np.float32)  # a grid of 1×2 patches
+    >>> evidence = gather_evidence(features, bank([[0, 0], [0, 1]]), bank([[3, 1]]))
+    >>> evidence.normal.distance.tolist(), evidence.normal.index.tolist()
+    ([[0.0, 5.0]], [[0, 1]])
+    >>> evidence.defect.distance[0, 1].item()
+    4.0
     """
     queries: np.ndarray | Queries = features
     normal = normal_bank
     if isinstance(normal, MemoryBank):
         if defect_bank is None or normal.has_channels_of(defect_bank):
-            queries = normal.queries(features)  # for both banks
+            queries = normal.queries(features)  # prepared once for both banks
         normal = search(features, normal, normal_weight if weighted else None, queries)
     if defect_bank is None:
         return Evidence(normal)
@@ -107,14 +130,16 @@ def gather_evidence(
 def search(
     features: np.ndarray,
     bank: MemoryBank,
-    weight: Callable[[np.ndarray, int], float] | None,
+    weight: WeightFormula | None,
     queries: np.ndarray | Queries | None = None,
 ) -> Nearest:
-    """What one bank says of features `[h, w, d]`.
+    """Search one bank for every patch of one image.
 
     Args:
-        weight: the formula for its weight.
-        queries: the features made ready to be searched for, where they are.
+        features: float32 `[h, w, d]`.
+        bank: the bank to search.
+        weight: the formula of its neighbourhood weight; None leaves the weight at 1.
+        queries: the features as `MemoryBank.queries` prepared them, to avoid doing so again.
     """
     distance, index = bank.nearest(features if queries is None else queries)
     nearest = Nearest(distance, index)
@@ -122,12 +147,21 @@ def search(
 
 
 def with_neighbourhood_weight(
-    nearest: Nearest,
-    features: np.ndarray,
-    bank: MemoryBank,
-    weight: Callable[[np.ndarray, int], float],
+    nearest: Nearest, features: np.ndarray, bank: MemoryBank, weight: WeightFormula
 ) -> Nearest:
-    """The same with the neighbourhood weight at the patch that is farthest from the bank."""
+    """Return the search result with its neighbourhood weight: this is where w_N is evaluated.
+
+    With `normal_weight` and the normal bank the result carries w_N, with `defect_weight` and the
+    defect bank w_P. Both are taken at the patch farthest from the bank, over the `NEIGHBOURS`
+    vectors around its nearest vector. Only rules with `weighted = True` ask for them:
+    `patchcore-weighted` (w_N) and `thesis` (both).
+
+    Args:
+        nearest: the result of searching `bank`.
+        features: float32 `[h, w, d]`, the patches that were searched for.
+        bank: the bank.
+        weight: the formula.
+    """
     farthest = np.unravel_index(nearest.distance.argmax(), nearest.distance.shape)
     neighbourhood = bank.vectors[bank.neighbourhood(int(nearest.index[farthest]), NEIGHBOURS)]
     to_neighbours = np.linalg.norm(neighbourhood - bank.own(features[farthest]), axis=1)

@@ -1,4 +1,4 @@
-"""`Inspection`: what the detector says of one image. It prints, draws and serialises itself."""
+"""`Inspection`: the result of inspecting one image, which prints, draws and serialises itself."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, overload
@@ -15,10 +15,12 @@ Verdict = Literal["pass", "review", "reject"]
 
 @dataclass(frozen=True)
 class Match:
-    """The bank vector nearest to the image's most anomalous patch.
+    """The bank vector nearest to a patch, and the training image that it came from.
 
-    `image` is the training image it came from, `row` and `column` its cell in the feature grid,
-    `distance` how far it is, in feature space.
+    Attributes:
+        image: name of the training image.
+        row, column: the cell of its feature grid.
+        distance: Euclidean distance between the vector and the patch, in feature space.
     """
 
     image: str
@@ -36,7 +38,13 @@ def match_at(
 def match_at(
     bank: MemoryBank | None, nearest: Nearest | None, cell: tuple[int, int]
 ) -> Match | None:
-    """The bank vector nearest to the patch in one grid cell."""
+    """Return the match of the patch in one grid cell; None without a bank.
+
+    Args:
+        bank: the bank that was searched.
+        nearest: the result of the search.
+        cell: row and column of the patch.
+    """
     if bank is None or nearest is None:
         return None
     return Match(*bank.source(int(nearest.index[cell])), float(nearest.distance[cell]))
@@ -44,20 +52,53 @@ def match_at(
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """The verdict on one image.
+    """The result of inspecting one image.
+
+    `H` and `W` are the height and width of the image as it was given, in pixels; the anomaly map
+    and the regions refer to them too, whatever size the model works at.
 
     Attributes:
-        name: the image's path or name, "" where none was given.
-        image: uint8 `[H, W, 3]`, as it was given.
-        score: higher is more anomalous; above `threshold` the image is rejected.
-        uncertainty: how far the score would move with the banks resampled, as a standard
-            deviation. An image that is not rejected but could be, within it, is for review.
-        anomaly_map: float32 `[H, W]`, at the size of the image given; `map_floor` is what good
-            surface typically shows, above `map_threshold` a pixel belongs to a region.
-        regions: where, highest peak first; every reject and review has at least one.
-        nearest_normal, nearest_defect: what the most anomalous patch looks most like.
-        model: fingerprint of the model.
-        note: what was done to the image before, e.g. that it was resized; "" if nothing.
+        name: path or name of the image; "" if none was given.
+        image: uint8 `[H, W, 3]`, RGB, the image as it was given.
+        score: image score; higher is more anomalous.
+        uncertainty: bootstrap standard deviation of the score over resampled banks, in units of
+            the score; 0 if it is not estimated (rule `thesis`).
+        threshold: threshold on the score, calibrated to the model's false-alarm rate.
+        anomaly_map: float32 `[H, W]`, anomaly score of each pixel. Its unit is that of the patch
+            scores, which need not be that of `score`.
+        map_threshold: threshold on the anomaly map, above which pixels belong to a region.
+        map_floor: median value of the anomaly map on normal images.
+        regions: the suspicious regions, highest peak first. A rejected image and one for review
+            have at least one; an image that passes can have some.
+        nearest_normal: the normal bank's vector nearest to the most anomalous patch.
+        nearest_defect: the same of the defect bank; None without one.
+        model: fingerprint of the model, 16 hexadecimal digits.
+        note: a remark on how the image was prepared, e.g. that it was resized; "" if none.
+
+    >>> heat = np.zeros((90, 200), np.float32)
+    >>> heat[20:40, 50:80] = 3
+    >>> inspection = Inspection(
+    ...     name="bracket.png",
+    ...     image=np.full((90, 200, 3), 128, np.uint8),
+    ...     score=2.0,
+    ...     uncertainty=0.25,
+    ...     threshold=1.5,
+    ...     anomaly_map=heat,
+    ...     map_threshold=1.0,
+    ...     map_floor=0.0,
+    ...     regions=(Region(50, 20, 30, 20, area=600, peak=3.0),),
+    ...     nearest_normal=Match("normal/07.png", row=1, column=2, distance=2.0),
+    ...     nearest_defect=Match("scratch/03.png", row=3, column=4, distance=0.5),
+    ...     model="0123456789abcdef",
+    ... )
+    >>> print(inspection)
+    bracket.png: reject  score 2 ± 0.25 > 1.5
+      30×20 px at x 50, y 20, peak 3
+      most like the defect in scratch/03.png
+    >>> inspection.to_json()["verdict"]
+    'reject'
+    >>> inspection.draw().dtype, inspection.draw().shape[2]
+    (dtype('uint8'), 3)
     """
 
     name: str
@@ -76,11 +117,17 @@ class Inspection:
 
     @property
     def verdict(self) -> Verdict:
+        """The decision on the image.
+
+        "reject" if the score is above the threshold, "review" if it is below by less than its
+        uncertainty, else "pass".
+        """
         if self.score > self.threshold:
             return "reject"
         return "review" if self.score + self.uncertainty > self.threshold else "pass"
 
     def __str__(self) -> str:
+        """The verdict with the score, and one line for each region."""
         sign = ">" if self.score > self.threshold else "≤"
         name = f"{self.name}: " if self.name else ""
         score = f"{self.score:.4g} ± {self.uncertainty:.2g}"
@@ -98,7 +145,10 @@ class Inspection:
     __repr__ = __str__
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, without the pixel arrays."""
+        """Return everything but the image and the anomaly map as values that `json.dumps` takes.
+
+        Keys are the names of the attributes, with "path" for `name`, and "verdict".
+        """
         defect = self.nearest_defect
         return {
             "path": self.name,
@@ -115,22 +165,27 @@ class Inspection:
 
     @property
     def heat(self) -> np.ndarray:
-        """The anomaly map as pictures show it, `[H, W]`: 0 on good surface, 0.5 at the threshold,
-        1 as far above it again."""
+        """The anomaly map scaled for display, `[H, W]` in 0 to 1.
+
+        `map_floor` becomes 0, `map_threshold` 0.5, and twice as far above the floor 1.
+        """
         scale = 2 * (self.map_threshold - self.map_floor) or 1.0
         return np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
 
     def draw(self, mask: np.ndarray | None = None) -> np.ndarray:
-        """uint8 RGB picture: the image with its regions, the heat map, the mask where known.
+        """Return a picture: the image with its regions beside its heat map, under the verdict.
 
         Args:
-            mask: bool `[H, W]`, the true defect.
+            mask: bool `[H, W]`, the true defect, shown in a third panel.
+
+        Returns:
+            uint8 `[h, w, 3]`, RGB. Narrow images are enlarged to a readable size.
         """
         return draw_inspection(
             self.image,
             self.heat,
             self.regions,
-            f"{self.verdict.upper()}  {self.score:.3g} / {self.threshold:.3g}",
-            self.verdict,
             mask,
+            caption=f"{self.verdict.upper()}  {self.score:.3g} / {self.threshold:.3g}",
+            verdict=self.verdict,
         )

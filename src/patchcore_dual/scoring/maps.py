@@ -5,20 +5,30 @@ import numpy as np
 
 
 def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.ndarray:
-    """Upsample a patch grid `[h, w]` bilinearly and smooth it with a Gaussian.
+    """Return the anomaly map: the patch grid, upsampled bilinearly and smoothed with a Gaussian.
 
     Args:
-        grid: one score per patch; its cells tile the image.
-        height, width: of the prepared image, in pixels.
-        sigma: standard deviation of the Gaussian, in prepared-image pixels.
+        grid: float32 `[h, w]`, one score for each patch; its cells tile the image.
+        height, width: size of the prepared image, in pixels.
+        sigma: standard deviation of the Gaussian, in pixels of the prepared image.
 
     Returns:
         float32 `[height, width]`.
+
+    >>> grid = np.zeros((4, 4), np.float32)
+    >>> grid[1, 2] = 1
+    >>> heat = anomaly_map(grid, height=32, width=32, sigma=2)
+    >>> heat.shape, bool(heat[12, 20] > 0.5), bool(heat[28, 4] < 0.01)
+    ((32, 32), True, True)
     """
     upsampled = resize_map(np.ascontiguousarray(grid, dtype=np.float32), height, width)
     return cv2.GaussianBlur(upsampled, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
 
 
 def resize_map(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear resize of a float32 map, cells aligned by their areas."""
+    """Return a float32 map resized bilinearly to `[height, width]`, cells aligned by their areas.
+
+    >>> resize_map(np.array([[0, 1]], np.float32), height=1, width=4).tolist()
+    [[0.0, 0.25, 0.75, 1.0]]
+    """
     return cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Regions: connected parts of the anomaly map above the pixel threshold."""
+"""Regions: connected components of the anomaly map above the pixel threshold."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Region:
-    """A suspicious place, in pixels of the image that was given.
+    """A suspicious region of an image.
 
-    `x`, `y` is its upper left corner; `area` counts its pixels; `peak` is the highest map value.
+    Attributes:
+        x, y: upper left corner of its bounding box, in pixels of the inspected image.
+        width, height: size of the box, in pixels.
+        area: number of pixels in the region.
+        peak: highest value of the anomaly map in it.
     """
 
     x: int
@@ -22,7 +26,20 @@ class Region:
 
 
 def find_regions(anomaly_map: np.ndarray, threshold: float) -> tuple[Region, ...]:
-    """8-connected parts of a float32 map `[H, W]` above `threshold`, highest peak first."""
+    """Return the 8-connected components of the map above a threshold, highest peak first.
+
+    Args:
+        anomaly_map: float32 `[H, W]`.
+        threshold: in units of the map; pixels at the threshold do not belong to a region.
+
+    >>> heat = np.zeros((6, 8), np.float32)
+    >>> heat[1, 2:5] = 2
+    >>> heat[5, 7] = 3
+    >>> for region in find_regions(heat, threshold=1):
+    ...     print(region)
+    Region(x=7, y=5, width=1, height=1, area=1, peak=3.0)
+    Region(x=2, y=1, width=3, height=1, area=3, peak=2.0)
+    """
     above = (anomaly_map > threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
     regions = []
@@ -35,13 +52,17 @@ def find_regions(anomaly_map: np.ndarray, threshold: float) -> tuple[Region, ...
 
 
 def peak_region(anomaly_map: np.ndarray) -> Region:
-    """The part around the map's maximum that stands above halfway between median and maximum.
+    """Return the region around the map's maximum, of the pixels closer to it than to the median.
 
-    For an image that is rejected although smoothing left no pixel above the pixel threshold.
+    It stands in for an image that is rejected although smoothing left no pixel of its anomaly map
+    above the pixel threshold. The region of a constant map is the whole image.
+
+    Args:
+        anomaly_map: float32 `[H, W]`.
     """
     middle = (float(np.median(anomaly_map)) + float(anomaly_map.max())) / 2
     regions = find_regions(anomaly_map, middle)
-    if not regions:  # a flat map has no part that stands out: all of it is the place
+    if not regions:
         height, width = anomaly_map.shape
         return Region(0, 0, width, height, height * width, float(anomaly_map.max()))
     return regions[0]

@@ -1,7 +1,8 @@
-"""How far an image's score would move, had other training images been there (thesis 5.3.2).
+"""Bootstrap uncertainty of the image score (thesis 5.3.2).
 
-Both banks are resampled by their source images (bootstrap), and the decisive patch and its eight
-neighbours are scored again. A large spread means that the score hangs on few training images.
+The source images of both banks are resampled with replacement, and the decisive patch and its
+eight neighbours are scored again with each resample. A large spread means that the score depends on
+a few training images.
 """
 
 from dataclasses import replace
@@ -13,25 +14,31 @@ from patchcore_dual.scoring.evidence import Evidence, Nearest
 from patchcore_dual.scoring.fusion.rule import Rule
 
 RESAMPLES = 16
-FIRST = 512  # vectors near a patch that are measured first, to find the nearest sources
+FIRST_VECTORS = 512  # nearest vectors of a patch that are measured first to find nearby sources
 
 
 def score_uncertainty(
     rule: Rule,
     evidence: Evidence,
     features: np.ndarray,
-    peak: tuple[int, int],
     normal_bank: MemoryBank,
     defect_bank: MemoryBank | None,
+    *,
+    peak: tuple[int, int],
 ) -> float:
-    """Standard deviation of the image score over bootstrap resamples of the banks' images.
+    """Return the standard deviation of the image score over bootstrap resamples of the banks.
 
     Args:
-        features: float32 `[h, w, d]`, the image's patches.
+        rule: the fitted fusion rule.
+        evidence: the evidence of the image.
+        features: float32 `[h, w, d]`, its patch features.
+        normal_bank: the normal bank.
+        defect_bank: the defect bank, if there is one.
         peak: row and column of the patch with the highest grid value.
 
     Returns:
-        0 for a rule whose score is not decided by that patch (`thesis`): nothing is known then.
+        The uncertainty, in units of the image score. It is 0 for a rule whose score is not
+        determined by that patch (`thesis`): it is not estimated then.
     """
     if not rule.has_decisive_patch:
         return 0.0
@@ -43,30 +50,37 @@ def score_uncertainty(
         defect = _resampled(features[window], defect_bank, evidence.defect.distance[window], rng)
     scores = []
     for i in range(RESAMPLES):
-        changed = replace(evidence, normal=_patched(evidence.normal, window, normal[i]))
+        changed = replace(evidence, normal=_with_distances(evidence.normal, window, normal[i]))
         if defect_bank is not None and evidence.defect is not None:
-            changed = replace(changed, defect=_patched(evidence.defect, window, defect[i]))
-        scores.append(rule(changed)[0])
+            changed = replace(changed, defect=_with_distances(evidence.defect, window, defect[i]))
+        scores.append(rule(changed).score)
     return float(np.std(scores))
 
 
 def _resampled(
     features: np.ndarray, bank: MemoryBank, distance: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Distances float32 `[RESAMPLES, h, w]` to the bank of a resample of its images."""
+    """Distances float32 `[RESAMPLES, h, w]` of patches to the bank of each resample.
+
+    Args:
+        distance: float32 `[h, w]`, those to the whole bank.
+    """
     n = len(bank.sources)
-    drawn = [np.unique(images) for images in rng.integers(n, size=(RESAMPLES, n))]
-    count = FIRST
+    resamples = [np.unique(images) for images in rng.integers(n, size=(RESAMPLES, n))]
+    count = FIRST_VECTORS
     while True:
-        by_source, known_to = bank.nearest_sources(features, count)
-        resampled = np.stack([by_source[..., images].min(axis=-1) for images in drawn])
-        if (resampled <= known_to).all():
+        by_source, exact_up_to = bank.nearest_sources(features, count)
+        resampled = np.stack([by_source[..., images].min(axis=-1) for images in resamples])
+        if (resampled <= exact_up_to).all():
             break
-        count *= 8  # a resample lacked all of the nearest sources; in the end all are known
-    return np.maximum(resampled, distance)  # the whole bank holds the nearest of all
+        # Some resample contains none of the sources measured so far: measure more vectors, at
+        # worst all of them.
+        count *= 8
+    return np.maximum(resampled, distance)  # no resample can be nearer than the whole bank
 
 
-def _patched(nearest: Nearest, window: tuple[slice, slice], distance: np.ndarray) -> Nearest:
+def _with_distances(nearest: Nearest, window: tuple[slice, slice], distance: np.ndarray) -> Nearest:
+    """The search result with other distances in a window of the grid."""
     changed = nearest.distance.copy()
     changed[window] = distance
     return replace(nearest, distance=changed)

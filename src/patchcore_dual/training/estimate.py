@@ -7,12 +7,13 @@ import numpy as np
 
 from patchcore_dual.banks import EXACT, PROJECTED_DIMENSIONS
 
-FIRST = 4  # images that are timed
-# How many distances a coreset measures, by experience: of the plain choice a share of all, of a
-# composed one those in the union of the parts' choices and so many for every vector.
+TIMED_IMAGES = 4
+# Measured number of distances. Exact greedy selection: this share of all pairs of vector and
+# choice. Composed selection: the pairs among the merged candidates, and so many for every vector.
 _EXACT_SHARE, _COMPOSED_EACH = 0.6, 4000
-_OVERHEAD = 1.4  # of a distance, over its multiplications
-# Scoring takes a share of the time that comparing every pair would take, and so much an image.
+_OVERHEAD = 1.4  # time of a distance over that of its multiplications
+# Scoring takes this share of the time that comparing every pair would take, and so many seconds
+# for each image.
 _SEARCHED_SHARE, _SCORING_EACH = 0.12, 0.08
 
 
@@ -27,42 +28,50 @@ class Estimate:
     def __str__(self) -> str:
         total = self.features + self.coreset + self.scoring
         return (
-            f"Fitting takes about {_told(total)}: features {_told(self.features)}, "
-            f"coresets {_told(self.coreset)}, scoring held-out images {_told(self.scoring)}."
+            f"Fitting takes about {_in_words(total)}: features {_in_words(self.features)}, "
+            f"coresets {_in_words(self.coreset)}, "
+            f"scoring held-out images {_in_words(self.scoring)}."
         )
 
 
-def _told(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 1):.0f} s"
 
 
 def estimate(
-    images: int, patches: int, width: int, chosen: int, banks: int, seconds: float
+    images: int,
+    patches: int,
+    width: int,
+    chosen: int,
+    banks: int,
+    seconds: float,
+    embedded: float = 1,
 ) -> Estimate:
-    """From the time that one image's features took, and the speed of a matrix product now.
+    """The time of fitting, from that of one image's features and of a matrix product now.
 
     Args:
-        images, patches: numbers of good images and of their patches, all together.
+        images, patches: number of normal images, and of their patches all together.
         width: length of a patch feature.
         chosen: vectors of the whole bank.
-        banks: how many coresets are built.
+        banks: number of coresets that are built.
         seconds: to embed one image.
+        embedded: how often an image goes through the network, on average.
     """
     rate = _multiplications()
     pairs = patches * chosen
-    folds = 1 + 0.8**2 * (banks - 1)  # a bank without a fold chooses fewer among fewer
+    folds = 1 + 0.8**2 * (banks - 1)  # a bank without a fold selects fewer among fewer
     composed = 2 * chosen**2 + _COMPOSED_EACH * patches
     distances = _EXACT_SHARE * pairs if pairs <= EXACT else composed
     searched = _SEARCHED_SHARE * 0.8 * pairs * width / rate + _SCORING_EACH * images
     return Estimate(
-        features=(2 + (banks > 1)) * images * seconds,
+        features=embedded * images * seconds,
         coreset=_OVERHEAD * folds * distances * PROJECTED_DIMENSIONS / rate,
         scoring=searched if banks > 1 else 0,
     )
 
 
 def _multiplications() -> float:
-    """Multiplications a second of a matrix product, on as many cores as it takes."""
+    """Multiplications a second of a matrix product, on as many cores as it uses."""
     block = np.ones((1024, 1024), dtype=np.float32)
     block @ block
     started = time.perf_counter()

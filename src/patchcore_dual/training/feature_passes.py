@@ -1,7 +1,8 @@
-"""The two passes of a bank over its images (4.3.4): features to choose by, then full vectors.
+"""`FeaturePasses`: the two passes over images that a memory bank is built by (thesis 4.3.4).
 
-Of all images only projected features are kept. The full vectors of what was chosen are computed
-again, which takes less memory than keeping them, and time that does not grow with the choice.
+The first gives projected features of every patch, by which a coreset is selected; the second gives
+the full vectors of the selected patches alone. Only projected features are ever held for all
+images together.
 """
 
 import time
@@ -14,13 +15,13 @@ import numpy as np
 from patchcore_dual.banks import MemoryBank, projection_matrix
 from patchcore_dual.data.manifest import Sample
 from patchcore_dual.training.checkpoint import FitCheckpoint
-from patchcore_dual.training.estimate import FIRST
+from patchcore_dual.training.estimate import TIMED_IMAGES
 from patchcore_dual.utils.memory import Memory
 from patchcore_dual.utils.prefetch import prefetch
 from patchcore_dual.utils.progress import Progress
 
-WORK_PER_PATCH = 48  # bytes that choosing takes for each patch beside its projected features
-FULL_PRECISION = 2_000_000  # good patches, above which projected features take half precision
+WORK_PER_PATCH = 48  # bytes that selecting needs for each patch, beside its projected features
+FULL_PRECISION = 2_000_000  # normal patches, above which projected features take half precision
 
 Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
 """A sample's patch features `[m, d]` that a bank may take, and their grid cells `[m, 2]`."""
@@ -28,7 +29,12 @@ Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class ProjectedPatches:
-    """The projected patches of many images, stacked, and where each image's begin and end."""
+    """The projected patches of many images, stacked.
+
+    Attributes:
+        projected: float32 or float16 `[n, k]`.
+        starts: int64 `[images + 1]`, where the rows of each image begin, and n.
+    """
 
     projected: np.ndarray
     starts: np.ndarray
@@ -41,12 +47,17 @@ class ProjectedPatches:
 
 @dataclass(frozen=True)
 class FeaturePasses:
-    """The two passes over some images: projected features of all, full vectors of the chosen.
+    """The two passes over some images: projected features of all, full vectors of the selected.
 
     Attributes:
-        name: what to call the images.
-        store: keeps what is done of the passes.
-        memory: what does not fit is mapped from the files of `store`.
+        name: what the images are called in messages.
+        samples: the images.
+        patches_of: gives an image's patches.
+        channels: those that the projection sees, int64 `[k]`; None for all.
+        seed: of the projection.
+        checkpoint: keeps what is finished of the passes.
+        memory: what does not fit is mapped from files of the checkpoint.
+        progress: gets the stage and how far it is.
     """
 
     name: str
@@ -54,43 +65,42 @@ class FeaturePasses:
     patches_of: Patches
     channels: np.ndarray | None
     seed: int
-    store: FitCheckpoint
+    checkpoint: FitCheckpoint
     memory: Memory
     progress: Progress
     _first: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     _known: dict[str, np.ndarray] = field(default_factory=dict)
 
     def layout(self) -> tuple[int, int]:
-        """About how many patches there are (as many of each image as of the first), and of what
-        length."""
+        """Number of patches, estimated from the first image, and length of a patch feature."""
         if "layout" not in self._known:
-            found = self.store.arrays(f"layout of {self.name}", self._look)
-            self._known["layout"] = found["layout"]
+            kept = self.checkpoint.arrays(f"layout of {self.name}", self._first_shape)
+            self._known["layout"] = kept["layout"]
         patches, width = self._known["layout"].tolist()
         return patches * len(self.samples), width
 
-    def _look(self) -> dict[str, np.ndarray]:
+    def _first_shape(self) -> dict[str, np.ndarray]:
         self._first.append(self.patches_of(self.samples[0]))
         return {"layout": np.array(self._first[0][0].shape)}
 
-    def pace(self) -> float | None:
-        """Seconds that one image takes, by the first few; None where they were done before."""
-        if self.store.resumes:
+    def seconds_per_image(self) -> float | None:
+        """Seconds that embedding one image takes, by the next few; None when resuming."""
+        if self.checkpoint.resumes:
             return None
-        few = self.samples[1 : FIRST + 1]
+        few = self.samples[1 : TIMED_IMAGES + 1]
         started = time.perf_counter()
         for sample in few:
             self._first.append(self.patches_of(sample))
         return (time.perf_counter() - started) / max(1, len(few))
 
     def project(self) -> ProjectedPatches:
-        """First pass. Of very many patches half precision is enough to choose by."""
+        """First pass. Where there are millions of patches, half precision is enough to select."""
         expected, width = self.layout()
         dtype = np.float32 if expected <= FULL_PRECISION else np.float16
         projection = projection_matrix(
             width if self.channels is None else len(self.channels), self.seed
         )
-        rows = self.store.rows(f"projected {self.name}", dtype, projection.shape[1])
+        rows = self.checkpoint.rows(f"projected {self.name}", dtype, projection.shape[1])
 
         def projected(vectors: np.ndarray) -> np.ndarray:
             own = vectors if self.channels is None else vectors[:, self.channels]
@@ -106,46 +116,56 @@ class FeaturePasses:
         self._first.clear()
         starts = np.concatenate([[0], np.cumsum(rows.counts, dtype=np.int64)])
         size = expected * projection.shape[1] * np.dtype(dtype).itemsize
-        return ProjectedPatches(
-            rows.read(self.memory.fits(size, WORK_PER_PATCH * expected)), starts
-        )
+        in_memory = self.memory.fits(size, WORK_PER_PATCH * expected)
+        return ProjectedPatches(rows.read(in_memory), starts)
 
-    def collect(self, starts: np.ndarray, choices: Sequence[np.ndarray]) -> list[MemoryBank]:
-        """Second pass: a bank of the full vectors of some rows, for each choice of them.
+    def collect(self, starts: np.ndarray, selections: Sequence[np.ndarray]) -> list[MemoryBank]:
+        """Second pass: for each selection of rows, a bank of their full vectors.
 
         Args:
             starts: see `ProjectedPatches`.
-            choices: sorted row numbers.
+            selections: sorted row numbers.
         """
         stage = f"vectors of {self.name}"
         _, width = self.layout()
         stored = [
             (
-                self.store.rows(f"vectors {i} of {self.name}", np.float32, width),
-                self.store.rows(f"cells {i} of {self.name}", np.int32, 2),
+                self.checkpoint.rows(f"vectors {i} of {self.name}", np.float32, width),
+                self.checkpoint.rows(f"cells {i} of {self.name}", np.int32, 2),
             )
-            for i in range(len(choices))
+            for i in range(len(selections))
         ]
-        done = min(len(store.counts) for both in stored for store in both)
+        done = min(len(file.counts) for both in stored for file in both)
         computed = prefetch(self.patches_of, self.samples[done:], 1)
         for i, (vectors, cells) in enumerate(computed, start=done):
-            for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
+            for rows, (vector_file, cell_file) in zip(selections, stored, strict=True):
                 begin, end = np.searchsorted(rows, starts[i : i + 2])
-                places = rows[begin:end] - starts[i]
-                for store, of_image in ((kept_vectors, vectors), (kept_cells, cells)):
-                    if len(store.counts) == i:
-                        store.append(of_image[places])
+                selected = rows[begin:end] - starts[i]
+                for file, of_image in ((vector_file, vectors), (cell_file, cells)):
+                    if len(file.counts) == i:
+                        file.append(of_image[selected])
             self.progress(stage, i + 1, len(self.samples))
         names = tuple(sample.image for sample in self.samples)
         banks = []
-        for rows, (kept_vectors, kept_cells) in zip(choices, stored, strict=True):
+        for rows, (vector_file, cell_file) in zip(selections, stored, strict=True):
             image = np.searchsorted(starts, rows, side="right") - 1
             used, image = np.unique(image, return_inverse=True)
             fits = self.memory.fits(2 * len(rows) * width * 4)
             sources = tuple(names[i] for i in used)
             banks.append(
                 MemoryBank(
-                    kept_vectors.read(fits), image.astype(np.int32), kept_cells.read(), sources
+                    vector_file.read(fits), image.astype(np.int32), cell_file.read(), sources
                 )
             )
         return banks
+
+
+def draw(n: int, size: int, seed: int) -> np.ndarray:
+    """At most `size` of n row numbers, drawn evenly and sorted.
+
+    >>> draw(3, 10, seed=0)
+    array([0, 1, 2])
+    """
+    if n <= size:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

@@ -1,24 +1,22 @@
-"""Whether synthetic defects help: asked of the training images, by cross-validation.
+"""How many synthetic defects to train on, by cross-validation on the training images.
 
 For each number of synthetic images (nested subsets) a model is fitted, and the real defective
-training images are scored as if they were new: banks, probe and places without their fold, and
-without every synthetic image that one of that fold's images is a parent of. The normal banks are
-the same for all, so this costs a few refits of the defect bank.
+training images are scored out of fold: banks, probe and position statistics lack their fold, and
+all synthetic images that are derived from it. The normal banks are the same for all, so this costs
+a few refits of the defect bank.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.subsets import choose_synthetic
-from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import SettingsError
 from patchcore_dual.scoring import RULES
 from patchcore_dual.scoring.fusion.guard import mean_recall
-from patchcore_dual.training.banks import NormalBanks
-from patchcore_dual.utils.progress import Progress, silent
+from patchcore_dual.settings import Settings
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -65,44 +63,39 @@ class SyntheticGain:
         )
 
 
-def check_synthetic_choice(detector: PatchCoreDual, manifest: Manifest) -> None:
-    """Raise SettingsError where the rule does not score defective images when it is fitted, or
-    where the manifest has no synthetic images."""
-    if not RULES[detector.settings.scoring].uses_probe:
+def check_synthetic_choice(settings: Settings, training_set: Manifest) -> None:
+    """Raise SettingsError where nothing can be chosen.
+
+    That is where the rule is not fitted on defective images, or there are no synthetic ones.
+    """
+    if not RULES[settings.scoring].uses_probe:
         raise SettingsError(
-            f"--synthetic best: {detector.settings.scoring} does not hold defective images out. "
-            "Use --scoring calibrated, or say how many."
+            f"--synthetic best: {settings.scoring} does not hold defective images out. "
+            "Use --scoring calibrated, or give a number."
         )
-    if not len(manifest.part(split="train").synthetic()):
+    if not len(training_set.synthetic()):
         raise SettingsError(
-            f"--synthetic best: {manifest.folder} has no synthetic images to choose from. "
+            f"--synthetic best: {training_set.folder} has no synthetic images to choose from. "
             "Make some with: patchcore-dual augment"
         )
 
 
 def choose_synthetic_count(
-    detector: PatchCoreDual, manifest: Manifest, banks: NormalBanks, progress: Progress = silent
+    score: Callable[[Manifest], tuple[np.ndarray, np.ndarray]], training_set: Manifest
 ) -> SyntheticGain:
     """Try none, a quarter, half, three quarters and all of the synthetic training images.
 
     Args:
-        detector: gives backbone and settings; it is not fitted.
-        banks: the normal banks of its training images.
-
-    Raises SettingsError; see `check_synthetic_choice`.
+        score: fits a model on a training set and gives the out-of-fold scores of its normal
+            images, and of its real defective ones.
     """
-    check_synthetic_choice(detector, manifest)
-    training_set = manifest.part(split="train")
     total = len(training_set.synthetic())
     counts = sorted({round(share * total) for share in SHARES})
-    found = []
+    recalls = []
     for count in counts:
-        fitted = detector.with_settings().fit(
-            choose_synthetic(training_set, count), progress, banks
-        )
-        table = fitted.model.held_out
-        found.append(mean_recall(table.defect_scores, table.scores))
-    return summarise_gain(counts, found)
+        normal, defective = score(choose_synthetic(training_set, count))
+        recalls.append(mean_recall(defective, normal))
+    return summarise_gain(counts, recalls)
 
 
 def summarise_gain(counts: Sequence[int], recalls: Sequence[np.ndarray]) -> SyntheticGain:

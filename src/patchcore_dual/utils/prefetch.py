@@ -1,4 +1,4 @@
-"""Reading ahead: the next images are read and decoded while the present one is computed on."""
+"""Prefetching: the next images are read and decoded while the present one is computed on."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,13 +14,19 @@ def prefetch(
 ) -> Iterator[Result]:
     """`map(function, items)`, with `function` run in a thread up to `depth` items ahead.
 
-    Results come in order, and an exception where its result would have come, after which there is
-    nothing more, as with `map`. While the caller has a result, at most `depth` others are ready or
-    being made; with 0 it is `map` itself. When the caller stops early, or the iterator is closed,
-    what has not begun is dropped and the thread ends.
+    Results and exceptions come in the order of the items; an exception is raised in place of its
+    result and ends the iteration, as with `map`. When the caller stops early or closes the
+    iterator, calls that have not begun are cancelled and the thread ends.
 
-    Items are taken in the caller's thread, `depth` of them before the first result: take 0 where
-    they have to be waited for, as from a camera.
+    Args:
+        function: what to apply, for example `read_image`.
+        items: its arguments. They are taken in the caller's thread, `depth` of them before the
+            first result: for items that have to be waited for, as from a camera, set `depth` to 0.
+        depth: the most results that are ready or being computed while the caller works on one;
+            0 is `map` itself, without a thread.
+
+    >>> list(prefetch(len, ["a", "bb", "ccc"]))
+    [1, 2, 3]
     """
     if depth == 0:
         yield from map(function, items)

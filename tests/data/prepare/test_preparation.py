@@ -95,9 +95,7 @@ def test_twice_gives_the_same_bytes(kolektor: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_groups_stay_on_one_side_and_seed_and_fraction_count(
-    kolektor: Path, tmp_path: Path
-) -> None:
+def test_groups_stay_on_one_side_for_every_seed(kolektor: Path, tmp_path: Path) -> None:
     sides = []
     for seed in (0, 1, 2):
         folder = tmp_path / f"p{seed}"
@@ -168,7 +166,7 @@ def test_train_defects_where_they_make_no_sense(kolektor: Path, tmp_path: Path) 
     with pytest.raises(SettingsError, match="a split of their own"):
         small("kolektorsdd", kolektor, tmp_path / "p", split=SplitSettings(train_defects=2))
     source = make_ksdd2(tmp_path / "KSDD2", scale=0.2)
-    with pytest.raises(SettingsError, match="training part has no defective"):
+    with pytest.raises(SettingsError, match="training side has no defective"):
         small("ksdd2", source, tmp_path / "p", split=SplitSettings(train_defects=2))
 
 
@@ -264,7 +262,7 @@ def test_mask_of_another_size_is_refused_with_both_sizes(kolektor: Path, tmp_pat
             small("kolektorsdd", kolektor, tmp_path / "p", skip_unreadable=skip)
 
 
-def test_good_image_with_a_defect_in_its_mask_is_refused(tmp_path: Path) -> None:
+def test_normal_image_with_a_defect_in_its_mask_is_refused(tmp_path: Path) -> None:
     source = make_magnetic_tile(tmp_path / "mt")
     mask = scratch(surface(0, 60, 70), (3, 4, 5, 6))
     save(source / "MT_Free/Imgs/exp1_num_1.png", mask)
@@ -272,18 +270,18 @@ def test_good_image_with_a_defect_in_its_mask_is_refused(tmp_path: Path) -> None
         small("magnetic-tile", source, tmp_path / "p")
 
 
-def test_no_good_images(tmp_path: Path) -> None:
+def test_no_normal_images(tmp_path: Path) -> None:
     source = make_magnetic_tile(tmp_path / "mt")
     for path in (source / "MT_Free/Imgs").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="no readable good images"):
+    with pytest.raises(DataError, match="no readable normal images"):
         small("magnetic-tile", source, tmp_path / "p")
 
 
 def test_empty_training_side(kolektor: Path, tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
     path.write_text("group,split\n" + "".join(f"kos0{i},test\n" for i in range(1, 7)))
-    with pytest.raises(DataError, match=r"training side .* has no good images"):
+    with pytest.raises(DataError, match=r"training side .* has no normal images"):
         small("kolektorsdd", kolektor, tmp_path / "p", split=SplitSettings(file=path))
 
 
@@ -305,7 +303,7 @@ def test_an_interrupted_preparation_leaves_what_was_there(
             small("kolektorsdd", kolektor, tmp_path / "p")
 
 
-def test_what_a_killed_preparation_left_is_cleared(kolektor: Path, tmp_path: Path) -> None:
+def test_remains_of_a_killed_preparation_are_removed(kolektor: Path, tmp_path: Path) -> None:
     save(tmp_path / ".p.partial/train/negative/old.png", surface(0, 8, 8))
     small("kolektorsdd", kolektor, tmp_path / "p")
     assert not (tmp_path / ".p.partial").exists()

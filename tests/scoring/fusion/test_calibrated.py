@@ -5,7 +5,12 @@ import pytest
 
 from patchcore_dual.scoring import Evidence, HeldOutImage, Nearest, TrainingEvidence
 from patchcore_dual.scoring.fusion.calibrated import Calibrated, Scale
-from patchcore_dual.scoring.fusion.guard import Maxima, Unseen, choose_discount, mean_recall
+from patchcore_dual.scoring.fusion.guard import (
+    ChannelMaxima,
+    LeftOutCluster,
+    choose_discount,
+    mean_recall,
+)
 
 H, W = 6, 8
 CELL = (2, 3)
@@ -69,7 +74,7 @@ def test_the_guard_keeps_a_bank_that_helps():
     assert rule.guard.unseen > rule.guard.unseen_without + 0.3
     assert rule.guard.seen > rule.guard.seen_without + 0.3
     assert rule.discount == 0
-    assert "counts in full" in str(rule.guard)
+    assert "used in full" in str(rule.guard)
 
 
 def test_the_guard_takes_down_a_bank_that_hurts():
@@ -158,15 +163,15 @@ def test_mean_recall_is_recall_averaged_over_false_alarm_rates():
 
 
 def test_the_guard_needs_something_to_leave_out():
-    one = Maxima(np.zeros(3), np.zeros(3))
+    one = ChannelMaxima(np.zeros(3), np.zeros(3))
     assert choose_discount(one, one, []) is None
 
 
 def test_a_safe_discount_costs_unseen_kinds_nothing_beyond_tolerance():
     rng = np.random.default_rng(0)
-    normals = Maxima(rng.exponential(size=300), rng.exponential(size=300) * 4)
-    defects = Maxima(rng.exponential(size=60) + 3, rng.exponential(size=60))
-    report = choose_discount(normals, defects, [Unseen(normals, defects)])
+    normals = ChannelMaxima(rng.exponential(size=300), rng.exponential(size=300) * 4)
+    defects = ChannelMaxima(rng.exponential(size=60) + 3, rng.exponential(size=60))
+    report = choose_discount(normals, defects, [LeftOutCluster(normals, defects)])
     assert report is not None
     assert report.discount > 0
     assert report.unseen_undiscounted < report.unseen

@@ -77,9 +77,9 @@ def test_logistic_without_data_is_its_prior_and_never_negative():
     x = RNG.standard_normal((50, 2))
     y = x[:, 0] - x[:, 1] > 0
     prior = np.array([0.5, 0.5])
-    stiff, _ = fit_logistic(x, y, np.full(50, 1 / 50), 1e6, prior)
+    stiff, _ = fit_logistic(x, y, np.full(50, 1 / 50), ridge=1e6, prior=prior)
     assert np.allclose(stiff, prior, atol=1e-3)
-    loose, _ = fit_logistic(x, y, np.full(50, 1 / 50), 1e-3, prior, nonnegative=True)
+    loose, _ = fit_logistic(x, y, np.full(50, 1 / 50), ridge=1e-3, prior=prior, nonnegative=True)
     assert loose[0] > 1
     assert loose[1] == 0
 

@@ -15,7 +15,7 @@ from patchcore_dual.scoring import (
     TrainingEvidence,
     gather_evidence,
 )
-from patchcore_dual.scoring.fusion.rules import PatchCore, PatchCoreWeighted, Ratio, rule_for
+from patchcore_dual.scoring.fusion import PatchCore, PatchCoreWeighted, Ratio, rule_for
 from patchcore_dual.scoring.neighbourhood_weights import defect_weight, normal_weight
 from reference import scores as slow
 

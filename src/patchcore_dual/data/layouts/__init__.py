@@ -1,21 +1,13 @@
-"""The data-set layouts `prepare` can read: one reader per file, looked up by name."""
+"""The layouts of published data sets that `prepare` can read, one in a file."""
 
-from collections.abc import Callable
-from pathlib import Path
+from patchcore_dual.data.layouts.folder import FOLDER
+from patchcore_dual.data.layouts.kolektorsdd import KOLEKTORSDD
+from patchcore_dual.data.layouts.ksdd2 import KSDD2
+from patchcore_dual.data.layouts.layout import Layout
+from patchcore_dual.data.layouts.magnetic_tile import MAGNETIC_TILE
+from patchcore_dual.data.layouts.mvtec import MVTEC
 
-from patchcore_dual.data.layouts.folder import read_folder
-from patchcore_dual.data.layouts.kolektorsdd import read_kolektorsdd
-from patchcore_dual.data.layouts.ksdd2 import read_ksdd2
-from patchcore_dual.data.layouts.magnetic_tile import read_magnetic_tile
-from patchcore_dual.data.layouts.mvtec import read_mvtec
-from patchcore_dual.data.layouts.source import RawSample, Source
-
-LAYOUTS: dict[str, Callable[[Path], Source]] = {
-    "ksdd2": read_ksdd2,
-    "kolektorsdd": read_kolektorsdd,
-    "mvtec": read_mvtec,
-    "magnetic-tile": read_magnetic_tile,
-    "folder": read_folder,
+# By name. A folder is recognised as the first layout that matches, so the most general is last.
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout for layout in (KSDD2, KOLEKTORSDD, MVTEC, MAGNETIC_TILE, FOLDER)
 }
-
-__all__ = ["LAYOUTS", "RawSample", "Source"]

@@ -3,58 +3,66 @@
 from collections import Counter
 from pathlib import Path
 
-from patchcore_dual.data.layouts.recognise import recognise, wrong_layout
-from patchcore_dual.data.layouts.source import RawSample, Source, safe_names, some, subfolders
-from patchcore_dual.data.manifest import Split
-from patchcore_dual.data.reading import list_images
+from patchcore_dual.data.layouts.layout import (
+    Layout,
+    RawSample,
+    Source,
+    WrongLayoutError,
+    safe_names,
+    some,
+    subfolders,
+)
+from patchcore_dual.data.listing import list_images
+from patchcore_dual.data.sample import Split
 from patchcore_dual.errors import DataError
 
-EXPECTED = "good/ and defect/ or one folder per kind of defect, all optionally in train/ and test/"
 GOOD = "good"
 DEFECT = "defect"
 MASKS = "masks"
 
 
-def read_folder(source: Path) -> Source:
-    """Read plain folders. The folder decides label and kind.
+def _matches(folder: Path) -> bool:
+    return (folder / GOOD).is_dir() or (folder / "train" / GOOD).is_dir()
 
-    The mask of KIND/STEM.jpg is masks/KIND/STEM.png or masks/STEM.png, its stem also with _mask
-    or _GT. A defective image without one is kept, its mask unknown. Where all of it lies in
+
+def _read(source: Path) -> Source:
+    """The folder decides label and kind.
+
+    The mask of KIND/STEM.jpg is masks/KIND/STEM.png or masks/STEM.png; its stem may end in _mask
+    or _GT. A defective image without a mask is kept, its mask unknown. If everything lies in
     train/ and test/ (each with its own masks/), the split is the data set's own.
     """
-    parts: dict[Path, Split | None] = {source: None}
+    folders: dict[Path, Split | None] = {source: None}
     if (source / "train").is_dir() and (source / "test").is_dir():
         _check_nothing_beside(source)
-        parts = {source / "train": "train", source / "test": "test"}
+        folders = {source / "train": "train", source / "test": "test"}
     images: list[tuple[Path, Path | None, Split | None]] = []
     notes: list[str] = []
-    for folder, split in parts.items():
-        found, part_notes = _read_part(folder)
+    for folder, split in folders.items():
+        found, folder_notes = _pair_with_masks(folder)
         images += [(image, mask, split) for image, mask in found]
-        notes += part_notes
+        notes += folder_notes
     if not any(image.parent.name == GOOD for image, _, _ in images):
-        raise wrong_layout(source, "folder", EXPECTED)
+        raise WrongLayoutError
     names = safe_names(image.relative_to(source) for image, _, _ in images)
     samples = [
         _sample(image, mask, split, name)
         for (image, mask, split), name in zip(images, names, strict=True)
     ]
-    return Source(samples, has_official_split=len(parts) == 2, notes=notes)
+    return Source(samples, has_official_split=len(folders) == 2, notes=notes)
 
 
 def _check_nothing_beside(source: Path) -> None:
     beside = [f.name for f in subfolders(source) if f.name not in ("train", "test")]
     if beside:
-        if recognise(source) != "folder":
-            raise wrong_layout(source, "folder", EXPECTED)
-        raise DataError(
+        raise WrongLayoutError(
             f"{source} has {some(beside)} beside train/ and test/. "
             "Put everything, masks too, inside train/ and test/, or nothing."
         )
 
 
-def _read_part(folder: Path) -> tuple[list[tuple[Path, Path | None]], list[str]]:
-    """The images in the subfolders of `folder`, each with its mask, and remarks."""
+def _pair_with_masks(folder: Path) -> tuple[list[tuple[Path, Path | None]], list[str]]:
+    """The images in the subfolders of `folder`, each with its mask, and notes for the user."""
     images = [p for f in subfolders(folder) if f.name != MASKS for p in list_images(f)]
     masks = {
         path.relative_to(folder / MASKS).with_suffix("").as_posix(): path
@@ -97,3 +105,11 @@ def _sample(image: Path, mask: Path | None, split: Split | None, name: str) -> R
         split=split,
         kind="" if folder in (GOOD, DEFECT) else folder,
     )
+
+
+FOLDER = Layout(
+    name="folder",
+    files="good/ and defect/ or one folder per kind of defect, all optionally in train/ and test/",
+    matches=_matches,
+    read=_read,
+)

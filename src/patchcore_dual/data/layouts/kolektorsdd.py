@@ -2,16 +2,25 @@
 
 from pathlib import Path
 
-from patchcore_dual.data.layouts.recognise import wrong_layout
-from patchcore_dual.data.layouts.source import RawSample, Source, safe_names, subfolders
-from patchcore_dual.data.reading import list_images
+from patchcore_dual.data.layouts.layout import (
+    Layout,
+    RawSample,
+    Source,
+    WrongLayoutError,
+    contains,
+    safe_names,
+    subfolders,
+)
+from patchcore_dual.data.listing import list_images
 from patchcore_dual.errors import DataError
 
-EXPECTED = "folders kosNN/ holding PartM.jpg and PartM_label.bmp"
+
+def _matches(folder: Path) -> bool:
+    return contains(folder, "*/*_label.bmp")
 
 
-def read_kolektorsdd(source: Path) -> Source:
-    """Read KolektorSDD. The mask decides each label; the commutator is the group."""
+def _read(source: Path) -> Source:
+    """The mask decides each label; a commutator is a group."""
     images = [
         path
         for folder in subfolders(source)
@@ -20,7 +29,7 @@ def read_kolektorsdd(source: Path) -> Source:
         if not path.stem.endswith("_label")
     ]
     if not images:
-        raise wrong_layout(source, "kolektorsdd", EXPECTED)
+        raise WrongLayoutError
     names = safe_names(p.relative_to(source) for p in images)
     samples = [
         RawSample(image=path, mask=_mask_of(path), name=name, group=path.parent.name)
@@ -34,3 +43,11 @@ def _mask_of(image: Path) -> Path:
     if not mask.is_file():
         raise DataError(f"{image} has no mask: expected {mask.name} beside it.")
     return mask
+
+
+KOLEKTORSDD = Layout(
+    name="kolektorsdd",
+    files="folders kosNN/ holding PartM.jpg and PartM_label.bmp",
+    matches=_matches,
+    read=_read,
+)

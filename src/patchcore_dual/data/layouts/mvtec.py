@@ -2,25 +2,35 @@
 
 from pathlib import Path
 
-from patchcore_dual.data.layouts.recognise import wrong_layout
-from patchcore_dual.data.layouts.source import RawSample, Source, safe_names, some, subfolders
-from patchcore_dual.data.manifest import Split
-from patchcore_dual.data.reading import list_images
+from patchcore_dual.data.layouts.layout import (
+    Layout,
+    RawSample,
+    Source,
+    WrongLayoutError,
+    safe_names,
+    some,
+    subfolders,
+)
+from patchcore_dual.data.listing import list_images
+from patchcore_dual.data.sample import Split
 from patchcore_dual.errors import DataError
 
-EXPECTED = "train/good, test/good, test/KIND and ground_truth/KIND/NNN_mask.png of one category"
 GOOD = "good"
 
 
-def read_mvtec(source: Path) -> Source:
-    """Read one category of MVTec AD. The folder decides label and kind; the split is its own."""
+def _matches(folder: Path) -> bool:
+    return (folder / "train" / GOOD).is_dir() and (folder / "ground_truth").is_dir()
+
+
+def _read(source: Path) -> Source:
+    """The folder decides label and kind; the split is the data set's own."""
     if not _is_category(source):
         if categories := [f.name for f in subfolders(source) if _is_category(f)]:
             raise DataError(
                 f"{source} holds several categories of MVTec AD: {some(categories, 20)}. "
                 f"Name one of them, as {source / categories[0]}."
             )
-        raise wrong_layout(source, "mvtec", EXPECTED)
+        raise WrongLayoutError
     splits: tuple[Split, ...] = ("train", "test")
     found = [
         (split, image)
@@ -48,3 +58,11 @@ def _sample(source: Path, split: Split, image: Path, name: str) -> RawSample:
     if not mask.is_file():
         raise DataError(f"{image} has no mask: expected {mask}.")
     return RawSample(image=image, mask=mask, name=name, label="positive", split=split, kind=kind)
+
+
+MVTEC = Layout(
+    name="mvtec",
+    files="train/good, test/good, test/KIND and ground_truth/KIND/NNN_mask.png of one category",
+    matches=_matches,
+    read=_read,
+)

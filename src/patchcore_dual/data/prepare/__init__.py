@@ -1,1 +1,1 @@
-"""From a data set as it was published to a prepared folder (thesis 3.2)."""
+"""Preparing a published data set (thesis 3.2)."""

@@ -1,4 +1,4 @@
-"""Which images enter a prepared data set, in which group, and on which side of the split."""
+"""Choosing the images of a prepared data set, their groups and their split."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,17 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from patchcore_dual.data.duplicates import CopySet, NearPair
-from patchcore_dual.data.manifest import Split
+from patchcore_dual.data.duplicates import DuplicateSet, NearDuplicatePair
+from patchcore_dual.data.listing import natural_key
 from patchcore_dual.data.prepare.scanning import Scan
-from patchcore_dual.data.reading import natural_key
-from patchcore_dual.data.splits import GOOD, read_split_file, split_by_group
+from patchcore_dual.data.sample import Split
+from patchcore_dual.data.splits import NORMAL, read_split_file, split_by_group
 from patchcore_dual.errors import SettingsError
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How the sides are decided: see `place`."""
+    """How train and test are decided.
+
+    Attributes:
+        train_fraction: fraction of the groups to train on, for a data set without a split.
+        seed: of the random split, or of the random choice of `train_defects`.
+        file: a CSV file with the columns group,split; its split replaces any other.
+        train_defects: number of defective images to move from test to train, for a data set
+            whose own split has none in train.
+    """
 
     train_fraction: float = 0.5
     seed: int = 0
@@ -27,7 +35,7 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class Placed:
-    """A scanned image that enters the prepared data set."""
+    """A scanned image of the prepared data set, with its split and group."""
 
     scan: Scan
     split: Split
@@ -36,40 +44,60 @@ class Placed:
 
 def place(
     scans: Sequence[Scan],
-    copies: Sequence[CopySet],
-    near: Sequence[NearPair],
+    copies: Sequence[DuplicateSet],
+    near: Sequence[NearDuplicatePair],
     is_official: bool,
     settings: SplitSettings,
 ) -> tuple[list[Placed], list[str]]:
-    """Drop exact copies and decide group and side of every other image.
+    """Drop exact copies, and decide group and split of every other image.
 
-    A split that is given (by the data set or by a file) stands: copies are dropped from its
-    training side only, and images that are alike share a group only where they share a side;
-    the audit reports the others. Where the split is made here, the first of each set of copies
-    is kept, and groups that share copies or near duplicates are joined before splitting.
+    A given split (that of the data set, or of a file) is not changed: copies are dropped from its
+    training side only, and similar images share a group only if they are in the same split; the
+    audit reports the others. Otherwise the first image of each set of copies is kept, and groups
+    that have copies or near duplicates in common are joined before splitting.
 
-    Returns the placed images and the names of the dropped ones.
+    Args:
+        scans: all images of the data set.
+        copies, near: exact and near duplicates among them.
+        is_official: whether the data set has a split of its own.
+        settings: how to split.
+
+    Returns:
+        The placed images, and the names of the dropped ones.
+
+    Raises:
+        SettingsError: the settings do not fit the data set.
+        DataError: the split file is wrong.
     """
     groups = {s.name: s.sample.group or s.sample.name for s in scans}
-    alike = [c.images for c in copies] + [(p.first, p.second) for p in near]
+    similar = [c.images for c in copies] + [(p.first, p.second) for p in near]
     if settings.train_defects and (settings.file or not is_official):
         raise SettingsError("--train-defects is for data sets with a split of their own.")
     if is_official or settings.file:
         sides = _given_sides(scans, groups, settings)
         dropped = _training_copies(copies, sides)
-        groups = join_groups(groups, [s for images in alike for s in _by_side(images, sides)])
+        groups = join_groups(groups, [s for images in similar for s in _by_side(images, sides)])
     else:
         dropped = {image for c in copies for image in c.images[1:]}
-        groups = join_groups(groups, alike)
+        groups = join_groups(groups, similar)
         sides = _sides_by_seed([s for s in scans if s.name not in dropped], groups, settings)
     placed = [Placed(s, sides[s.name], groups[s.name]) for s in scans if s.name not in dropped]
     return placed, [s.name for s in scans if s.name in dropped]
 
 
-def join_groups(groups: Mapping[str, str], alike: Iterable[Sequence[str]]) -> dict[str, str]:
-    """Give images that are alike, and all others of their groups, one group.
+def join_groups(groups: Mapping[str, str], similar: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Join the groups of images that are similar.
 
-    `groups` maps image to group; a joined group has the first of its groups' names.
+    Args:
+        groups: group of each image, by name.
+        similar: sets of images that have to share a group.
+
+    Returns:
+        The new group of each image; a joined group has the first name of its groups, in natural
+        order.
+
+    >>> join_groups({"a": "G1", "b": "G1", "c": "G2", "d": "G3"}, [("b", "c")])
+    {'a': 'G1', 'b': 'G1', 'c': 'G1', 'd': 'G3'}
     """
     parent = {group: group for group in groups.values()}
 
@@ -78,7 +106,7 @@ def join_groups(groups: Mapping[str, str], alike: Iterable[Sequence[str]]) -> di
             group = parent[group]
         return group
 
-    for images in alike:
+    for images in similar:
         first, *others = sorted({root(groups[i]) for i in images}, key=natural_key)
         parent.update(dict.fromkeys(others, first))
     return {image: root(group) for image, group in groups.items()}
@@ -104,18 +132,18 @@ def _sides_by_seed(
 
 
 def _stratum(scan: Scan) -> str:
-    return GOOD if scan.label == "negative" else scan.sample.kind or "defect"
+    return NORMAL if scan.label == "negative" else scan.sample.kind or "defect"
 
 
 def _defects_to_train(
     scans: Sequence[Scan], sides: Mapping[str, Split], settings: SplitSettings
 ) -> dict[str, Split]:
-    """Which defective test images move to the training side, each kind giving its share."""
+    """The defective test images to move to train, in equal proportions of each kind."""
     by_kind: defaultdict[str, list[str]] = defaultdict(list)
     for s in scans:
         if s.label == "positive" and sides[s.name] == "train":
             raise SettingsError(
-                "--train-defects is for data sets whose training part has no defective images; "
+                "--train-defects is for data sets whose training side has no defective images; "
                 f"{s.name} is one."
             )
         if s.label == "positive":
@@ -123,30 +151,34 @@ def _defects_to_train(
     n_defects = sum(map(len, by_kind.values()))
     if not 0 < settings.train_defects < n_defects:
         raise SettingsError(
-            f"--train-defects is {settings.train_defects}; the test part has {n_defects} "
+            f"--train-defects is {settings.train_defects}; the test side has {n_defects} "
             "defective images, of which at least one has to stay."
         )
     generator = np.random.default_rng(settings.seed)
     moved: dict[str, Split] = {}
-    n_seen = 0
+    n_so_far = 0
     for kind in sorted(by_kind):
-        n_seen += len(by_kind[kind])
-        # Rounding the running total gives exactly the number asked for.
-        quota = (2 * n_seen * settings.train_defects + n_defects) // (2 * n_defects) - len(moved)
+        n_so_far += len(by_kind[kind])
+        # Quotas are differences of a rounded running total, so that they add up exactly.
+        quota = (2 * n_so_far * settings.train_defects + n_defects) // (2 * n_defects) - len(moved)
         chosen = generator.permutation(len(by_kind[kind]))[:quota]
         moved.update({by_kind[kind][i]: "train" for i in chosen})
     return moved
 
 
-def _training_copies(copies: Sequence[CopySet], sides: Mapping[str, Split]) -> set[str]:
-    """Of each set: all training images where a test image is the same, else all but the first."""
+def _training_copies(copies: Sequence[DuplicateSet], sides: Mapping[str, Split]) -> set[str]:
+    """The copies to drop from the training side.
+
+    If a set of identical images includes a test image, all its training images are dropped;
+    otherwise all but the first.
+    """
     dropped: set[str] = set()
-    for copy_set in copies:
-        train = [i for i in copy_set.images if sides[i] == "train"]
-        dropped.update(train if len(train) < len(copy_set.images) else train[1:])
+    for duplicates in copies:
+        train = [i for i in duplicates.images if sides[i] == "train"]
+        dropped.update(train if len(train) < len(duplicates.images) else train[1:])
     return dropped
 
 
 def _by_side(images: Sequence[str], sides: Mapping[str, Split]) -> list[list[str]]:
-    parts = [[i for i in images if sides[i] == side] for side in ("train", "test")]
-    return [part for part in parts if part]
+    by_side = [[i for i in images if sides[i] == side] for side in ("train", "test")]
+    return [images for images in by_side if images]

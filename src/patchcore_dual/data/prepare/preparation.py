@@ -1,7 +1,7 @@
-"""Preparing a data set: from its files as they were published to one folder that `fit` reads.
+"""Making a published data set into a folder that `fit` reads (thesis 3.2).
 
-This is section 3.2 of the thesis: one size, masks that keep every defect, crops around defects,
-a tree of train and test, and a table that describes it.
+The images get one size, masks that keep every defect, crops around their defects, a split, and a
+manifest that describes them.
 """
 
 import json
@@ -11,19 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from patchcore_dual.data.audit import report
+from patchcore_dual.data.audit import build_report
 from patchcore_dual.data.crops import crop_boxes
-from patchcore_dual.data.duplicates import find_copies, find_near_duplicates
-from patchcore_dual.data.layouts import LAYOUTS, RawSample
-from patchcore_dual.data.manifest import PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
+from patchcore_dual.data.layouts.layout import RawSample
+from patchcore_dual.data.layouts.recognise import read_source
+from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
 from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
-from patchcore_dual.data.prepare.staging import check_replaceable, staged_folder
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
 from patchcore_dual.data.reading import read_image, read_mask, write_png
 from patchcore_dual.data.resizing import resize_image, resize_mask
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
+from patchcore_dual.utils.staging import check_replaceable, staged_folder
+
+CONTENT = "prepared data set"
 
 
 def prepare(
@@ -38,30 +41,52 @@ def prepare(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> PreparationSummary:
-    """Read the data set `source` of a named layout and write it, prepared, as `prepared`.
+    """Prepare a data set for training.
 
-    Images are resized to `width` x `height` pixels, or left at their sizes where both are None.
-    `split` says how train and test are told apart where the data set does not say. An unreadable
-    file ends it, or is left out and listed with `skip_unreadable`. Images are read one at a time,
-    and twice: once to audit them, once to write them.
+    Images are read one at a time, and twice: once to audit them, once to write them. The same
+    call gives the same bytes. `prepared` appears whole at the end or not at all.
 
-    The same call gives the same bytes. `prepared` appears whole at the end or not at all; only a
-    prepared data set is ever replaced, and only with `overwrite`.
+    Args:
+        layout: how the files of the data set lie: a name from `LAYOUTS`.
+        source: the folder of the data set as published.
+        prepared: the folder to make. A folder is only replaced if it is empty, or is a prepared
+            data set and `overwrite` is True.
+        width, height: size of every prepared image in pixels; None for both keeps the sizes.
+        split: how train and test are decided.
+        skip_unreadable: leave unreadable files out and list them, instead of raising.
+        overwrite: replace a prepared data set.
+        progress: called with stage, number of images done, and number of all.
 
-    Raises DataError (ImageError for a single file) for data that cannot be used, SettingsError
-    for settings that do not fit the data.
+    Returns:
+        A summary, which `preparation.json` records too.
+
+    Raises:
+        DataError: the data cannot be used; ImageError for a single file.
+        SettingsError: the settings do not fit the data.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as temporary:
+    ...     source, rng = Path(temporary, "photos"), np.random.default_rng(0)
+    ...     for name in ("good/0", "good/1", "crack/0"):
+    ...         (source / name).parent.mkdir(parents=True, exist_ok=True)
+    ...         write_png(source / f"{name}.png", rng.integers(0, 256, (60, 40, 3), np.uint8))
+    ...     split = SplitSettings(train_fraction=1)
+    ...     prepared = Path(temporary, "prepared")
+    ...     summary = prepare("folder", source, prepared, width=20, height=30, split=split)
+    ...     print(summary.n_images, [s.image for s in Manifest.load(prepared)])
+    3 ['train/positive/crack-0.png', 'train/negative/good-0.png', 'train/negative/good-1.png']
     """
     split = split or SplitSettings()
     source, prepared = source.resolve(), prepared.resolve()
-    _check_arguments(layout, source, prepared, width, height)
-    check_replaceable(prepared, overwrite)
-    found = LAYOUTS[layout](source)
+    _check_arguments(source, prepared, width, height)
+    check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
+    found = read_source(layout, source)
     scans, skipped = _scan_all(found.samples, source, skip_unreadable, progress)
-    prints = [s.fingerprint for s in scans]
-    copies, near = find_copies(prints), find_near_duplicates(prints)
+    fingerprints = [s.fingerprint for s in scans]
+    copies, near = find_exact_duplicates(fingerprints), find_near_duplicates(fingerprints)
     placed, dropped = place(scans, copies, near, found.has_official_split, split)
     _check_sides(placed, source)
-    with staged_folder(prepared, overwrite) as folder:
+    with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite) as folder:
         samples, n_crops = _write_all(placed, folder, width, height, progress)
         summary = PreparationSummary(
             prepared=prepared,
@@ -79,19 +104,15 @@ def prepare(
             dropped_copies=dropped,
             skipped=skipped,
             notes=found.notes,
-            audit=report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
+            audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
         )
-        Manifest(folder, tuple(samples)).save()
         text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
         (folder / PREPARATION_NAME).write_text(text, encoding="utf-8")
+        Manifest(folder, tuple(samples)).save()
     return summary
 
 
-def _check_arguments(
-    layout: str, source: Path, prepared: Path, width: int | None, height: int | None
-) -> None:
-    if layout not in LAYOUTS:
-        raise SettingsError(f"There is no layout {layout!r}; use one of {', '.join(LAYOUTS)}.")
+def _check_arguments(source: Path, prepared: Path, width: int | None, height: int | None) -> None:
     if (width is None) != (height is None) or any(n is not None and n < 1 for n in (width, height)):
         raise SettingsError("Width and height are two positive numbers, or both left out.")
     if source.is_relative_to(prepared):
@@ -120,10 +141,10 @@ def _scan_all(
 
 def _check_sides(placed: Sequence[Placed], source: Path) -> None:
     if not any(p.scan.label == "negative" for p in placed):
-        raise DataError(f"{source} has no readable good images; the method learns from good ones.")
+        raise DataError(f"{source} has no readable normal images, which training needs.")
     if not any(p.scan.label == "negative" and p.split == "train" for p in placed):
         raise DataError(
-            f"The training side of {source} has no good images: check the split, "
+            f"The training side of {source} has no normal images: check the split, "
             "or use another --train-fraction or --split-seed."
         )
 
@@ -135,10 +156,10 @@ def _write_all(
     height: int | None,
     progress: Progress,
 ) -> tuple[list[Sample], int]:
-    """Write every image; the rows of the manifest and the number of crops."""
-    for part in ("train", "test"):
+    """Write every image; return the samples of the manifest and the number of crops."""
+    for side in ("train", "test"):
         for name in ("negative", "positive", "masks", "crops"):
-            (folder / part / name).mkdir(parents=True)
+            (folder / side / name).mkdir(parents=True)
     samples, n_crops = [], 0
     for done, one in enumerate(placed):
         progress("writing images", done, len(placed))
@@ -152,7 +173,7 @@ def _write_all(
 def _write_one(
     placed: Placed, folder: Path, width: int | None, height: int | None
 ) -> tuple[Sample, int]:
-    raw, part = placed.scan.sample, placed.split
+    raw, side = placed.scan.sample, placed.split
     image = read_image(raw.image)
     height, width = height or image.shape[0], width or image.shape[1]
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
@@ -160,19 +181,19 @@ def _write_one(
         mask = read_mask(raw.mask)
     image, mask = resize_image(image, width, height), resize_mask(mask, width, height)
 
-    image_name = f"{part}/{placed.scan.label}/{raw.name}.png"
-    mask_name = f"{part}/masks/{raw.name}.png" if placed.scan.mask_is_known else ""
+    image_name = f"{side}/{placed.scan.label}/{raw.name}.png"
+    mask_name = f"{side}/masks/{raw.name}.png" if placed.scan.mask_is_known else ""
     write_png(folder / image_name, image)
     if mask_name:
         write_png(folder / mask_name, mask)
     boxes = crop_boxes(mask)
     for number, box in enumerate(boxes):
-        write_png(folder / part / "crops" / f"{raw.name}-{number}.png", box.cut(image))
+        write_png(folder / side / "crops" / f"{raw.name}-{number}.png", box.cut(image))
     sample = Sample(
         image=image_name,
         mask=mask_name,
         label=placed.scan.label,
-        split=part,
+        split=side,
         kind=raw.kind,
         group=placed.group,
         source=placed.scan.name,
@@ -181,7 +202,7 @@ def _write_one(
 
 
 def _describe(split: SplitSettings, is_official: bool) -> dict[str, Any]:
-    """The settings that decided the split, for preparation.json."""
+    """The settings that decided the split, for `preparation.json`."""
     if split.file:
         return {"by": "file", "file": split.file.name}
     if not is_official:

@@ -1,19 +1,25 @@
-"""The first look at a data set: every image read once, its label settled, its content measured."""
+"""Scanning a data set: every image is read once, its label decided, its content measured."""
 
 from dataclasses import dataclass
 
 from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
-from patchcore_dual.data.layouts.source import RawSample
-from patchcore_dual.data.manifest import Label
+from patchcore_dual.data.layouts.layout import RawSample
 from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.sample import Label
 from patchcore_dual.errors import DataError, ImageError
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A raw sample with what its files hold. Sizes and areas are in original pixels.
+    """A raw sample and the measurements of its files.
 
-    `defect_area` is 0 for a good image, and for a defective one whose mask is unknown.
+    Attributes:
+        sample: the image as its layout describes it.
+        label: its class, which the layout or the mask decides.
+        width, height: size of the original image in pixels.
+        defect_area: number of defective pixels in the original mask; 0 for a normal image, and
+            for a defective one whose mask is unknown.
+        fingerprint: summary of the image to find duplicates by.
     """
 
     sample: RawSample
@@ -30,10 +36,12 @@ class Scan:
 
     @property
     def defect_share(self) -> float:
+        """Fraction of the image that is defective."""
         return self.defect_area / (self.width * self.height)
 
     @property
     def mask_is_known(self) -> bool:
+        """Whether the positions of all defects are known: an empty mask on a normal image is."""
         return self.label == "negative" or self.defect_area > 0
 
 
@@ -42,11 +50,16 @@ class UnreadableError(ImageError):
 
 
 def scan(sample: RawSample, source_name: str) -> Scan:
-    """Read a sample's image and mask.
+    """Read a sample's image and mask. Where the layout gives no label, the mask decides.
 
-    `source_name` names the sample in reports. Where the layout does not name the label, the
-    original mask decides. Raises UnreadableError for a file that cannot be read, ImageError for
-    a mask of another size, DataError for a good image whose mask marks a defect.
+    Args:
+        sample: the image as its layout describes it.
+        source_name: name of the image in reports.
+
+    Raises:
+        UnreadableError: a file cannot be read.
+        ImageError: the mask has another size than the image.
+        DataError: the mask of a normal image marks a defect.
     """
     try:
         image = read_image(sample.image)
@@ -62,7 +75,7 @@ def scan(sample: RawSample, source_name: str) -> Scan:
     area = int(mask.sum()) if mask is not None else 0
     if sample.label == "negative" and area:
         raise DataError(
-            f"{sample.image} lies among the good images, but its mask {sample.mask} marks "
+            f"{sample.image} lies among the normal images, but its mask {sample.mask} marks "
             f"{area} pixels as defect. Move the image or empty the mask."
         )
     label: Label = sample.label or ("positive" if area else "negative")

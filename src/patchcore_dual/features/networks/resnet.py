@@ -4,9 +4,12 @@ He et al., "Deep residual learning for image recognition", 2016; the wide varian
 Komodakis, 2016. As in torchvision, a bottleneck carries its stride in the 3×3 convolution.
 """
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from patchcore_dual.features.networks.convolution import convolve
+from patchcore_dual.features.networks.definition import NetworkDefinition
+from patchcore_dual.features.networks.fused_convolution import convolve
 
 
 class BasicBlock(nn.Module):
@@ -95,8 +98,22 @@ _RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], 
     "wide_resnet50_2": (Bottleneck, (3, 4, 6, 3), 128),
 }
 
+# ImageNet V1 weights, as torchvision publishes them.
+_PUBLISHED = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "wide_resnet50_2": "wide_resnet50_2-95faca4d.pth",
+}
+
 
 def build_resnet(name: str, deepest: int) -> ResNet:
-    """An untrained `resnet18`, `resnet34`, `resnet50` or `wide_resnet50_2` up to `deepest`."""
+    """An untrained `resnet18`, `resnet34`, `resnet50` or `wide_resnet50_2` up to a level."""
     block, depths, base_width = _RESNETS[name]
     return ResNet(block, depths, deepest, base_width)
+
+
+NETWORKS = {
+    name: NetworkDefinition(name, partial(build_resnet, name), published=file)
+    for name, file in _PUBLISHED.items()
+}

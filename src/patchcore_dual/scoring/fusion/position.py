@@ -1,9 +1,10 @@
-"""Reading evidence against what is usual at its place on the part.
+"""Standardisation of patch values by their position in the image.
 
-Edges, holes and the image border are far from the bank on every good part; a patch is suspicious
-where its evidence is high *for its place*. Statistics of single cells are pulled towards those of
-their neighbourhood, more so with few images, and deviations half-way towards the common one: on
-parts that do not lie still the statistics become flat, and nothing is lost.
+Edges, holes and the image border are far from the normal bank on every normal part; a patch is
+suspicious if its value is high *for its position*. Means and variances of single grid cells are
+shrunk towards those of their neighbourhood, the more so the fewer images there are, and standard
+deviations half-way (geometric mean) towards the global one. For parts that are not aligned the
+statistics become nearly constant, and standardising by them has no effect.
 """
 
 from collections.abc import Sequence
@@ -13,22 +14,33 @@ import cv2
 import numpy as np
 from scipy.ndimage import convolve1d, gaussian_filter
 
-PRIOR_IMAGES = 10.0  # the neighbourhood counts as much as so many images
-NEIGHBOURHOOD = 1.0  # its standard deviation, in cells
+PRIOR_IMAGES = 10.0  # the neighbourhood counts as much as this many images
+NEIGHBOURHOOD_SIGMA = 1.0  # standard deviation of the neighbourhood's Gaussian, in cells
 
 
 @dataclass(frozen=True)
 class PositionStatistics:
-    """Mean and deviation of evidence on good images, float32 `[h, w]`, by grid cell."""
+    """Mean and standard deviation of a patch value on normal images, for each grid cell.
+
+    Attributes:
+        mean: float32 `[h, w]`.
+        deviation: float32 `[h, w]`, the standard deviation; positive.
+    """
 
     mean: np.ndarray
     deviation: np.ndarray
 
     def standardise(self, grid: np.ndarray) -> np.ndarray:
-        """(grid − mean) / deviation, then weighed with the 3×3 neighbourhood (1 2 1 both ways).
+        """Return (grid − mean) / deviation, smoothed with the 3×3 binomial kernel [1 2 1]/4.
 
-        Outside the image the evidence is neutral, 0. A grid of another shape (images of varying
-        sizes) is read against the resized statistics.
+        Outside the image the standardised value counts as 0, the usual one. For a grid of another
+        shape (images of varying size) the statistics are resized to it.
+
+        Args:
+            grid: float32 `[h, w]`.
+
+        Returns:
+            float32 `[h, w]`.
         """
         mean, deviation = (_resize(a, grid.shape) for a in (self.mean, self.deviation))
         z = (grid - mean) / deviation
@@ -38,21 +50,33 @@ class PositionStatistics:
 
 
 def position_statistics(grids: Sequence[np.ndarray]) -> PositionStatistics:
-    """Statistics of the evidence grids `[h_i, w_i]` of good images."""
+    """Estimate position statistics from the patch values of normal images.
+
+    Args:
+        grids: `[h_i, w_i]` for each image; they are resized to their median shape.
+
+    >>> edge = np.array([[0.0, 0.0, 0.0, 5.0]])  # the last cell is high on every normal image
+    >>> statistics = position_statistics([edge + noise for noise in (-1.0, 0.0, 1.0)] * 100)
+    >>> statistics.mean.round(1).tolist()
+    [[0.0, 0.0, 0.0, 5.0]]
+    >>> usual, unusual = (statistics.standardise(grid) for grid in (edge, edge[:, ::-1]))
+    >>> bool(unusual.max() > usual.max() + 1)
+    True
+    """
     shape = np.median([grid.shape for grid in grids], axis=0).astype(int)
     stack = np.stack([_resize(grid, (shape[0], shape[1])) for grid in grids]).astype(np.float64)
     n = len(stack)
     mean, variance = stack.mean(axis=0), stack.var(axis=0)
-    local_mean = _local(mean)
-    local_variance = _local(variance + (mean - local_mean) ** 2)
+    local_mean = _smooth(mean)
+    local_variance = _smooth(variance + (mean - local_mean) ** 2)
     mean = (n * mean + PRIOR_IMAGES * local_mean) / (n + PRIOR_IMAGES)
     variance = (n * variance + PRIOR_IMAGES * local_variance) / (n + PRIOR_IMAGES)
     deviation = (variance * variance.mean()) ** 0.25 + 1e-6
     return PositionStatistics(mean.astype(np.float32), deviation.astype(np.float32))
 
 
-def _local(grid: np.ndarray) -> np.ndarray:
-    return gaussian_filter(grid, NEIGHBOURHOOD, mode="nearest")
+def _smooth(grid: np.ndarray) -> np.ndarray:
+    return gaussian_filter(grid, NEIGHBOURHOOD_SIGMA, mode="nearest")
 
 
 def _resize(grid: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

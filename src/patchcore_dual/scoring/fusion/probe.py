@@ -1,8 +1,9 @@
-"""The probe: a linear classifier of whitened patch features, defect against good surface.
+"""The probe: a linear classifier of patch features, defect against normal.
 
-It asks what the banks cannot: which directions of feature space tell *these* defects from *this*
-surface. Whitening by the covariance within good patches makes the directions equally noisy, so
-that a ridge penalty treats them alike (linear discriminant analysis does the same).
+It uses what distances to the banks do not: the directions of feature space that separate *these*
+defects from *this* surface. Features are whitened by the covariance within normal patches, so that
+all directions are equally noisy and a ridge penalty treats them alike (as linear discriminant
+analysis does).
 """
 
 from collections.abc import Sequence
@@ -17,29 +18,51 @@ RIDGE = 0.3  # on the weights of the whitened features; the loss is a mean
 
 @dataclass(frozen=True)
 class Probe:
-    """log odds = features · weights + offset. `weights`: float32 `[d]`."""
+    """A linear classifier of raw patch features: log odds = features · weights + offset.
+
+    Attributes:
+        weights: float32 `[d]`.
+        offset: the log odds of a patch whose features are all 0.
+
+    >>> probe = Probe(np.array([1.0, -2.0], np.float32), offset=0.5)
+    >>> probe(np.array([[[3.0, 1.0], [0.0, 1.0]]], np.float32)).tolist()
+    [[1.5, -1.5]]
+    """
 
     weights: np.ndarray
     offset: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """float32 `[...]` of features `[..., d]`."""
+        """Return the log odds that each patch is a defect.
+
+        Args:
+            features: float32 `[..., d]`.
+
+        Returns:
+            float32 `[...]`.
+        """
         return np.einsum("...d,d->...", features, self.weights) + np.float32(self.offset)
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """x ↦ (x − mean) · matrix has, over good patches, nearly the identity as covariance."""
+    """The map x ↦ (x − mean) · matrix, after which normal patches have about unit covariance.
+
+    Attributes:
+        mean: float32 `[d]`.
+        matrix: float32 `[d, d]`.
+    """
 
     mean: np.ndarray
     matrix: np.ndarray
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        """Whiten vectors, float32 `[..., d]`."""
         return (vectors - self.mean) @ self.matrix
 
 
 def fit_whitening(normal: np.ndarray) -> Whitening:
-    """Whitening of good patch features, float32 `[n, d]`."""
+    """Fit the whitening to normal patch features, float32 `[n, d]`, with a shrunk covariance."""
     mean = normal.mean(axis=0)
     centred = normal - mean
     covariance = (centred.T @ centred).astype(np.float64) / len(normal)
@@ -51,38 +74,67 @@ def fit_whitening(normal: np.ndarray) -> Whitening:
 
 
 def fit_probe(whitening: Whitening, normal: np.ndarray, defects: Sequence[np.ndarray]) -> Probe:
-    """Ridge logistic regression, the two classes and every defective image counting alike.
+    """Fit the probe by ridge logistic regression.
+
+    Both classes have the same total weight, and all defective images have, however many patches
+    their defects cover.
 
     Args:
-        normal: float32 `[n, d]`, whitened patches of good images.
-        defects: whitened patches `[m_i, d]` of each defective image.
+        whitening: the map that made the whitened patches.
+        normal: float32 `[n, d]`, whitened patches of normal images.
+        defects: float32 `[m_i, d]` for each defective image, its whitened defect patches.
+
+    Returns:
+        The probe of raw, not whitened, features.
+
+    >>> normal = np.random.default_rng(0).standard_normal((1000, 3)).astype(np.float32)
+    >>> defect = normal[:10] + np.array([8, 0, 0], np.float32)
+    >>> whitening = fit_whitening(normal)
+    >>> probe = fit_probe(whitening, whitening(normal), [whitening(defect)])
+    >>> bool(probe(defect).mean() > 0 > probe(normal).mean())
+    True
     """
     x = np.concatenate([*defects, normal])
     is_defect = np.arange(len(x)) < len(x) - len(normal)
-    weight = np.concatenate(
+    sample_weight = np.concatenate(
         [np.full(len(p), 0.5 / len(defects) / len(p)) for p in defects]
         + [np.full(len(normal), 0.5 / len(normal))]
     )
-    beta, intercept = fit_logistic(x, is_defect, weight, RIDGE)
+    beta, intercept = fit_logistic(x, is_defect, sample_weight, ridge=RIDGE)
     weights = (whitening.matrix @ beta).astype(np.float32)
     return Probe(weights, float(intercept - whitening.mean @ weights))
 
 
 def fit_logistic(
     x: np.ndarray,
-    is_positive: np.ndarray,
-    weight: np.ndarray,
+    is_defect: np.ndarray,
+    sample_weight: np.ndarray,
+    *,
     ridge: float,
     prior: np.ndarray | None = None,
     nonnegative: bool = False,
 ) -> tuple[np.ndarray, float]:
-    """Minimise Σ weight · log-loss + ridge/2 · ‖β − prior‖²; the intercept is free.
+    """Fit a logistic regression: minimise Σ weight · log-loss + ridge/2 · ‖β − prior‖².
 
     Args:
-        x: `[n, d]`; is_positive: bool `[n]`; weight: `[n]`.
+        x: `[n, d]`.
+        is_defect: bool `[n]`, the class of each row.
+        sample_weight: `[n]`.
+        ridge: the strength of the penalty; the intercept is not penalised.
+        prior: float64 `[d]`, the centre of the penalty; 0 by default.
+        nonnegative: restrict β to values of at least 0.
 
     Returns:
         β, float64 `[d]`, and the intercept.
+
+    >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> is_defect = np.array([False, False, True, True])
+    >>> beta, intercept = fit_logistic(x, is_defect, np.full(4, 0.25), ridge=0.1)
+    >>> beta.shape, bool(beta[0] > 0), round(abs(intercept), 3)
+    ((1,), True, 0.0)
+    >>> beta, _ = fit_logistic(-x, is_defect, np.full(4, 0.25), ridge=0.1, nonnegative=True)
+    >>> beta.tolist()
+    [0.0]
     """
     d = x.shape[1]
     centre = np.zeros(d) if prior is None else prior
@@ -90,9 +142,9 @@ def fit_logistic(
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         beta, intercept = parameters[:-1], parameters[-1]
         z = (x @ beta.astype(x.dtype)).astype(np.float64) + intercept
-        residual = weight * (1 / (1 + np.exp(-np.clip(z, -60, 60))) - is_positive)
+        residual = sample_weight * (1 / (1 + np.exp(-np.clip(z, -60, 60))) - is_defect)
         pull = beta - centre
-        value = weight @ (np.logaddexp(0, z) - is_positive * z) + ridge / 2 * pull @ pull
+        value = sample_weight @ (np.logaddexp(0, z) - is_defect * z) + ridge / 2 * pull @ pull
         gradient = x.T @ residual.astype(x.dtype) + ridge * pull
         return float(value), np.append(gradient, residual.sum())
 

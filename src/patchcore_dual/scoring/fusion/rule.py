@@ -1,36 +1,54 @@
-"""`Rule`: what every fusion rule is (thesis 4.3.5)."""
+"""`Rule`: the interface of all fusion rules, and `RuleOutput`, what they return (thesis 4.3.5)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from patchcore_dual.scoring.evidence import Evidence, HeldOutImage, TrainingEvidence
+from patchcore_dual.scoring.evidence import Evidence, HeldOutImage, Nearest, TrainingEvidence
 
-RuleOutput = tuple[float, np.ndarray]
-"""Image score and patch grid float32 `[h, w]`; higher is more anomalous."""
+
+class RuleOutput(NamedTuple):
+    """The scores that a rule gives an image; higher is more anomalous.
+
+    Attributes:
+        score: the image score.
+        grid: float32 `[h, w]`, the score of each patch, from which the anomaly map is made.
+    """
+
+    score: float
+    grid: np.ndarray
 
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """From the evidence on an image's patches to an image score and a patch grid.
+    """A fusion rule: turns the evidence of an image's patches into its scores.
 
-    A rule is a frozen dataclass whose fields are the constants it learned.
+    A rule is a frozen dataclass whose fields are its fitted constants; each has a default, so that
+    `SomeRule()` is the rule before fitting. To add one, write one file in `scoring/fusion/` and
+    list its class in `registry.py`.
 
     Attributes:
-        sigma: smoothing of its map, in prepared-image pixels.
-        weighted: whether it reads w_N and w_P, which cost a search each.
-        counts_padding: whether zeros around the feature maps count in the 3×3 mean. With them, as
-            in PatchCore's own code, border patches are easy to tell; without, they scatter more
-            but say more, which a rule that knows what is usual at each place can use.
-        uses_defects: whether it reads the defect bank where there is one.
-        needs_defects: whether it makes no sense without one.
-        has_decisive_patch: whether the patch with the highest grid value decides the score.
-        uses_probe: whether it reads the probe, and held-out defective images when it is fitted.
+        name: by which settings and models refer to the rule.
+        sigma: standard deviation of the Gaussian that smooths its anomaly map, in pixels of the
+            prepared image.
+        weighted: whether the rule uses the neighbourhood weights w_N and w_P, each of which costs
+            a further search.
+        counts_padding: whether zeros around the feature maps count in the 3×3 mean
+            (`count_include_pad`). With them, as in PatchCore's own code, features at the border
+            are damped and vary less; without, they keep more of their signal and vary more, which
+            suits rules that standardise by position.
+        uses_defects: whether the rule uses the defect bank where there is one.
+        needs_defects: whether the rule is undefined without a defect bank.
+        has_decisive_patch: whether the image score is determined by the patch with the highest
+            grid value.
+        uses_probe: whether the rule uses the probe's log odds. Only such rules receive held-out
+            defective images in `fit`; for others `training.defectives` is empty.
     """
 
+    name: ClassVar[str]
     sigma: ClassVar[float] = 2.0
     weighted: ClassVar[bool] = False
     counts_padding: ClassVar[bool] = True
@@ -40,24 +58,45 @@ class Rule(ABC):
     uses_probe: ClassVar[bool] = False
 
     def fit(self, training: TrainingEvidence) -> Self:
-        """The rule with its constants learned from held-out training images."""
+        """Return the rule with its constants estimated from held-out training images."""
         return self
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> RuleOutput:
-        """What the rule says of one image."""
+        """Return the image score and the patch grid of one image."""
 
     def held_out(
         self, training: TrainingEvidence, images: Sequence[HeldOutImage]
     ) -> list[RuleOutput]:
-        """What the rule would say of training images, had it not been fitted on their folds."""
+        """Return the out-of-fold output for each image: constants that depend on its fold are
+        estimated again without it.
+
+        Args:
+            training: the evidence that the rule was fitted on.
+            images: the images to score, each of one of the folds in `training`.
+        """
         return [self(one.evidence) for one in images]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What was learned: plain values, and arrays by name."""
+        """Return the fitted constants for saving: JSON values, and arrays by name.
+
+        A rule overrides `state` and `from_state` if some of its fields are no JSON values.
+        """
         return asdict(self), {}
 
     @classmethod
     def from_state(cls, constants: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        """The rule again, from what `state` gave."""
+        """Rebuild the fitted rule from the two values that `state` returned."""
         return cls(**constants)
+
+
+def nearest_defects(evidence: Evidence) -> Nearest:
+    """Return the defect bank's part of the evidence.
+
+    Raises:
+        ValueError: if there is none. `rule_for` chooses rules that need it only where there is a
+            defect bank.
+    """
+    if evidence.defect is None:
+        raise ValueError("this fusion rule needs evidence from a defect bank")
+    return evidence.defect

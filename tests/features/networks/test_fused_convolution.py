@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from patchcore_dual.features.backbones import BACKBONES, Backbone
+from patchcore_dual.features.networks.convolution import FusedConvolution, can_fuse, convolve, fuse
 from torch import nn
 
-from patchcore_dual.features.backbones import BACKBONES, Backbone
-from patchcore_dual.features.networks import convolution
-from patchcore_dual.features.networks.convolution import FusedConvolution, can_fuse, convolve, fuse
+from patchcore_dual.features.networks import fused_convolution as convolution
 from patchcore_dual.features.weights import TORCHVISION_FILES
 
 needs_fusion = pytest.mark.skipif(not can_fuse(), reason="this PyTorch has no fused convolution")

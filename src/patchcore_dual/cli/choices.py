@@ -1,0 +1,20 @@
+"""Choices and texts that several commands share."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from patchcore_dual.errors import SettingsError
+
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+BackboneName = Literal["efficientnet_lite0", "resnet18", "resnet34", "resnet50", "wide_resnet50_2"]
+RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
+
+
+def parse_levels(text: str) -> tuple[int, ...]:
+    """`2,3` as (2, 3)."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None

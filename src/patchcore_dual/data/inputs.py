@@ -1,0 +1,51 @@
+"""What a detector is given to inspect, as the network takes it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from patchcore_dual.data.reading import check_image, read_image
+from patchcore_dual.data.resizing import resize_image, resizing_note
+
+Image = np.ndarray | Path | str
+"""An image uint8 `[H, W, 3]`, RGB, or the path of an image file."""
+
+
+class InputImage(NamedTuple):
+    """An image as it was given, and at the model's size.
+
+    Attributes:
+        name: what it is called; a file's path by default.
+        original: uint8 `[H, W, 3]`.
+        resized: uint8 `[h, w, 3]`; `original` itself where no resizing is needed.
+    """
+
+    name: str
+    original: np.ndarray
+    resized: np.ndarray
+
+    @property
+    def note(self) -> str:
+        """How it was resized, in words; empty where it was not."""
+        return "" if self.resized is self.original else resizing_note(self.original, self.resized)
+
+
+def read_input(image: Image, size: tuple[int, int] | None, name: str = "") -> InputImage:
+    """Read what is to be inspected, and bring it to the model's size.
+
+    >>> frame = np.zeros((40, 30, 3), np.uint8)
+    >>> read_input(frame, size=(15, 20)).note
+    "resized from 30x40 to the model's 15x20"
+
+    Args:
+        size: width and height; None leaves images as they are.
+
+    Raises:
+        ImageError: for a file that cannot be read, or an array of another kind.
+    """
+    if not isinstance(image, np.ndarray):
+        name = name or str(image)
+        image = read_image(image)
+    check_image(image, name)
+    return InputImage(name, image, resize_image(image, *size) if size else image)

@@ -1,0 +1,165 @@
+"""`Embedder`: what turns images into grids of patch features, and the wrappers around one.
+
+Everything after this file works on patch features alone. A user's own embedder is a callable with a
+`spec`; `PatchCoreDual(embedder=...)` takes it as it is.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from patchcore_dual.banks import projection_matrix
+
+EmbedImage = Callable[[np.ndarray], np.ndarray]
+"""One image uint8 `[H, W, 3]` to its patch features float32 `[h, w, d]`."""
+
+
+@dataclass(frozen=True)
+class EmbedderSpec:
+    """What decides the features that an embedder gives: equal specs, equal features.
+
+    >>> spec = EmbedderSpec("resnet18", (2, 3), (128, 256), stride=8)
+    >>> spec.channels
+    384
+    >>> spec.channels_of((2,))[[0, -1]]
+    array([  0, 127])
+
+    Attributes:
+        backbone: name of the network.
+        levels: those whose features are concatenated, finest first; empty where there are none.
+        level_channels: length of each level's features.
+        stride: image pixels from one cell of the grid to the next.
+        count_padding: whether the zeros around a feature map count in the 3×3 mean at its border
+            (`count_include_pad` of the pooling).
+        weights_sha256: hex digest of the weights file.
+        precision: of the network's arithmetic.
+        projection_seed: seed of the random projection of the features; None without one.
+    """
+
+    backbone: str
+    levels: tuple[int, ...]
+    level_channels: tuple[int, ...]
+    stride: int
+    count_padding: bool = True
+    weights_sha256: str = ""
+    precision: str = "float32"
+    projection_seed: int | None = None
+
+    @property
+    def channels(self) -> int:
+        """d, the length of a patch feature."""
+        return sum(self.level_channels)
+
+    def channels_of(self, levels: Sequence[int]) -> np.ndarray | None:
+        """Which channels of a patch feature some levels give, int64; None for all of them."""
+        if tuple(levels) == self.levels:
+            return None
+        level_of = np.repeat(self.levels, self.level_channels)
+        return np.flatnonzero(np.isin(level_of, levels))
+
+
+class Embedder(Protocol):
+    """Turns images into patch features. The same image gives the same features in any batch.
+
+    >>> class MeanColour:
+    ...     spec = EmbedderSpec("mean-colour", (), (3,), stride=8)
+    ...     def __call__(self, images):
+    ...         b, h, w, _ = images.shape
+    ...         cells = images.reshape(b, h // 8, 8, w // 8, 8, 3)
+    ...         return cells.mean(axis=(2, 4), dtype=np.float32)
+    >>> MeanColour()(np.zeros((1, 32, 48, 3), np.uint8)).shape
+    (1, 4, 6, 3)
+    """
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """What decides the features."""
+        ...
+
+    def __call__(self, images: np.ndarray, /) -> np.ndarray:
+        """Embed a batch: uint8 `[B, H, W, 3]` RGB to float32 `[B, h, w, d]`."""
+        ...
+
+
+class ProjectedEmbedder:
+    """An embedder whose features are reduced by the seeded random projection (thesis 4.3.4).
+
+    With it both banks keep projected vectors, the other reading of that section.
+    """
+
+    def __init__(self, embedder: Embedder, seed: int) -> None:
+        self.embedder = embedder
+        self._matrix = projection_matrix(embedder.spec.channels, seed)
+        self.spec = replace(
+            embedder.spec,
+            levels=(),
+            level_channels=(self._matrix.shape[1],),
+            projection_seed=seed,
+        )
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.asarray(self.embedder(images) @ self._matrix)
+
+
+class CachedEmbedder:
+    """An embedder that keeps the features of each image, in memory or in files.
+
+    Images are recognised by their content. What comes first is kept until the limit is reached,
+    and nothing is dropped again: images that are embedded over and over in the same order would
+    otherwise push each other out before they come again.
+
+    Args:
+        embedder: computes what is not kept.
+        limit: the most bytes that are kept.
+        folder: where the features are kept, as one file for each image; in memory by default.
+    """
+
+    def __init__(self, embedder: Embedder, limit: int, folder: Path | None = None) -> None:
+        self.embedder, self._room, self._folder = embedder, limit, folder
+        self._kept: dict[str, np.ndarray | Path] = {}
+        self.spec = embedder.spec
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._embed(image[None]) for image in images])
+
+    def _embed(self, image: np.ndarray) -> np.ndarray:
+        key = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+        if key in self._kept:
+            kept = self._kept[key]
+            return np.load(kept) if isinstance(kept, Path) else kept
+        features = self.embedder(image)
+        if features.nbytes <= self._room:
+            self._keep(key, features)
+        return features
+
+    def _keep(self, key: str, features: np.ndarray) -> None:
+        if self._folder is None:
+            features.setflags(write=False)
+            self._kept[key] = features
+        else:
+            path = self._folder / f"{key}.npy"
+            try:
+                np.save(path, features)
+            except OSError:  # a full disk: the features are computed again when they are needed
+                path.unlink(missing_ok=True)
+                self._room = 0
+                return
+            self._kept[key] = path
+        self._room -= features.nbytes
+
+
+def projected(embedder: Embedder, bank_vectors: str, seed: int) -> Embedder:
+    """The embedder as the banks see images: with a projection where they keep "projected" ones."""
+    return ProjectedEmbedder(embedder, seed) if bank_vectors == "projected" else embedder
+
+
+def network_of(embedder: Embedder) -> bytes | None:
+    """What a model keeps of the embedder's network; None for an embedder that cannot tell."""
+    while isinstance(embedder, CachedEmbedder | ProjectedEmbedder):
+        embedder = embedder.embedder
+    network_bytes = getattr(embedder, "network_bytes", None)
+    return network_bytes() if network_bytes else None

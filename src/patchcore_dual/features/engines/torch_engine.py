@@ -1,0 +1,168 @@
+"""`TorchEmbedder`: a frozen network run by PyTorch, on a CPU or a CUDA GPU."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from patchcore_dual.errors import ModelError, SettingsError, WeightsError
+from patchcore_dual.features.aggregation import patch_features
+from patchcore_dual.features.embedder import EmbedderSpec
+from patchcore_dual.features.networks import network_definition
+from patchcore_dual.features.networks.fused_convolution import fuse
+from patchcore_dual.features.weights import find_weights, fit_state, read_state_dict
+from patchcore_dual.utils.files import file_sha256
+
+
+class TorchEmbedder:
+    """Patch features of a frozen network (thesis 4.3.2, 4.3.3).
+
+    Args:
+        spec: which network, which levels, and how borders are counted.
+        state: the network's tensors, named as in its weights file; further ones are ignored.
+        device: where it runs.
+
+    Attributes:
+        spec: as given.
+        device: as given.
+        state: the tensors in use.
+
+    Raises:
+        WeightsError: where a tensor is missing or has another shape.
+    """
+
+    def __init__(self, spec: EmbedderSpec, state: dict[str, Tensor], device: torch.device) -> None:
+        definition = network_definition(spec.backbone)
+        network = definition.build(spec.levels[-1])
+        self.spec, self.device = spec, device
+        self.state = fit_state(network, state, spec.backbone)
+        std = torch.tensor(definition.std, device=device)
+        self._scale = 1 / (255 * std)
+        self._shift = -torch.tensor(definition.mean, device=device) / std
+        network.load_state_dict(self.state, strict=False)  # all but the batch counters
+        network.eval().requires_grad_(False)
+        self._network = fuse(network, device)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Patch features of a batch.
+
+        Args:
+            images: uint8 `[B, H, W, 3]`, RGB.
+
+        Returns:
+            float32 `[B, h, w, d]`, with h and w the image's height and width over the stride,
+            rounded up.
+        """
+        with torch.inference_mode():
+            maps = self._network(self._normalise(images))
+            rows, columns = maps[self._grid_level].shape[-2:]
+            used = [maps[level] for level in self.spec.levels]
+            features = patch_features(used, (rows, columns), self.spec.count_padding)
+            return features.contiguous().cpu().numpy()
+
+    @property
+    def _grid_level(self) -> int:
+        return self.spec.stride.bit_length() - 2  # level k has stride 2^(k+1)
+
+    def _normalise(self, images: np.ndarray) -> Tensor:
+        """float32 `[B, 3, H, W]` in channels_last, as the network was trained."""
+        count, height, width, _ = images.shape
+        pixels = torch.tensor(images, device=self.device).view(count, height, 3 * width).float()
+        # Whole rows at a time: broadcasting over three channels is eight times slower.
+        scale, shift = self._scale.repeat(width), self._shift.repeat(width)
+        x = torch.addcmul(shift, pixels, scale)
+        return x.view(count, height, width, 3).permute(0, 3, 1, 2)
+
+    def with_count_padding(self, count_padding: bool) -> Self:
+        """The same network with the other way of counting borders; it is not copied."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.spec = replace(self.spec, count_padding=count_padding)
+        return other
+
+    def network_bytes(self) -> bytes:
+        """The network's tensors as a safetensors file: what a model keeps of it."""
+        return save_tensors({name: t.contiguous().cpu() for name, t in self.state.items()})
+
+
+def load_torch_embedder(
+    backbone: str,
+    levels: Sequence[int] = (2, 3),
+    *,
+    defect_levels: Sequence[int] | None = None,
+    count_padding: bool = True,
+    weights: Path | None = None,
+    device: str = "auto",
+) -> TorchEmbedder:
+    """The network of that name with its weights, ready to embed.
+
+    Args:
+        backbone: a name in `BACKBONES`.
+        levels: of the normal bank; the first one's grid is that of the features.
+        defect_levels: of the defect bank; None for the same.
+        count_padding: see `EmbedderSpec`.
+        weights: their file; None looks in the cache and in packages.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        SettingsError: for a name, level or device that does not exist.
+        WeightsError: where the weights are missing or do not fit.
+    """
+    definition = network_definition(backbone)
+    for some in (levels, levels if defect_levels is None else defect_levels):
+        check_levels(some)
+    target = choose_device(device)
+    path = find_weights(backbone, weights)
+    every = tuple(sorted({*levels, *(defect_levels or ())}))
+    with torch.device("meta"):
+        channels: dict[int, int] = definition.build(every[-1]).channels  # type: ignore[assignment]
+    spec = EmbedderSpec(
+        backbone,
+        every,
+        tuple(channels[level] for level in every),
+        stride=2 ** (levels[0] + 1),
+        count_padding=count_padding,
+        weights_sha256=file_sha256(path),
+    )
+    return TorchEmbedder(spec, read_state_dict(path), target)
+
+
+def restore_torch_embedder(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:
+    """The embedder of a model, from its spec and what `network_bytes` gave.
+
+    Raises:
+        ModelError: where they do not fit together.
+    """
+    target = choose_device(device)
+    try:
+        check_levels(spec.levels)
+        return TorchEmbedder(spec, load_tensors(network), target)
+    except (SettingsError, WeightsError) as error:
+        raise ModelError(f"the model's network is damaged: {error} Fit again.") from None
+
+
+def check_levels(levels: Sequence[int]) -> None:
+    """Raise SettingsError unless levels are increasing numbers of 1 to 4."""
+    if not levels or list(levels) != sorted(set(levels)) or not set(levels) <= {1, 2, 3, 4}:
+        raise SettingsError(f"levels {list(levels)}: give increasing numbers of 1 to 4, as 2,3.")
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name; `auto` takes a CUDA GPU where there is one.
+
+    Raises:
+        SettingsError: for another name, or "cuda" where PyTorch sees no CUDA GPU.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise SettingsError(f"device {device!r}: use auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device cuda: PyTorch sees no CUDA GPU here. Use --device cpu.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)

@@ -1,0 +1,147 @@
+"""What `model.json` holds, and how the `model.json` of an older version is brought up to date."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from patchcore_dual.errors import ModelError
+from patchcore_dual.settings import Settings
+
+SCHEMA_VERSION = 3
+MODEL_FILE = "model.json"
+
+Raw = dict[str, Any]
+
+
+class EmbedderEntry(BaseModel):
+    """The fields of an `EmbedderSpec`."""
+
+    model_config = ConfigDict(extra="forbid")
+    backbone: str
+    levels: tuple[int, ...]
+    level_channels: tuple[int, ...]
+    stride: int
+    count_padding: bool
+    weights_sha256: str
+    precision: str
+    projection_seed: int | None
+
+    @field_validator("levels")
+    @classmethod
+    def _are_increasing(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if list(levels) != sorted(set(levels)) or not set(levels) <= {1, 2, 3, 4}:
+            raise ValueError("levels have to be increasing numbers of 1 to 4")
+        return levels
+
+
+class ModelFile(BaseModel):
+    """What `model.json` holds.
+
+    Attributes:
+        rule, rule_constants: name of the fusion rule and what it learned, arrays aside.
+        sources: the images of each bank, by the bank's role.
+        calibration: the plain values of the calibration set; None without one.
+        files: the name of each data file, by its role.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: int
+    settings: Settings
+    size: tuple[int, int] | None
+    embedder: EmbedderEntry
+    rule: str
+    rule_constants: dict[str, Any]
+    thresholds: dict[str, Any]
+    adaptive_search: dict[str, float]
+    trained_on: dict[str, Any]
+    sources: dict[str, tuple[str, ...]]
+    calibration: dict[str, Any] | None
+    files: dict[str, str]
+
+
+def read_model_file(folder: Path) -> ModelFile:
+    """`model.json` of a folder, brought up to date.
+
+    Raises:
+        ModelError: where it is missing, damaged, or of a newer version.
+    """
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"{folder} is not a model folder: it has no {MODEL_FILE}. "
+            "Make one with: patchcore-dual fit PREPARED --model MODEL"
+        )
+    try:
+        raw = json.loads(path.read_bytes())
+        version = raw["schema_version"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise ModelError(f"{path} is damaged: it is not JSON of a model. Fit again.") from None
+    oldest = min(MIGRATIONS)
+    if version not in range(oldest, SCHEMA_VERSION + 1):
+        advice = "Update PatchCoreDual, or fit again."
+        if isinstance(version, int) and version < oldest:
+            advice = "Fit again, or use the version of PatchCoreDual that made it."
+        raise ModelError(
+            f"{path} is of schema version {version}; this program reads versions {oldest} to "
+            f"{SCHEMA_VERSION}. {advice}"
+        )
+    try:
+        for step in range(version, SCHEMA_VERSION):
+            raw = {**MIGRATIONS[step](raw), "schema_version": step + 1}
+        return ModelFile.model_validate(raw)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ModelError(f"{path} is damaged at {where}. Fit again.") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
+
+
+# Channels of levels 1 to 4 of the networks that schema 2 knew.
+_CHANNELS_OF_2 = {
+    "efficientnet_lite0": (24, 40, 112, 320),
+    "resnet18": (64, 128, 256, 512),
+    "resnet34": (64, 128, 256, 512),
+    "resnet50": (256, 512, 1024, 2048),
+    "wide_resnet50_2": (256, 512, 1024, 2048),
+}
+
+
+def _from_2(raw: Raw) -> Raw:
+    """Schema 2 named a backbone in place of an embedder, and kept no calibration set."""
+    raw = dict(raw)
+    backbone, old = raw.pop("backbone"), raw.pop("decision")
+    levels = sorted({*backbone["levels"], *backbone["defect_levels"]})
+    search = raw.pop("closer_look", {})
+    files, sources = dict(raw["files"]), dict(raw["sources"])
+    files["network"] = files.pop("backbone")
+    files.pop("held_out", None)
+    sources.pop("held_out", None)
+    return {
+        **raw,
+        "embedder": {
+            "backbone": backbone["name"],
+            "levels": levels,
+            "level_channels": [_CHANNELS_OF_2[backbone["name"]][k - 1] for k in levels],
+            "stride": 2 ** (backbone["levels"][0] + 1),
+            "count_padding": Settings(scoring=raw["settings"]["scoring"]).counts_padding,
+            "weights_sha256": backbone["weights_sha256"],
+            "precision": "float32",
+            "projection_seed": None,
+        },
+        "thresholds": {**{k: v for k, v in old.items() if k != "floor"}, "map_floor": old["floor"]},
+        "adaptive_search": {
+            "exact_share": search.get("share", 1.0),
+            "score_error": search.get("score_error", 0.0),
+            "images": search.get("images", 0),
+        },
+        "calibration": None,
+        "files": files,
+        "sources": sources,
+    }
+
+
+# By version: what brings a `model.json` of it to the next one.
+MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2}

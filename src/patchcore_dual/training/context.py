@@ -1,0 +1,120 @@
+"""`FitContext`: what every step of fitting works with."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from patchcore_dual._version import __version__
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage
+from patchcore_dual.model import bank_channels
+from patchcore_dual.settings import Settings
+from patchcore_dual.training.checkpoint import FitCheckpoint
+from patchcore_dual.utils.files import file_sha256
+from patchcore_dual.utils.memory import UNLIMITED, Memory
+from patchcore_dual.utils.progress import Progress, silent
+
+# Features of the training images wait on disk between the steps that need them, so that most
+# images go through the network once: at most so many bytes, and this share of the free space.
+CACHED_BYTES = 16 * 2**30
+CACHED_SHARE_OF_DISK = 0.25
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What every step of fitting works with.
+
+    Attributes:
+        embed: one image to its patch features.
+        settings: of the detector.
+        normal_channels, defect_channels: those of a patch feature that each bank keeps; None for
+            all.
+        checkpoint: keeps what is finished, and holds what an interrupted run finished.
+        memory: limit of the process; what does not fit is mapped from files of the checkpoint.
+        progress: gets the stage and how far it is.
+        cached_bytes: how many bytes of features are kept between steps.
+    """
+
+    embed: EmbedImage
+    settings: Settings
+    normal_channels: np.ndarray | None
+    defect_channels: np.ndarray | None
+    checkpoint: FitCheckpoint
+    memory: Memory = UNLIMITED
+    progress: Progress = silent
+    cached_bytes: int = 0
+
+
+@contextmanager
+def fit_context(
+    training_set: Manifest,
+    embedder: Embedder,
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    memory: Memory = UNLIMITED,
+    progress: Progress = silent,
+) -> Iterator[FitContext]:
+    """Open the context of one fit.
+
+    Args:
+        training_set: the images that are fitted on.
+        embedder: as the banks see images, a projection included.
+        folder: of the checkpoint, which stays afterwards; a temporary one by default.
+        memory: limit of the process, which needs a folder.
+    """
+    with ExitStack() as stack:
+        plan: dict[str, Any] = {}
+        if folder is None:
+            temporary = TemporaryDirectory(prefix="patchcore-dual-", ignore_cleanup_errors=True)
+            folder, memory = Path(stack.enter_context(temporary)) / "fit", UNLIMITED
+        else:
+            plan = _plan(training_set, embedder, settings)
+        checkpoint = FitCheckpoint(folder, plan)
+        limit = 0
+        if not isinstance(embedder, CachedEmbedder):
+            features = folder / "features"
+            shutil.rmtree(features, ignore_errors=True)
+            features.mkdir()
+            stack.callback(shutil.rmtree, features, ignore_errors=True)
+            free = shutil.disk_usage(features).free
+            limit = min(CACHED_BYTES, int(CACHED_SHARE_OF_DISK * free))
+            embedder = CachedEmbedder(embedder, limit, features)
+        yield FitContext(
+            lambda image: embedder(image[None])[0],
+            settings,
+            *bank_channels(embedder.spec, settings),
+            checkpoint,
+            memory,
+            progress,
+            limit,
+        )
+
+
+def _plan(training_set: Manifest, embedder: Embedder, settings: Settings) -> dict[str, Any]:
+    """Everything that decides the normal banks and their evidence on training images."""
+    try:
+        engine = version("torch")
+    except PackageNotFoundError:
+        engine = ""
+    real = training_set.real()
+    content = hashlib.sha256()
+    for sample in real:
+        content.update(bytes.fromhex(file_sha256(real.image_path(sample))))
+    return {
+        "version": __version__,
+        "engine": engine,
+        "device": str(getattr(embedder, "device", "")),
+        "embedder": asdict(embedder.spec),
+        "settings": settings.model_dump(),
+        "samples": [[s.image, s.label, s.group] for s in real],
+        "content": content.hexdigest(),
+    }

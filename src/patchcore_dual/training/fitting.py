@@ -1,0 +1,153 @@
+"""`fit`: from a prepared data set to a model, as one function."""
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.subsets import choose_defects, choose_synthetic
+from patchcore_dual.features import Embedder, network_of, projected
+from patchcore_dual.model import Model, check_writable, describe_training_set, save_model
+from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
+from patchcore_dual.settings import Settings
+from patchcore_dual.training.context import FitContext, fit_context
+from patchcore_dual.training.cross_fitting import cross_fit, out_of_fold_images
+from patchcore_dual.training.defect_bank import build_defect_bank
+from patchcore_dual.training.folds import check_training_set
+from patchcore_dual.training.normal_banks import NormalBanks, build_normal_banks
+from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
+from patchcore_dual.training.synthetic_choice import (
+    SyntheticGain,
+    check_synthetic_choice,
+    choose_synthetic_count,
+)
+from patchcore_dual.utils.memory import UNLIMITED, Memory
+from patchcore_dual.utils.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` gives.
+
+    Attributes:
+        model: the fitted model.
+        synthetic: how many synthetic images help; None unless that was asked for.
+    """
+
+    model: Model
+    synthetic: SyntheticGain | None = None
+
+
+def fit(
+    manifest: Manifest | Path | str,
+    embedder: Embedder,
+    settings: Settings | None = None,
+    *,
+    defects: int | None = None,
+    exclude_kinds: Collection[str] = (),
+    synthetic: Literal["all", "none", "best"] | int = "all",
+    normal_banks: NormalBanks | None = None,
+    model_folder: Path | None = None,
+    memory: Memory = UNLIMITED,
+    progress: Progress = silent,
+) -> Fit:
+    """Fit a model on the training images of a prepared data set (thesis 4.3).
+
+    1. Normal banks: greedy coresets of the patches of normal images, of all and without each fold.
+    2. Pseudo masks, for defective images without a mask.
+    3. The defect bank: a coreset of the patches on defects.
+    4. Cross-fitting: out-of-fold evidence for every training image.
+    5. The fusion rule and the thresholds, calibrated on that evidence.
+
+    Args:
+        manifest: a prepared data set, or its folder. Test images are not read.
+        embedder: gives the patch features.
+        settings: the defaults of `Settings` where None.
+        defects: fit on only so many defective images.
+        exclude_kinds: kinds of defect to leave out.
+        synthetic: synthetic images to use: all, none, the first so many, or as many as help to
+            find held-out defects.
+        normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
+            settings.
+        model_folder: where the model is saved. A second run after an interrupted one then resumes
+            from a hidden folder beside it.
+        memory: the most memory that the process may take; counts only with a `model_folder`.
+        progress: gets the stage and how far it is.
+
+    Raises:
+        DataError: where there are too few normal images.
+        SettingsError: for settings that do not fit the data.
+        ModelError: where `model_folder` cannot be written.
+    """
+    settings = settings or Settings()
+    if not isinstance(manifest, Manifest):
+        manifest = Manifest.load(manifest)
+    training_set = choose_defects(manifest, defects, exclude_kinds, settings.seed).part("train")
+    if synthetic == "best":
+        check_synthetic_choice(settings, training_set)
+    else:
+        training_set = choose_synthetic(training_set, synthetic)
+    check_training_set(training_set)
+    checkpoint = None
+    if model_folder is not None:
+        check_writable(model_folder)
+        absolute = model_folder.absolute()
+        checkpoint = absolute.with_name(f".{absolute.name}.unfinished")
+    seen = projected(embedder, settings.bank_vectors, settings.seed)
+    with fit_context(
+        training_set, seen, settings, folder=checkpoint, memory=memory, progress=progress
+    ) as context:
+        banks = normal_banks or build_normal_banks(context, training_set)
+        gain = None
+        if synthetic == "best":
+
+            def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
+                model = _fit_model(context, some, banks, embedder)
+                assert model.calibration is not None
+                return model.calibration.scores(model.rule)
+
+            gain = choose_synthetic_count(score, training_set)
+            training_set = choose_synthetic(training_set, gain.kept)
+        model = _fit_model(context, training_set, banks, embedder)
+        if model_folder is not None:
+            save_model(model, model_folder)
+            shutil.rmtree(context.checkpoint.folder, ignore_errors=True)
+    return Fit(model, gain)
+
+
+def _fit_model(
+    context: FitContext, training_set: Manifest, banks: NormalBanks, embedder: Embedder
+) -> Model:
+    """The model beside given normal banks: steps 2 to 5 of `fit`."""
+    settings = context.settings
+    if not RULES[settings.scoring].uses_defects:
+        training_set = training_set.part(label="negative")
+    pseudo_masks = propose_pseudo_masks(context, training_set, banks)
+    defects = build_defect_bank(context, training_set, pseudo_masks)
+    rule_class = rule_for(settings.scoring, defects is not None)
+    calibration, probe = cross_fit(context, training_set, banks, defects, pseudo_masks, rule_class)
+    rule = calibration.fit_rule(rule_class)
+    thresholds = calibration.thresholds(rule, settings.false_alarm_rate)
+    search = AdaptiveSearch()
+    alike = defects is None or banks.whole.has_channels_of(defects.bank)
+    if settings.search == "approximate" and alike and not banks.whole.is_small:
+        images = out_of_fold_images(context, training_set, banks, defects)
+        search = choose_exact_share(rule, thresholds.image.value, images, probe)
+    return Model(
+        settings=settings,
+        spec=embedder.spec,
+        network=network_of(embedder),
+        size=training_set.size(),
+        normal_bank=banks.whole,
+        defect_bank=defects.bank if defects else None,
+        probe=probe,
+        rule=rule,
+        thresholds=thresholds,
+        adaptive_search=search,
+        trained_on=describe_training_set(training_set),
+        read_calibration=lambda: calibration,
+    )

@@ -1,0 +1,96 @@
+"""The final probe, and those that lack a fold or a cluster of defects."""
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.scoring.fusion.probe import Probe, fit_probe, fit_whitening
+from patchcore_dual.training.defect_bank import DefectPatches
+from patchcore_dual.training.normal_banks import NormalBanks
+
+PROBE_PATCHES = 20_000  # normal patches that the probe is trained on
+MAX_CLUSTERS = 5  # of defects whose kinds have no names
+
+
+class Probes:
+    """Every probe that cross-fitting needs.
+
+    Attributes:
+        whitening: of the inputs of all of them.
+        normal_sample: the normal patches that they are trained on.
+        cluster_of: the cluster of each real defective image, by name.
+        final: trained on everything.
+        without_own_patches: by fold, without the fold's normal patches and the synthetic images
+            made from its images: for normal images.
+        without_fold: by fold, without the fold's defective images besides: for defective ones.
+        without_cluster: by cluster, without its defective images and what was made from them;
+            empty where there is one cluster.
+    """
+
+    def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
+        self._training_set = training_set
+        self.whitening = fit_whitening(banks.sample.vectors)
+        self._white = {
+            name: self.whitening(defects.patches.of(name)) for name in defects.patches.sources
+        }
+        order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
+        self.normal_sample = banks.sample.select(np.sort(order))
+        white = self.whitening(self.normal_sample.vectors)
+        fold = _fold_of_rows(self.normal_sample, banks.fold_of)
+        synthetic = {s.image for s in training_set.synthetic()}
+        self.cluster_of = _clusters(
+            training_set, {name: v for name, v in self._white.items() if name not in synthetic}
+        )
+        whole = self._fit(set(), white)
+        assert whole is not None, "the defect bank comes from some image"
+        self.final = whole
+        self.without_own_patches: dict[int, Probe] = {}
+        self.without_fold: dict[int, Probe] = {}
+        for k in sorted(set(banks.fold_of.values())):
+            others = white[fold != k]
+            excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
+            without = self._fit(excluded & synthetic, others) or self.final
+            self.without_own_patches[k] = without
+            self.without_fold[k] = self._fit(excluded, others) or without
+        clusters = sorted(set(self.cluster_of.values()))
+        self.without_cluster: dict[int, Probe] = {}
+        if len(clusters) > 1:
+            for cluster in clusters:
+                probe = self._fit(self.of_cluster(cluster), white)
+                self.without_cluster[cluster] = probe or self.final
+
+    def of_cluster(self, cluster: int) -> set[str]:
+        """The defective images of a cluster, and the synthetic ones made from them."""
+        members = {name for name, c in self.cluster_of.items() if c == cluster}
+        return self._training_set.with_offspring(members)
+
+    def _fit(self, excluded: set[str], normal: np.ndarray) -> Probe | None:
+        """A probe trained without some defective images; None where no others are left."""
+        known = [vectors for name, vectors in self._white.items() if name not in excluded]
+        return fit_probe(self.whitening, normal, known) if known else None
+
+
+def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:
+    """The fold of each vector's image."""
+    return np.array([fold_of[name] for name in bank.sources])[bank.image]
+
+
+def _clusters(training_set: Manifest, white: dict[str, np.ndarray]) -> dict[str, int]:
+    """The cluster of each defective image: its kind, where all have one of at least two.
+
+    Otherwise k-means of the directions of the mean whitened defect patches, so that the guard can
+    measure what an unseen sort of defect would cost.
+    """
+    names = list(white)
+    kinds = {s.image: s.kind for s in training_set if s.image in white}
+    if all(kinds.values()) and len(set(kinds.values())) > 1:
+        order = sorted(set(kinds.values()))
+        return {name: order.index(kinds[name]) for name in names}
+    count = min(MAX_CLUSTERS, len(names) // 2)
+    if count < 2:
+        return dict.fromkeys(names, 0)
+    means = np.stack([white[name].mean(axis=0) for name in names]).astype(np.float64)
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    _, labels = kmeans2(means, count, minit="++", seed=0)
+    return dict(zip(names, labels.tolist(), strict=True))
