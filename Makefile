@@ -2,41 +2,56 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+RUN_READY := $(VENV)/.ready-to-run
+DEV_READY := $(VENV)/.ready-to-develop
 PEERS := .venv-peers
-PEERS_INSTALLED := $(PEERS)/.installed
+PEERS_READY := $(PEERS)/.ready
 DEMO ?= demo
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint docs bench clean
 
-setup: $(INSTALLED)
+setup: $(DEV_READY)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# What the demo needs. Torch first: the pinned version has a CPU build, which brings no CUDA.
+$(RUN_READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[train]'
 	@touch $@
 
-demo: setup
+# What tests, style checks and the documentation need besides.
+$(DEV_READY): $(RUN_READY)
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(RUN_READY)
 	$(BIN)/patchcore-dual demo --out $(DEMO)
 
-test: setup
+test: $(DEV_READY)
 	$(BIN)/python -m pytest
 
-lint: setup
+lint: $(DEV_READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# The documentation as a site in site/, which opens from the file system: site/index.html.
+# Broken links and anchors fail the build, and so does a page that would load from the network.
+docs: $(DEV_READY)
+	$(BIN)/python docs/draw_layout.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@! grep -rnE '<(script|link|img|iframe)[^>]*(src|href)="?(https?:)?//' site --include='*.html'
+
 # Speed and memory beside anomalib and faiss: make bench DATA=KOLEKTORSDD WEIGHTS=RESNET18 BENCH=...
-bench: setup $(PEERS_INSTALLED)
+bench: $(DEV_READY) $(PEERS_READY)
 	PYTHONPATH=benchmarks $(BIN)/python -m performance --peers $(PEERS)/bin/python \
 	    $(if $(DATA),--data '$(DATA)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(BENCH)
 
 # An environment of its own; torch first, so that no CUDA packages come with anomalib.
-$(PEERS_INSTALLED): benchmarks/peers.txt constraints.txt
+$(PEERS_READY): benchmarks/peers.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt \
@@ -44,4 +59,4 @@ $(PEERS_INSTALLED): benchmarks/peers.txt constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(DEMO)
+	rm -rf $(VENV) $(PEERS) $(DEMO) site

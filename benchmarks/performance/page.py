@@ -1,6 +1,7 @@
 """`docs/performance.md`: the part between the markers is written by `make bench`."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from performance.ratios import fit_of, inspect_of
 
 START, END = "<!-- written by make bench: start -->", "<!-- written by make bench: end -->"
 TOOLS = {
-    "ours": "PatchCoreDual, `patchcore`",
+    "ours": "PatchCoreDual, rule `patchcore`",
     "approximate": "the same, approximate search",
     "anomalib": "anomalib",
     "inspection": "patchcore-inspection's procedure, faiss",
@@ -25,17 +26,35 @@ def write_page(page: Path, found: Found, lines: list[str], notes: list[str]) -> 
     parts += [_case(found, case) for case in RATES if found.get(f"{case}-ours-fit")]
     if any(name.startswith("C-") for name in found):
         parts.append(_large(found))
-    pictures = {"search": (search_plot, "Search time"), "fit": (fit_plot, "Fit time")}
-    for name, (draw, title) in pictures.items():
+    pictures = {
+        "search": (
+            search_plot,
+            "Search time",
+            "Median time to find the nearest vector of one bank for every patch of an image "
+            "(384-dimensional ResNet-18 features), by the size of the bank.",
+        ),
+        "fit": (
+            fit_plot,
+            "Fit time",
+            "Time to fit by the number of normal images (ResNet-18, 224x632, coreset rate 1 %), "
+            "beside estimates of the other tools' times from their own steps.",
+        ),
+    }
+    for name, (draw, title, caption) in pictures.items():
         file = page.parent / f"{page.stem}-{name}.png"
         if draw(found, file):
-            parts.append(f"![{title}]({file.name})")
-    parts.append("## Ratios\n\n" + "\n".join(f"- {line}" for line in lines))
+            parts.append(f"![{title}]({file.name})\n\n*{caption}*")
+    parts.append("## Comparison in short\n\n" + "\n".join(f"- {_measured(li)}" for li in lines))
     text = page.read_text() if page.is_file() else f"# Performance\n\n{START}\n{END}\n"
     before, rest = text.split(START)
     after = rest.split(END)[1]
     text = f"{before}{START}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
     write_atomically(page, text.encode())
+
+
+def _measured(line: str) -> str:
+    """A line of `ratios` without what was aimed at, which the bench alone prints."""
+    return re.sub(r" \(aim: [^)]*\)|; aim: [^)]*(?=\))", "", line)
 
 
 def _machine(found: Found) -> str:
@@ -48,9 +67,9 @@ def _machine(found: Found) -> str:
     load = max((result.get("load_before", 0) for result in found.values()), default=0)
     cores = len(os.sched_getaffinity(0))
     return (
-        f"Measured on {model}, {cores} cores, all of them used by every tool ({listed}). The "
-        f"machine's load when a measurement began was at most {load:.1f}; the bench itself makes "
-        f"about {cores}."
+        f"Measured on {model} with {cores} cores, all of which every tool may use ({listed}). The "
+        f"load average when a measurement began was at most {load:.1f}; the benchmark itself "
+        f"accounts for about {cores}."
     )
 
 
@@ -77,14 +96,16 @@ def _case(found: Found, case: str) -> str:
     ours = fit_of(found, "ours", case) or {}
     title = f"## {case}: ResNet-18, {ours.get('size')}, coreset rate {100 * RATES[case]:.0f} %"
     head = (
-        "| tool | fit s | coreset s | fit peak MiB | inspect ms p50 | p99 | network | search "
-        "| model MiB | image AUROC |"
+        "| tool | fit (s) | coreset (s) | fit, peak (MiB) | inspect, median (ms) | p99 | network "
+        "| search | model (MiB) | image AUROC |"
     )
     about = (
-        f"{ours.get('images', '–')} good images, bank {ours.get('bank', 0):,}. ≈: own steps were "
-        "timed for a while and multiplied out. The peers' banks for inspecting hold the patches "
-        "that our coreset chose; their peak memory is the lower of two runs. Our fit holds five "
-        "further banks' coresets, for thresholds."
+        f"{ours.get('images', '–')} normal training images, {ours.get('bank', 0):,} vectors in the "
+        "bank. ≈ marks an estimate: some steps of the tool's coreset loop were timed and "
+        "extrapolated to all steps. For inspection the other tools' banks hold the patches that "
+        "PatchCoreDual's coreset selected. Their peak memory is the lower of two runs. Fitting "
+        "PatchCoreDual includes the coresets of five further banks, from which the threshold is "
+        "calibrated."
     )
     return f"{title}\n\n{about}\n\n{_table(head, rows)}"
 
@@ -109,11 +130,12 @@ def _large(found: Found) -> str:
         )
     sizes = next((r["bank"] for name, r in found.items() if name.startswith("C-search")), [])
     banks = " + ".join(f"{size:,}" for size in sizes)
-    head = "| what | inspect ms p50 | p99 | network | search p50 | p99 | peak MiB |"
+    head = "| measured | inspect, median (ms) | p99 | network | search, median | p99 | peak (MiB) |"
     about = (
-        "Network: a ResNet-50 with random weights. Vectors: ResNet-18 features of the images under "
-        f"four flips, 1,536 dimensions, {banks} of normal and defect; anomalib searches only the "
-        "normal ones, as it has one bank. `search` rows are the search alone, in both banks."
+        "The network is a ResNet-50 with random weights. The vectors are ResNet-18 features of an "
+        f"image and its three mirror images, concatenated to 1,536 dimensions: {banks} in the "
+        "normal and the defect bank. anomalib has one bank and searches the normal vectors only. "
+        "Rows that begin with `search` measure the search alone, in both banks."
     )
     return f"## C: ResNet-50, 224x632, {banks} vectors\n\n{about}\n\n{_table(head, rows)}"
 

@@ -1,15 +1,21 @@
 """`PatchCoreDual`: the method of thesis 4.3, in the order of its sections."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 
-from patchcore_dual.data.inputs import Image, InputImage, read_input
+from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, read_inputs
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
-from patchcore_dual.features import Embedder, load_embedder, projected, restore_embedder
+from patchcore_dual.features import (
+    Embedder,
+    load_embedder,
+    projected,
+    restore_embedder,
+    with_count_padding,
+)
 from patchcore_dual.model import Model, fingerprint, load_model, read_fingerprint, save_model
 from patchcore_dual.scoring import (
     Inspection,
@@ -24,9 +30,7 @@ from patchcore_dual.scoring import (
 )
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import Fit, fit
-from patchcore_dual.utils.prefetch import prefetch
 
-OnError = Literal["raise", "yield"]
 Result = Inspection | ImageError
 
 
@@ -80,6 +84,12 @@ class PatchCoreDual:
         self._model, self._fingerprint = self.fitted.model, ""
         return self
 
+    def with_settings(self, **changes: Any) -> Self:
+        """A detector of the same network with other settings, not fitted."""
+        settings = Settings.of(**{**self.settings.model_dump(), **changes})
+        embedder = with_count_padding(self.embedder, settings.counts_padding)
+        return type(self)(embedder=embedder, **settings.model_dump())
+
     @property
     def model(self) -> Model:
         """The fitted model. Raises ModelError before `fit`."""
@@ -89,8 +99,7 @@ class PatchCoreDual:
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """Patch features float32 `[h, w, d]` of an image uint8 `[H, W, 3]` of the model's size."""
-        settings = self.settings
-        return projected(self.embedder, settings.bank_vectors, settings.seed)(image[None])[0]
+        return projected(self.embedder, self.settings)(image[None])[0]
 
     def inspect(self, image: Image, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
@@ -124,17 +133,8 @@ class PatchCoreDual:
                 in place of the inspection, and the images after it follow.
         """
 
-        def read(image: Image) -> InputImage | ImageError:
-            try:
-                return read_input(image, self.model.size)
-            except ImageError as error:
-                if on_error == "raise":
-                    raise
-                return error
-
-        depth = 2 if isinstance(images, Sequence) else 0
-        for one in prefetch(read, images, depth):
-            yield one if isinstance(one, ImageError) else self._inspect(one)
+        for image in read_inputs(images, self.model.size, on_error):
+            yield image if isinstance(image, ImageError) else self._inspect(image)
 
     def _inspect(self, image: InputImage) -> Inspection:
         model, thresholds = self.model, self.model.thresholds

@@ -156,8 +156,14 @@ def _augment(generator: "type[Generator]", options: SetOptions) -> None:
         report = None
         if detector:
             training_set = manifest.real().part("train")
-            bank = detector.normal_banks(training_set, progress, cross_fit=False).whole
-            report = apply_gates_to_run(manifest, rows, detector.embed, bank, progress)
+            banks = normal_banks_of(
+                training_set,
+                detector.embedder,
+                detector.settings,
+                with_folds=False,
+                progress=progress,
+            )
+            report = apply_gates_to_run(manifest, rows, detector.embed, banks.whole, progress)
     title = f"{len(rows)} synthetic defects: {folder.name}, seed {options.seed}"
     write_review(manifest, rows, report, folder, title)
     kept = [row for row in rows if report is None or Path(row.image).name in report.passed]

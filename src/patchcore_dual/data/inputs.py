@@ -1,15 +1,20 @@
 """What a detector is given to inspect, as the network takes it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from patchcore_dual.data.reading import check_image, read_image
 from patchcore_dual.data.resizing import resize_image, resizing_note
+from patchcore_dual.errors import ImageError
+from patchcore_dual.utils.prefetch import prefetch
 
 Image = np.ndarray | Path | str
 """An image uint8 `[H, W, 3]`, RGB, or the path of an image file."""
+
+OnError = Literal["raise", "yield"]
 
 
 class InputImage(NamedTuple):
@@ -49,3 +54,27 @@ def read_input(image: Image, size: tuple[int, int] | None, name: str = "") -> In
         image = read_image(image)
     check_image(image, name)
     return InputImage(name, image, resize_image(image, *size) if size else image)
+
+
+def read_inputs(
+    images: Iterable[Image], size: tuple[int, int] | None, on_error: OnError = "raise"
+) -> Iterator[InputImage | ImageError]:
+    """Read one image after the other; from a list, the next two while one is worked on.
+
+    From an iterator, as of a camera, the next image is taken only when it is asked for.
+
+    Args:
+        size: see `read_input`.
+        on_error: whether the error of an image that cannot be read is raised, or given in its
+            place.
+    """
+
+    def read(image: Image) -> InputImage | ImageError:
+        try:
+            return read_input(image, size)
+        except ImageError as error:
+            if on_error == "raise":
+                raise
+            return error
+
+    return prefetch(read, images, 2 if isinstance(images, Sequence) else 0)

@@ -31,8 +31,8 @@ def facts_of(
         "Seeds": 1 if plan.target in FIGURES else plan.seeds,
     }
     if detector is not None:
-        facts["Backbone"] = detector.backbone.name
-        facts["Weights (sha256)"] = detector.backbone.weights_sha256[:12]
+        facts["Backbone"] = detector.embedder.spec.backbone
+        facts["Weights (sha256)"] = detector.embedder.spec.weights_sha256[:12]
     facts["Image size"] = f"{size[0]}x{size[1]}" if size else "native"
     if plan.target == "few-shot":
         facts["Draws of each count"] = plan.draws

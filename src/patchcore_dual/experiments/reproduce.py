@@ -99,7 +99,7 @@ def run(
         DataError: where a trial cannot be run, or the file of a finished one is damaged.
     """
     code_sha256()  # as it is when this run begins
-    with_cached_features(detector)
+    detector = with_cached_features(detector)
     name = f"{plan.target}-{plan.splits}"
     saved = SavedTrials(report, name, manifest, detector) if report else None
     results = []

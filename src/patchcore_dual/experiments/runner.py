@@ -5,10 +5,8 @@ once. Any choice of defective training images, synthetic images, fusion rule and
 then fitted by `PatchCoreDual.fit` itself, as `patchcore-dual fit` would.
 """
 
-import hashlib
-import os
-
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from patchcore_dual.data.manifest import Manifest, Sample
@@ -20,9 +18,9 @@ from patchcore_dual.evaluation.results import ImageResult, summarise
 from patchcore_dual.experiments.pixel_pairs import PixelPairCounter, TrialEvaluation
 from patchcore_dual.experiments.synthetic_source import SyntheticSource
 from patchcore_dual.experiments.trials import Method, Trial
-from patchcore_dual.features import Backbone
-from patchcore_dual.scoring import RULES, Nearest, anomaly_map, gather_evidence
-from patchcore_dual.training.banks import NormalBanks
+from patchcore_dual.features import CachedEmbedder, EmbedderSpec, projected
+from patchcore_dual.scoring import Nearest, anomaly_map, gather_evidence
+from patchcore_dual.training import NormalBanks, normal_banks_of
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -44,8 +42,8 @@ class TrialRunner:
         self._detector = detector
         self._synthetic = SyntheticSource(detector.settings.seed, progress)
         # Rules differ in whether padding counts in the features, so there may be two of each.
-        self._normal_banks: dict[bool, NormalBanks] = {}
-        self._normal_matches: dict[tuple[bool, str], Nearest] = {}
+        self._normal_banks: dict[EmbedderSpec, NormalBanks] = {}
+        self._normal_matches: dict[tuple[EmbedderSpec, str], Nearest] = {}
         self._pixels: dict[str, NDArray[np.uint8]] = {}
 
     def run(self, trial: Trial) -> dict[str, TrialEvaluation]:
@@ -112,18 +110,24 @@ class TrialRunner:
     def _fit_detector(self, method: Method, training: Manifest) -> PatchCoreDual:
         """A detector with the rule and patches of a method, on the split's normal banks."""
         detector = self._detector.with_settings(scoring=method.scoring, patches=method.patches)
-        key = RULES[method.scoring].counts_padding
+        key = detector.embedder.spec
         if key not in self._normal_banks:
-            normal = self.manifest.real().part("train")
-            self._normal_banks[key] = detector.normal_banks(normal, self.progress)
-        return detector.fit(training, self.progress, self._normal_banks[key])
+            self._normal_banks[key] = normal_banks_of(
+                self.manifest.real().part("train"),
+                projected(detector.embedder, detector.settings),
+                detector.settings,
+                progress=self.progress,
+            )
+        return detector.fit(
+            training, normal_banks=self._normal_banks[key], progress=self.progress
+        )
 
     def _score(
         self, detector: PatchCoreDual, name: str, image: NDArray[np.uint8]
     ) -> tuple[float, NDArray[np.float32]]:
         """Image score and patch scores `[h, w]`; an image is searched once in the normal bank."""
         model, features = detector.model, detector.embed(image)
-        key = (RULES[detector.settings.scoring].counts_padding, name)
+        key = (detector.embedder.spec, name)
         if key not in self._normal_matches:
             self._normal_matches[key] = gather_evidence(features, model.normal_bank, None).normal
         evidence = gather_evidence(
@@ -138,34 +142,13 @@ class TrialRunner:
         return self._pixels[sample.image]
 
 
-def with_cached_features(detector: PatchCoreDual) -> PatchCoreDual:
-    """The detector, made to keep the features of images in memory, for it and those made of it."""
-    detector.backbone = RememberingBackbone(detector.backbone)
-    return detector
+def with_cached_features(detector: PatchCoreDual, limit: int | None = None) -> PatchCoreDual:
+    """The detector, unfitted, keeping features in memory: for it and those made of it.
 
-
-class RememberingBackbone(Backbone):
-    """A backbone that caches the features of the images it has embedded, up to `limit` bytes.
-
-    By default that is a quarter of the machine's memory. The features that were used least
-    recently are dropped first, and computed again when they are needed.
+    Args:
+        limit: in bytes; by default a quarter of the machine's memory.
     """
-
-    def __init__(self, backbone: Backbone, limit: int | None = None) -> None:
-        self.__dict__.update(backbone.__dict__)
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        self._room = memory // 4 if limit is None else limit
-        self._known: dict[bytes, np.ndarray] = {}  # the latest used is last
-
-    def __call__(self, images: np.ndarray, count_padding: bool = True) -> np.ndarray:
-        text = repr((images.shape, count_padding)).encode()
-        key = hashlib.sha256(text + images.tobytes()).digest()
-        features = self._known.pop(key, None)
-        if features is None:
-            features = super().__call__(images, count_padding)
-            features.setflags(write=False)
-            self._room -= features.nbytes
-        self._known[key] = features
-        while self._room < 0:
-            self._room += self._known.pop(next(iter(self._known))).nbytes
-        return features
+    if limit is None:
+        limit = psutil.virtual_memory().total // 4
+    embedder = CachedEmbedder(detector.embedder, limit)
+    return PatchCoreDual(embedder=embedder, **detector.settings.model_dump())

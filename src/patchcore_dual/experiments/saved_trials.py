@@ -49,7 +49,7 @@ class SavedTrials:
             "images": manifest.sha256(),
             "size": manifest.size(),
             "settings": detector.settings.model_dump(exclude={"scoring", "patches", "seed"}),
-            "weights": detector.backbone.weights_sha256,
+            "weights": detector.embedder.spec.weights_sha256,
         }
         folder = report / TRIALS_FOLDER / f"{name}-{plan_digest(plan)[:12]}"
         self._checkpoint = Checkpoint(

@@ -15,6 +15,7 @@ import numpy as np
 
 from patchcore_dual.banks import projection_matrix
 from patchcore_dual.errors import SettingsError
+from patchcore_dual.settings import Settings
 
 EmbedImage = Callable[[np.ndarray], np.ndarray]
 """One image uint8 `[H, W, 3]` to its patch features float32 `[h, w, d]`."""
@@ -191,9 +192,11 @@ def with_count_padding(embedder: Embedder, count_padding: bool) -> Embedder:
     return changed
 
 
-def projected(embedder: Embedder, bank_vectors: str, seed: int) -> Embedder:
-    """The embedder as the banks see images: with a projection where they keep "projected" ones."""
-    return ProjectedEmbedder(embedder, seed) if bank_vectors == "projected" else embedder
+def projected(embedder: Embedder, settings: Settings) -> Embedder:
+    """The embedder as the banks see images: with a projection where they keep projected ones."""
+    if settings.bank_vectors == "projected":
+        return ProjectedEmbedder(embedder, settings.seed)
+    return embedder
 
 
 def network_of(embedder: Embedder) -> bytes | None:

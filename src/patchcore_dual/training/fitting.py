@@ -97,7 +97,7 @@ def fit(
         check_writable(model_folder)
         absolute = model_folder.absolute()
         checkpoint = absolute.with_name(f".{absolute.name}.unfinished")
-    seen = projected(embedder, settings.bank_vectors, settings.seed)
+    seen = projected(embedder, settings)
     with fit_context(
         training_set, seen, settings, folder=checkpoint, memory=memory, progress=progress
     ) as context:

@@ -90,7 +90,6 @@ class Calibrated(Rule):
     known_scale: Scale = Scale()
     discount: float = 0.0
     guard: GuardReport | None = field(default=None, compare=False)
-    counts_padding: ClassVar[bool] = False
     needs_defects: ClassVar[bool] = False
     uses_probe: ClassVar[bool] = True
 

@@ -36,10 +36,6 @@ class Rule(ABC):
             prepared image.
         weighted: whether the rule uses the neighbourhood weights w_N and w_P, each of which costs
             a further search.
-        counts_padding: whether zeros around the feature maps count in the 3×3 mean
-            (`count_include_pad`). With them, as in PatchCore's own code, features at the border
-            are damped and vary less; without, they keep more of their signal and vary more, which
-            suits rules that standardise by position.
         uses_defects: whether the rule uses the defect bank where there is one.
         needs_defects: whether the rule is undefined without a defect bank.
         has_decisive_patch: whether the image score is determined by the patch with the highest
@@ -51,7 +47,6 @@ class Rule(ABC):
     name: ClassVar[str]
     sigma: ClassVar[float] = 2.0
     weighted: ClassVar[bool] = False
-    counts_padding: ClassVar[bool] = True
     uses_defects: ClassVar[bool] = True
     needs_defects: ClassVar[bool] = True
     has_decisive_patch: ClassVar[bool] = True

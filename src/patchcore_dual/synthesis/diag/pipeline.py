@@ -50,7 +50,7 @@ def load_pipeline(
         WeightsError: where there is no such pipeline, or it is damaged.
         SettingsError: where packages are missing, or options and machine do not fit together.
     """
-    from patchcore_dual.features.backbones import choose_device
+    from patchcore_dual.features.engines.torch_engine import choose_device
 
     if offload not in get_args(Offload):
         raise SettingsError(f"offload {offload!r}: use {', '.join(get_args(Offload))}.")

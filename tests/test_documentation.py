@@ -1,0 +1,67 @@
+"""What the documentation names exists: files, functions, links, commands and their options."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from layout import SOURCE
+from patchcore_dual.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "method.md"]
+PAGES += sorted((ROOT / "docs" / "guide").glob("*.md"))
+BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@BY_PAGE
+def test_modules_and_functions_exist(page):
+    # `scoring/maps.py: anomaly_map` names a file and what is defined in it.
+    for path, name in re.findall(r"`([\w/.]+/?[\w]*\.py)(?:: (\w+))?`", page.read_text("utf-8")):
+        file = next((f for f in (SOURCE / path, ROOT / path) if f.is_file()), None)
+        file = file or next((ROOT / "benchmarks").rglob(path), None)
+        assert file, f"there is no {path}"
+        tree = ast.parse(file.read_text("utf-8"))
+        defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        assert not name or name in defined, f"{path} has no {name}"
+
+
+@BY_PAGE
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), f"there is no {target}"
+
+
+@BY_PAGE
+def test_commands_take_the_options_that_are_shown(page):
+    for line in re.findall(r"^.*patchcore-dual [a-z].*$", page.read_text("utf-8"), re.MULTILINE):
+        for shown in re.findall(r"patchcore-dual ([a-z][^`\n|]*)", line):
+            words = shown.split()
+            command = typer.main.get_command(app)
+            while words and words[0] in getattr(command, "commands", {}):
+                command = command.commands[words.pop(0)]
+            assert not hasattr(command, "commands"), f"no command: patchcore-dual {shown}"
+            _check_options(words, _options(command), shown)
+
+
+@BY_PAGE
+def test_options_exist(page):
+    text = "\n".join(li for li in page.read_text("utf-8").splitlines() if "pip " not in li)
+    known = _all_options(typer.main.get_command(app))
+    _check_options(re.findall(r"(?<![\w-])--[a-z][\w-]*", text), known, page.name)
+
+
+def _check_options(words: list[str], known: set[str], where: str) -> None:
+    unknown = [word for word in words if word.startswith("--") and word not in known]
+    assert not unknown, f"{where}: no option {unknown}"
+
+
+def _options(command) -> set[str]:
+    return {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+
+
+def _all_options(command) -> set[str]:
+    inside = getattr(command, "commands", {}).values()
+    return _options(command).union(*(_all_options(one) for one in inside))
