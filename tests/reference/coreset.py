@@ -27,3 +27,12 @@ def shortfalls(vectors, chosen):
         lacking.append(to_chosen.max() - to_chosen[index])
         to_chosen = np.minimum(to_chosen, np.linalg.norm(vectors - vectors[index], axis=1))
     return np.array(lacking)
+
+
+def covering_radius(vectors, chosen):
+    """The largest distance of a vector to its nearest chosen one, every distance measured."""
+    vectors = np.asarray(vectors, dtype=np.float64)
+    nearest = np.full(len(vectors), np.inf)
+    for index in chosen:
+        nearest = np.minimum(nearest, np.linalg.norm(vectors - vectors[index], axis=1))
+    return nearest.max()

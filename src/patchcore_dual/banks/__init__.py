@@ -1,7 +1,7 @@
 """Memory banks: random projection, greedy coreset, nearest neighbours (4.3.1, 4.3.3, 4.3.4)."""
 
-from patchcore_dual.banks.coreset.composed import EXACT, Coreset, select_coresets
-from patchcore_dual.banks.coreset.greedy import FLOOR, coreset_size, select_coreset
+from patchcore_dual.banks.coreset.composed import EXACT, select_coresets
+from patchcore_dual.banks.coreset.greedy import FLOOR, Coreset, coreset_size, select_coreset
 from patchcore_dual.banks.memory_bank import MemoryBank
 from patchcore_dual.banks.projection import PROJECTED_DIMENSIONS, projection_matrix
 from patchcore_dual.banks.search.queries import Queries

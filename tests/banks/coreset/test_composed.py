@@ -7,18 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.spatial.distance import cdist
 
 from patchcore_dual.banks import coreset_size, select_coreset, select_coresets
 from patchcore_dual.banks.coreset import composed as composed_coreset
+from reference.coreset import covering_radius
 
-UNSEEN = float(np.sqrt(np.finfo(np.float32).tiny))  # what lies nearer may count as covered
-
-
-def farthest(vectors, chosen):
-    """The covering radius, every distance measured."""
-    vectors = np.asarray(vectors, dtype=np.float64)
-    return cdist(vectors, vectors[chosen]).min(axis=1).max()
+TINY = float(np.sqrt(np.finfo(np.float32).tiny))  # what lies nearer may count as covered
 
 
 def patch_like(n, d=128, seed=0):
@@ -41,14 +35,14 @@ def test_the_radius_is_that_of_the_plain_choice_to_five_per_cent(rate, seed):
     fold = np.repeat(np.arange(5, dtype=np.uint8), 1600)
     size = int(rate * 8000)
     (found,) = composed(vectors, fold, [None], lambda n: size, seed)
-    plain = farthest(vectors, select_coreset(vectors, size, seed))
+    plain = select_coreset(vectors, size, seed).radius
     assert len(set(found.rows.tolist())) == size
-    assert farthest(vectors, found.rows) <= 1.05 * plain
+    assert covering_radius(vectors, found.rows) <= 1.05 * plain
 
 
 @pytest.mark.parametrize("exact", [0, 10**12])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_each_bank_is_of_its_own_folds_alone_and_covered_as_told(exact, dtype):
+def test_each_bank_holds_its_own_folds_alone_within_the_radius(exact, dtype):
     vectors = patch_like(3000).astype(dtype)
     fold = np.random.default_rng(1).integers(0, 3, 3000).astype(np.uint8)
     left_out = [None, 0, 1, 2]
@@ -59,12 +53,11 @@ def test_each_bank_is_of_its_own_folds_alone_and_covered_as_told(exact, dtype):
         assert set(coreset.rows) <= set(own)
         assert len(coreset.rows) == len(own) // 20
         assert (np.diff(coreset.rows) > 0).all()
-        reached = farthest(vectors[own], np.searchsorted(own, coreset.rows))
+        reached = covering_radius(vectors[own], np.searchsorted(own, coreset.rows))
         assert reached <= coreset.radius * (1 + 1e-4)
 
 
-def test_a_fold_left_out_is_never_looked_at():
-    """What it holds does not change the bank without it."""
+def test_a_bank_does_not_depend_on_the_fold_left_out():
     vectors = patch_like(3000)
     fold = np.repeat(np.arange(3, dtype=np.uint8), 1000)
     other = vectors.copy()
@@ -77,10 +70,8 @@ def test_a_small_set_is_chosen_from_directly():
     vectors = patch_like(2000)
     fold = np.repeat(np.arange(2, dtype=np.uint8), 1000)
     whole, without = select_coresets(vectors, fold, [None, 0], lambda n: coreset_size(n, 0.3), 5)
-    np.testing.assert_array_equal(whole.rows, np.sort(select_coreset(vectors, 600, 5)))
-    np.testing.assert_array_equal(
-        without.rows, 1000 + np.sort(select_coreset(vectors[1000:], 500, 5))
-    )
+    np.testing.assert_array_equal(whole.rows, select_coreset(vectors, 600, 5).rows)
+    np.testing.assert_array_equal(without.rows, 1000 + select_coreset(vectors[1000:], 500, 5).rows)
 
 
 @settings(max_examples=40)
@@ -102,10 +93,40 @@ def test_copies_ties_and_any_size(vectors, size, folds):
         own = np.flatnonzero(fold != f) if f is not None else np.arange(len(fold))
         assert set(coreset.rows) <= set(own)
         assert 1 <= len(coreset.rows) <= size
-        reached = farthest(vectors[own], np.searchsorted(own, coreset.rows))
+        reached = covering_radius(vectors[own], np.searchsorted(own, coreset.rows))
         assert np.isfinite(coreset.radius)
         # Single precision loses small values beside the largest, and squares under 1e-38.
-        assert reached <= coreset.radius * (1 + 1e-3) + 1e-3 * np.abs(vectors).max() + UNSEEN
+        assert reached <= coreset.radius * (1 + 1e-3) + 1e-3 * np.abs(vectors).max() + TINY
+
+
+@settings(max_examples=100)
+@given(
+    n=st.integers(40, 400),
+    d=st.integers(1, 6),
+    distinct=st.sampled_from([0.1, 0.5, 1]),
+    size=st.integers(2, 60),
+    part=st.sampled_from([15, 40, 100]),
+    exact=st.sampled_from([0, 10**12]),
+    seed=st.integers(0, 2**16),
+)
+def test_no_vector_is_farther_from_the_coreset_than_the_radius(
+    n, d, distinct, size, part, exact, seed
+):
+    """Of random sets, most of whose vectors may be copies of others."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((max(1, int(distinct * n)), d)) * rng.choice([1, 1, 1, 5])
+    vectors = vectors[rng.integers(0, len(vectors), n)].astype(np.float32)
+    fold = rng.integers(0, 3, n).astype(np.uint8)
+    left_out = [None, *np.unique(fold).tolist()]
+    with patch.object(composed_coreset, "PART", part):
+        found = select_coresets(vectors, fold, left_out, lambda n: min(n, size), seed, exact=exact)
+    for f, coreset in zip(left_out, found, strict=True):
+        own = np.flatnonzero(fold != f) if f is not None else np.arange(n)
+        reached = covering_radius(vectors[own], np.searchsorted(own, coreset.rows))
+        rounding = 1e-6 * np.abs(vectors).max()  # of single precision
+        assert coreset.radius >= reached - rounding
+        if exact:
+            assert coreset.radius <= reached + rounding
 
 
 def test_vectors_mapped_from_a_file_give_the_same(tmp_path):
@@ -124,7 +145,7 @@ def test_vectors_mapped_from_a_file_give_the_same(tmp_path):
 
 
 def test_progress_is_counted_over_all_banks():
-    told = []
+    steps = []
     fold = np.repeat(np.arange(2, dtype=np.uint8), 1000)
     with patch.object(composed_coreset, "PART", 500):
         select_coresets(
@@ -133,11 +154,11 @@ def test_progress_is_counted_over_all_banks():
             [None, 0],
             lambda n: n // 10,
             0,
-            lambda done, total: told.append((done, total)),
+            lambda done, total: steps.append((done, total)),
             exact=0,
         )
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1]
+    assert steps == sorted(steps)
+    assert steps[-1][0] == steps[-1][1]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -145,4 +166,4 @@ def test_the_radius_of_few_is_known(size):
     vectors = patch_like(300)
     fold = np.repeat(np.arange(3, dtype=np.uint8), 100)
     (found,) = composed(vectors, fold, [None], lambda n: size, part=50)
-    assert farthest(vectors, found.rows) == pytest.approx(found.radius, rel=1e-4)
+    assert covering_radius(vectors, found.rows) == pytest.approx(found.radius, rel=1e-4)

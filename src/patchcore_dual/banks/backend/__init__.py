@@ -1,1 +1,1 @@
-"""8-bit and float matrix products, and the threads that share a search."""
+"""The compute backend: 8-bit codes, matrix products and threads, with PyTorch or without it."""

@@ -1,4 +1,4 @@
-"""Threads that share a search: as many as PyTorch uses, each computing alone."""
+"""The thread pool of a search: as many threads as the backend uses, each computing alone."""
 
 import os
 import threading
@@ -8,50 +8,75 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
-import torch
+from patchcore_dual.banks.backend.compute import get_backend
 
 Item = TypeVar("Item")
 
 
 @lru_cache(maxsize=1)
 def _pool() -> tuple[ThreadPoolExecutor, int]:
-    count = torch.get_num_threads()
+    backend = get_backend()
+    count = backend.thread_count()
     ready = threading.Barrier(count + 1)
 
     def compute_alone() -> None:
-        torch.set_num_threads(1)  # of this thread; and of threads to come, which is put right below
+        backend.set_thread_count(1)
         ready.wait()
 
     pool = ThreadPoolExecutor(count, "search", compute_alone)
     for _ in range(count):
         pool.submit(int)
     ready.wait()
-    torch.set_num_threads(count)
+    backend.set_thread_count(count)  # threads started later would otherwise compute alone, too
     return pool, count
 
 
-if hasattr(os, "register_at_fork"):  # a forked process has no threads
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def share(work: Callable[[Iterator[Item]], None], items: Iterable[Item]) -> None:
-    """Run `work` on every thread; each takes its next item from the one iterator it is given."""
+def run_on_threads(work: Callable[[Iterator[Item]], None], items: Iterable[Item]) -> None:
+    """Call `work` once on every thread and wait for all; the threads share the items.
+
+    Args:
+        work: called with an iterator. All threads draw from the same items: each is given to one.
+        items: what there is to do.
+
+    Raises:
+        Exception: the first that `work` raised.
+
+    >>> squares = [0] * 5
+    >>> def square(numbers):
+    ...     for n in numbers:
+    ...         squares[n] = n * n
+    >>> run_on_threads(square, range(5))
+    >>> squares
+    [0, 1, 4, 9, 16]
+    """
     pool, count = _pool()
-    remaining = _Shared(items)
-    for done in [pool.submit(work, remaining) for _ in range(count)]:
+    shared = _SharedIterator(items)
+    for done in [pool.submit(work, shared) for _ in range(count)]:
         done.result()
 
 
-def share_rows(work: Callable[[tuple[int, int]], None], rows: int) -> None:
-    """Run `work` on every thread, each on its own part of so many rows."""
+def run_on_row_blocks(work: Callable[[tuple[int, int]], None], rows: int) -> None:
+    """Call `work` once on every thread, each with its own block of rows, and wait for all.
+
+    Args:
+        work: called with `(start, stop)`, the bounds of its block.
+        rows: how many rows there are in all.
+
+    Raises:
+        Exception: the first that `work` raised.
+    """
     pool, count = _pool()
     edges = [rows * i // count for i in range(count + 1)]
-    for done in [pool.submit(work, part) for part in pairwise(edges)]:
+    for done in [pool.submit(work, block) for block in pairwise(edges)]:
         done.result()
 
 
-class _Shared(Iterator[Item]):
-    """An iterator that several threads may take from."""
+class _SharedIterator(Iterator[Item]):
+    """An iterator that several threads may draw from."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = iter(items)

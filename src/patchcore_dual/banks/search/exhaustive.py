@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from patchcore_dual.banks.backend.products import product
+from patchcore_dual.banks.backend.compute import get_backend
 
 _BLOCK_BYTES = 64 * 2**20
 _SAMPLED = 16  # one value in so many says which may be among the largest
@@ -39,7 +39,7 @@ class ExhaustiveSearch:
         """
         for rows in self._blocks(len(queries)):
             centred = queries[rows] - self._centre
-            squared = product(self._centred, (-2 * centred).T)
+            squared = get_backend().product(self._centred, (-2 * centred).T)
             squared += self._squared_norms[:, None]
             squared += np.einsum("qd,qd->q", centred, centred)
             yield np.maximum(squared, 0, out=squared)
@@ -50,7 +50,7 @@ class ExhaustiveSearch:
 
     def _relative(self, centred: np.ndarray) -> np.ndarray:
         """Squared distances less the queries' own squared norms, which do not matter to order."""
-        squared = product(-2 * centred, self._centred.T)
+        squared = get_backend().product(-2 * centred, self._centred.T)
         squared += self._squared_norms
         return squared
 

@@ -6,20 +6,13 @@ what the compiler turns into vector instructions.
 """
 
 import numpy as np
-from numba import njit
+
+from patchcore_dual.banks.backend.compiled import compiled
 
 _WORD = 8  # flags that are looked at together
 _LINE = 8  # words of flags that are looked at together
 _NOTED = 1024  # words with flags set that are gathered, about, before their pairs are looked at
 _HALF = np.float32(0.5)
-
-
-def compiled(function):
-    """Compiled at first use, and kept on disk where some cache folder can be written."""
-    try:
-        return njit(nogil=True, fastmath=True, cache=True)(function)
-    except RuntimeError:  # nowhere to keep it
-        return njit(nogil=True, fastmath=True)(function)
 
 
 @compiled

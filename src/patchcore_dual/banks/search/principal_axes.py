@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from patchcore_dual.banks.backend.products import product
+from patchcore_dual.banks.backend.compute import get_backend
 
 LEADING = 0.8  # of the variance, compared patch by patch
 KEPT = 0.95  # of the variance; after the leading axes, tile by tile; what is left, by larger tiles
@@ -61,7 +61,7 @@ class PrincipalAxes:
         """What the axes do not hold of centred vectors `[n, d]`, given coordinates `[n, k]`."""
         if self.axes.shape[0] == self.axes.shape[1]:
             return np.zeros((len(centred), 2), np.float32)
-        return np.asarray(centred - product(along, self.axes.T))
+        return np.asarray(centred - get_backend().product(along, self.axes.T))
 
 
 def _at_least_two(x: np.ndarray) -> np.ndarray:

@@ -20,11 +20,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-import torch
 
-from patchcore_dual.banks.backend.codes import bank_levels, code_products, encode
-from patchcore_dual.banks.backend.products import product
-from patchcore_dual.banks.backend.threads import share, share_rows
+from patchcore_dual.banks.backend.codes import bank_levels, encode
+from patchcore_dual.banks.backend.compute import get_backend
+from patchcore_dual.banks.backend.threads import run_on_row_blocks, run_on_threads
 from patchcore_dual.banks.search.exhaustive import largest
 from patchcore_dual.banks.search.kernels import (
     add_block,
@@ -65,18 +64,17 @@ class PrunedSearch:
             centred = vectors[rows] - axes.mean
             squared = np.einsum("nd,nd->n", centred, centred)
             constant[rows] = squared * (_SLACK - 0.5)
-            along = product(centred, axes.axes)
+            along = get_backend().product(centred, axes.axes)
             for block, x in zip(
                 blocks, (*axes.split(along), axes.rest(centred, along)), strict=True
             ):
                 block.add(rows, x)
         self._constant = constant.reshape(-1, _BLOCK)
         self._blocks = blocks
-        self._codes = [block.by_columns() for block in blocks]
+        self._codes = [block.codes.reshape(padded // _BLOCK, _BLOCK, -1) for block in blocks]
         self._scales = [block.scales.reshape(-1, _BLOCK) for block in blocks]
         stacked = np.stack([block.norms.reshape(-1, _BLOCK) for block in blocks], axis=1)
         self._norms = np.ascontiguousarray(stacked)
-        self._second = blocks[1].codes.reshape(len(self._norms), _BLOCK, -1)
 
     def nearest(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
         """Distance float32 and index int64 of each query's nearest vector, of the queries' shape.
@@ -95,7 +93,7 @@ class PrunedSearch:
         candidates = self._nearest_to_tiles(queries, every)[queries.beside]
         candidates[queries.beside < 0] = -1
         candidates = candidates[queries.tiles.of]
-        share_rows(
+        run_on_row_blocks(
             lambda rows: try_candidates(
                 candidates, queries.patches, self._vectors, rows, best, index
             ),
@@ -133,18 +131,18 @@ class PrunedSearch:
         axes, n = self.axes, len(self._vectors)
         centred = patches - axes.mean
         squared = np.einsum("qd,qd->q", centred, centred)
-        along = product(centred, axes.axes)
+        along = get_backend().product(centred, axes.axes)
         leading, second, rest = self._blocks
         each, none = np.arange(len(patches)), np.zeros(len(patches), np.float32)
         bound = np.outer(norms(axes.rest(centred, along)), rest.norms)
         bound += self._constant.reshape(-1)
-        products = torch.empty(bound.shape, dtype=torch.int32)
+        products = np.empty(bound.shape, np.int32)
         for block, x in zip((leading, second), axes.split(along), strict=True):
             own = StandIns.of(x, each, none)
-            code_products(torch.from_numpy(own.codes), torch.from_numpy(block.codes).t(), products)
+            get_backend().code_product(own.codes, block.codes, products)
             margin = own.residual + np.float32(block.coding) * own.norms
-            of_block = products.numpy(), own.scales, block.scales, margin, block.norms
-            share_rows(partial(add_block, bound, *of_block), len(patches))
+            of_block = products, own.scales, block.scales, margin, block.norms
+            run_on_row_blocks(partial(add_block, bound, *of_block), len(patches))
         bound = bound[:, :n]
         index = np.empty((len(patches), count), np.int64)
         distance = np.empty(index.shape, np.float32)
@@ -154,7 +152,7 @@ class PrunedSearch:
                 index[i] = largest(bound[i], count)
             measure(index, patches, self._vectors, rows, distance)
 
-        share_rows(take, len(patches))
+        run_on_row_blocks(take, len(patches))
         smallest = np.take_along_axis(bound, index, axis=1).min(axis=1)
         below = squared * np.float32(1 - 2 * _SLACK) - 2 * smallest
         return index, distance, np.sqrt(np.maximum(below, 0))
@@ -163,17 +161,16 @@ class PrunedSearch:
         """int64 `[t]`: the vector that looks nearest to each tile in the leading block of axes, of
         one block of vectors in so many."""
         codes, scales = queries.guide
-        guide = torch.from_numpy(codes)
         found = []
 
         def look(blocks: Iterator[int]) -> None:
-            largest = np.full(len(guide), -_FARTHEST, np.float32)
-            where = np.zeros(len(guide), np.int64)
-            products = torch.empty((len(guide), _BLOCK), dtype=torch.int32)
+            largest = np.full(len(codes), -_FARTHEST, np.float32)
+            where = np.zeros(len(codes), np.int64)
+            products = np.empty((len(codes), _BLOCK), np.int32)
             for b in blocks:
-                code_products(guide, self._codes[0][b], products)
+                get_backend().code_product(codes, self._codes[0][b], products)
                 keep_largest(
-                    products.numpy(),
+                    products,
                     scales,
                     self._scales[0][b],
                     self._constant[b],
@@ -183,7 +180,7 @@ class PrunedSearch:
                 )
             found.append((largest, where))
 
-        share(look, range(0, len(self._norms), every))
+        run_on_threads(look, range(0, len(self._norms), every))
         largest, where = (np.stack(one) for one in zip(*found, strict=True))
         # Of equal estimates the first vector's, whichever thread found it.
         where[largest < largest.max(axis=0)] = self._constant.size
@@ -209,9 +206,9 @@ class PrunedSearch:
         large, rest_of = np.unique(
             queries.large.of[queries.tiles.starts[tiles]], return_inverse=True
         )
-        leading_codes = torch.from_numpy(leading.codes[rows])
-        second_codes, second_scales = torch.from_numpy(second.codes[tiles]), second.scales[tiles]
-        rest_codes, rest_scales = torch.from_numpy(rest.codes[large]), rest.scales[large]
+        leading_codes = leading.codes[rows]
+        second_codes, second_scales = second.codes[tiles], second.scales[tiles]
+        rest_codes, rest_scales = rest.codes[large], rest.scales[large]
         strips = [
             (rows[start : start + _STRIP], leading_codes[start : start + _STRIP])
             for start in range(0, len(rows), _STRIP)
@@ -223,20 +220,22 @@ class PrunedSearch:
         def work(blocks: Iterator[int]) -> None:
             best, nearest = squared.copy(), index.copy()
             of_leading, of_second, of_rest = (
-                torch.empty((len(codes), _BLOCK), dtype=torch.int32)
+                np.empty((len(codes), _BLOCK), np.int32)
                 for codes in (leading_codes[:_STRIP], second_codes, rest_codes)
             )
             left = np.empty(of_rest.shape, np.float32)
-            arrays = of_leading.numpy(), of_second.numpy(), left
+            arrays = of_leading, of_second, left
             last = of_leading[: len(strips[-1][0])]
             for b in blocks:
                 of_bank = [one[b] for one in self._scales]
-                code_products(rest_codes, self._codes[2][b], of_rest)
-                scaled_products(left, of_rest.numpy(), rest_scales, of_bank[2], self._constant[b])
-                code_products(second_codes, self._codes[1][b], of_second)
+                get_backend().code_product(rest_codes, self._codes[2][b], of_rest)
+                scaled_products(left, of_rest, rest_scales, of_bank[2], self._constant[b])
+                get_backend().code_product(second_codes, self._codes[1][b], of_second)
                 for chosen, codes in strips:
                     full = len(chosen) == _STRIP
-                    code_products(codes, self._codes[0][b], of_leading if full else last)
+                    get_backend().code_product(
+                        codes, self._codes[0][b], of_leading if full else last
+                    )
                     done = sift(
                         *arrays,
                         chosen,
@@ -255,7 +254,7 @@ class PrunedSearch:
                         of_bank[0],
                         of_bank[1],
                         self._norms[b],
-                        self._second[b],
+                        self._codes[1][b],
                         best,
                         nearest,
                         len(chosen) * _BLOCK // _ALLOWED,
@@ -264,7 +263,7 @@ class PrunedSearch:
                         self._by_products(queries, chosen[done:], b, need, best, nearest)
             found.append((best, nearest))
 
-        share(work, range(len(self._norms)))
+        run_on_threads(work, range(len(self._norms)))
         for best, nearest in found:
             closer = (best < squared) | ((best == squared) & (nearest < index))
             squared[closer], index[closer] = best[closer], nearest[closer]
@@ -283,7 +282,7 @@ class PrunedSearch:
         first = b * _BLOCK
         centred = self._vectors[first : first + _BLOCK] - self.axes.mean
         patches = queries.patches[rows] - self.axes.mean
-        products = product(patches, centred.T)
+        products = get_backend().product(patches, centred.T)
         plus = self._constant[b][: len(centred)]
         sift_products(
             products, plus, rows, queries.patches, need, self._vectors, first, best, index
@@ -310,10 +309,3 @@ class _Coded:
         left_out = norms(x - codes * scales[:, None])
         share = np.divide(left_out, self.norms[rows], out=left_out, where=self.norms[rows] > 0)
         self.coding = max(self.coding, float(share.max(initial=0)))
-
-    def by_columns(self) -> list[torch.Tensor]:
-        """Codes `[d, _BLOCK]` of each block of vectors."""
-        return [
-            torch.from_numpy(self.codes[start : start + _BLOCK]).t()
-            for start in range(0, len(self.codes), _BLOCK)
-        ]

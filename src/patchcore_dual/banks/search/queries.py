@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from patchcore_dual.banks.backend.codes import encode
-from patchcore_dual.banks.backend.products import product
-from patchcore_dual.banks.backend.threads import share_rows
+from patchcore_dual.banks.backend.compute import get_backend
+from patchcore_dual.banks.backend.threads import run_on_row_blocks
 from patchcore_dual.banks.search.kernels import centre, tile_means
 from patchcore_dual.banks.search.principal_axes import PrincipalAxes
 
@@ -121,8 +121,10 @@ class Queries:
         flat = np.ascontiguousarray(features.reshape(n, d), dtype=np.float32)
         patches, centred = np.empty_like(flat), np.empty_like(flat)
         squared = np.empty(n, np.float32)
-        share_rows(lambda rows: centre(flat, order, axes.mean, rows, patches, centred, squared), n)
-        along = product(centred, axes.axes)
+        run_on_row_blocks(
+            lambda rows: centre(flat, order, axes.mean, rows, patches, centred, squared), n
+        )
+        along = get_backend().product(centred, axes.axes)
         leading, second = axes.split(along)
         whole, apart = _means(centred, large)
         whole_along, apart_along = _means(along, large)
