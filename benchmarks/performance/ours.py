@@ -1,8 +1,10 @@
 """PatchCoreDual: fitting, and inspecting one image at a time."""
 
+import logging
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from patchcore_dual.banks.search.pruned import PrunedSearch
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.features import Backbone
+from patchcore_dual.features.engines.torch_engine import TorchEmbedder
 from patchcore_dual.scoring import AdaptiveSearch, Inspection, choose_exact_share
 from patchcore_dual.utils.memory import UNLIMITED, parse_memory
 from performance import chosen
@@ -34,6 +36,21 @@ class Stages:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0) + now - self._last
         self._last = now
+
+
+@contextmanager
+def messages() -> Iterator[list[str]]:
+    """The library's messages, as they come."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("patchcore_dual")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
 
 
 def fit(
@@ -57,17 +74,15 @@ def fit(
         manifest = manifest.where(manifest.part(label="negative").samples[:images])
     stages = Stages()
     started = time.perf_counter()
-    unfinished = Path(model).with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    said: list[str] = []
-    limit = parse_memory(memory) if memory else UNLIMITED
-    banks = detector.normal_banks(
-        manifest, stages, unfinished=unfinished, memory=limit, tell=said.append
-    )
-    detector.fit(manifest, stages, banks)
+    shutil.rmtree(model, ignore_errors=True)
+    with messages() as said:
+        detector.fit(
+            manifest,
+            model_folder=Path(model),
+            memory=parse_memory(memory) if memory else UNLIMITED,
+            progress=stages,
+        )
     seconds, peak = time.perf_counter() - started, peak_mib()
-    shutil.rmtree(unfinished, ignore_errors=True)
-    detector.save(model)
     bank = detector.model.normal_bank
     chosen.save(Path(model).with_suffix(".npz"), bank.sources, bank.image, bank.cell)
     return {
@@ -89,7 +104,8 @@ def watch_parts(watch: Stopwatch) -> None:
 
     What is made ready for a search counts with it.
     """
-    Backbone.__call__ = watch.wrap("network", Backbone.__call__)  # type: ignore[method-assign]
+    embed = watch.wrap("network", TorchEmbedder.__call__)
+    TorchEmbedder.__call__ = embed  # type: ignore[method-assign]
     for kind, names in (
         (MemoryBank, ("nearest", "nearest_by_source", "nearest_sources", "queries")),
         (PrunedSearch, ("guess", "refine")),

@@ -16,7 +16,7 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.features import load_backbone
+from patchcore_dual.features import load_embedder
 from performance.images import mixed
 from performance.measuring import Stopwatch, peak_mib, time_each
 from performance.ours import JUDGED_ON, score_error, search_approximately, watch_parts
@@ -26,7 +26,7 @@ FITTED_ON = 24  # good images
 
 
 class RealFeatures:
-    """Stands where the detector's backbone stood; all else is the backbone's own."""
+    """Stands where the detector's embedder stood; all else is that embedder's own."""
 
     def __init__(self, network: Any, eyes: Any) -> None:
         self._network, self._eyes = network, eyes
@@ -36,9 +36,9 @@ class RealFeatures:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
-    def __call__(self, images: np.ndarray, count_padding: bool = True) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         if self.runs_network:
-            self._network(images, count_padding)
+            self._network(images)
         found = [self.features(image) for image in images]
         return found[0][None] if len(found) == 1 else np.stack(found)
 
@@ -68,13 +68,13 @@ def inspect(
         weights: of the ResNet-50; eyes: of the ResNet-18 that gives the features.
     """
     detector = PatchCoreDual(backbone="resnet50", weights=weights, scoring=scoring, **settings)
-    backbone = RealFeatures(detector.backbone, load_backbone("resnet18", weights=Path(eyes)))
-    detector.backbone = backbone  # type: ignore[assignment]
+    embedder = RealFeatures(detector.embedder, load_embedder("resnet18", weights=Path(eyes)))
+    detector.embedder = embedder
     manifest = Manifest.load(prepared)
     training = manifest.part("train")
     good = mixed(list(training.part(label="negative")), FITTED_ON)  # type: ignore[arg-type]
     detector.fit(training.where([*good, *training.part(label="positive")]))
-    backbone.forget()
+    embedder.forget()
     detector._model = replace(
         detector.model,
         normal_bank=_bank(Path(folder) / "normal.npy"),
@@ -83,18 +83,18 @@ def inspect(
     detector._fingerprint = "exchanged banks"
     rows = mixed(list(manifest.part("test")), images + JUDGED_ON)  # type: ignore[arg-type]
     pixels = [read_image(manifest.image_path(sample)) for sample in rows]
-    judged = [backbone.features(image) for image in pixels[:JUDGED_ON]]
+    judged = [embedder.features(image) for image in pixels[:JUDGED_ON]]
     pixels = pixels[JUDGED_ON:]
     if detector.settings.search == "approximate":
         search_approximately(detector, judged)
     for image in pixels:
-        backbone.features(image)
-    backbone.runs_network = True
+        embedder.features(image)
+    embedder.runs_network = True
     watch = Stopwatch()
     watch_parts(watch)
     # Looking features up is no part of inspecting, but it takes well under a millisecond.
     times, answers = time_each(pixels, detector.inspect, watch)
-    backbone.runs_network = False
+    embedder.runs_network = False
     share, peak = detector.model.adaptive_search.exact_share, peak_mib()
     return {
         "share": share,

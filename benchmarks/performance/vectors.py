@@ -14,18 +14,18 @@ from scipy.ndimage import distance_transform_edt
 from patchcore_dual.banks import projection_matrix, select_coreset
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image, read_mask
-from patchcore_dual.features import Backbone, load_backbone
+from patchcore_dual.features import Embedder, load_embedder
 from performance.images import mixed
 
 _FLIPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
-def four_views(backbone: Backbone, image: np.ndarray) -> np.ndarray:
+def four_views(embedder: Embedder, image: np.ndarray) -> np.ndarray:
     """float32 `[h, w, 4 · d]` of uint8 `[H, W, 3]`."""
     views = []
     for down, across in _FLIPS:
         flipped = np.ascontiguousarray(image[::down, ::across])
-        views.append(backbone(flipped[None])[0][::down, ::across])
+        views.append(embedder(flipped[None])[0][::down, ::across])
     return np.concatenate(views, axis=-1)
 
 
@@ -46,11 +46,11 @@ def make(
     """
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
-    backbone = load_backbone("resnet18", weights=Path(weights))
+    embedder = load_embedder("resnet18", weights=Path(weights))
     manifest = Manifest.load(prepared)
 
     def embed(sample: Sample) -> np.ndarray:
-        return four_views(backbone, read_image(manifest.image_path(sample)))
+        return four_views(embedder, read_image(manifest.image_path(sample)))
 
     good = manifest.part("train", "negative").samples
     h, w, d = embed(good[0]).shape

@@ -9,7 +9,7 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import evaluate
 from patchcore_dual.experiments import runner as module
 from patchcore_dual.experiments.protocols import PATCHCORE, RATIO, RECOMMENDED, THESIS
-from patchcore_dual.experiments.runner import RememberingBackbone, TrialRunner
+from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
 from patchcore_dual.experiments.trials import Condition, Method, Trial
 from patchcore_dual.synthesis import CPU_GENERATORS
 from patchcore_dual.synthesis.runs.synthesise import synthesise
@@ -121,27 +121,26 @@ def test_the_prepared_sets_own_images_are_taken_before_any_is_made(prepared, tmp
     np.testing.assert_allclose(ours["4 of strokes"].scores, theirs.scores, rtol=1e-5)
 
 
-def test_a_remembering_backbone_drops_the_least_recently_used():
-    plain = PatchCoreDual().backbone
-    images = np.random.default_rng(0).integers(0, 255, (4, 1, 32, 48, 3), dtype=np.uint8)
-    size = plain(images[0]).nbytes
-    remembering = RememberingBackbone(plain, 2 * size)
-    first, second = remembering(images[0]), remembering(images[1])
-    np.testing.assert_array_equal(first, plain(images[0]))
-    assert remembering(images[0]) is first
-    third = remembering(images[2])  # finds no room beside both
-    assert remembering(images[0]) is first
-    assert remembering(images[2]) is third
-    again = remembering(images[1])
-    assert again is not second
-    np.testing.assert_array_equal(again, second)
-    assert (remembering(images[0], False) != first).any()
-    assert remembering.weights_sha256 == plain.weights_sha256
+def test_features_are_cached_across_seeds_and_rules(prepared):
+    detector = with_cached_features(PatchCoreDual())
+    images = np.random.default_rng(0).integers(0, 255, (2, 32, 48, 3), dtype=np.uint8)
+    expected = detector.embedder(images)
+    network = detector.embedder.embedder
+
+    def forbidden(images):
+        raise AssertionError("the features are cached")
+
+    detector.embedder.embedder = forbidden
+    again = detector.with_settings(seed=4)
+    np.testing.assert_array_equal(again.embedder(images), expected)
+    detector.embedder.embedder = network
+    other = again.with_settings(scoring="patchcore")
+    assert other.embedder.spec.count_padding
+    assert not np.array_equal(other.embedder(images), expected)
 
 
-def test_a_remembering_backbone_without_room_still_embeds():
-    plain = PatchCoreDual().backbone
+def test_features_are_cached_up_to_a_limit():
+    detector = with_cached_features(PatchCoreDual(), limit=10)
     image = np.random.default_rng(0).integers(0, 255, (1, 32, 48, 3), dtype=np.uint8)
-    remembering = RememberingBackbone(plain, 10)
     for _ in range(2):
-        np.testing.assert_array_equal(remembering(image), plain(image))
+        np.testing.assert_array_equal(detector.embedder(image), detector.embedder.embedder(image))

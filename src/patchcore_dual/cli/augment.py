@@ -124,6 +124,7 @@ def _augment(generator: "type[Generator]", options: SetOptions) -> None:
     )
     from patchcore_dual.synthesis.runs.run import enrol, run_folder
     from patchcore_dual.synthesis.runs.synthesise import synthesise
+    from patchcore_dual.training import normal_banks_of
 
     for option in options.only_with_gate:
         if getattr(options, option) is not None and not options.gate:
@@ -233,6 +234,9 @@ def _prompts(options: DiffusionOptions) -> "tuple[Prompt, ...]":
 
 def _gate_detector(options: SetOptions) -> "PatchCoreDual":
     from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.settings import Settings
 
-    settings = {"backbone": options.backbone} if options.backbone else {}
-    return PatchCoreDual(weights=options.weights, device=options.device or "auto", **settings)
+    backbone = options.backbone or Settings().backbone
+    return PatchCoreDual(
+        weights=options.weights, device=options.device or "auto", backbone=backbone
+    )

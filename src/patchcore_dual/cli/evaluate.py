@@ -33,9 +33,6 @@ def evaluate(
             help="Write each anomaly map into this folder, as float32 .npy.", metavar="FOLDER"
         ),
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="The backbone's weights.", metavar="FILE")
-    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="Where the network runs; auto takes a CUDA GPU where there is one."),
@@ -65,7 +62,7 @@ def evaluate(
     if report is not None:  # a missing package is reported before the work
         from patchcore_dual.evaluation.report import report_on
     manifest = Manifest.load(prepared)
-    detector = PatchCoreDual.load(model, weights, device)
+    detector = PatchCoreDual.load(model, device=device)
 
     def write_map(result: ImageResult, inspection: Inspection) -> None:
         if maps is not None:

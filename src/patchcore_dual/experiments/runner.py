@@ -118,9 +118,7 @@ class TrialRunner:
                 detector.settings,
                 progress=self.progress,
             )
-        return detector.fit(
-            training, normal_banks=self._normal_banks[key], progress=self.progress
-        )
+        return detector.fit(training, normal_banks=self._normal_banks[key], progress=self.progress)
 
     def _score(
         self, detector: PatchCoreDual, name: str, image: NDArray[np.uint8]

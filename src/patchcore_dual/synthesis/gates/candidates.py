@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.features.defect_patches import EmbedImage, covered_cells
+from patchcore_dual.features import EmbedImage
+from patchcore_dual.features.defect_patches import covered_cells
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.features.defect_patches import EmbedImage
+from patchcore_dual.features import EmbedImage
 from patchcore_dual.synthesis.gates.candidates import (
     Candidate,
     CandidateFeatures,

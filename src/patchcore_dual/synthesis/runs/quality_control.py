@@ -12,7 +12,7 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.data.review import ACCEPT_NAME, REJECT_NAME, read_list
-from patchcore_dual.features.defect_patches import EmbedImage
+from patchcore_dual.features import EmbedImage
 from patchcore_dual.synthesis.gates.candidates import Candidate
 from patchcore_dual.synthesis.gates.quality_gates import apply_gates
 from patchcore_dual.synthesis.gates.report import QualityReport
