@@ -123,16 +123,15 @@ class PatchCoreDual:
     def inspect_many(
         self, images: Iterable[Image], on_error: OnError = "raise"
     ) -> Iterator[Result]:
-        """Inspect images in order, with a few in memory at a time.
+        """Inspect images in order; the next two of a list are read while one is inspected.
 
-        From a list, the next two images are read while one is inspected. From an iterator, as of a
-        camera, the next image is taken only after the previous result has been given.
+        From an iterator, as of a camera, the next image is taken only after the previous result
+        has been given.
 
         Args:
             on_error: what happens at an image that cannot be read: the error is raised, or given
                 in place of the inspection, and the images after it follow.
         """
-
         for image in read_inputs(images, self.model.size, on_error):
             yield image if isinstance(image, ImageError) else self._inspect(image)
 
@@ -182,14 +181,6 @@ class PatchCoreDual:
         save_model(self.model, Path(folder))
 
     @classmethod
-    def of(cls, model: Model, embedder: Embedder, fingerprint: str = "") -> Self:
-        """The detector of a fitted model and the embedder that its spec describes."""
-        detector = cls.__new__(cls)
-        detector.settings, detector.embedder = model.settings, embedder
-        detector.fitted, detector._model, detector._fingerprint = None, model, fingerprint
-        return detector
-
-    @classmethod
     def load(
         cls, folder: Path | str, *, device: str = "auto", embedder: Embedder | None = None
     ) -> Self:
@@ -199,9 +190,10 @@ class PatchCoreDual:
             embedder: the one that the model was fitted with, where that was the user's own.
 
         Raises:
-            ModelError: where the model is missing, damaged, of a newer version, or of another
-                embedder.
+            ModelError: where it is missing, damaged, of a newer version or another embedder.
         """
         model = load_model(Path(folder))
         embedder = restore_embedder(model.spec, model.network, device, embedder)
-        return cls.of(model, embedder, read_fingerprint(Path(folder)))
+        detector = cls(embedder=embedder, **model.settings.model_dump())
+        detector._model, detector._fingerprint = model, read_fingerprint(Path(folder))
+        return detector

@@ -25,9 +25,9 @@ def trained_on(monkeypatch):
     manifests = []
     real = PatchCoreDual.fit
 
-    def fit(self, manifest, *arguments):
+    def fit(self, manifest, **options):
         manifests.append(manifest)
-        return real(self, manifest, *arguments)
+        return real(self, manifest, **options)
 
     monkeypatch.setattr(PatchCoreDual, "fit", fit)
     return manifests
@@ -47,8 +47,10 @@ def test_a_trial_equals_fit_and_evaluate(runner, tiles, method):
 
 def test_normal_banks_are_built_and_searched_once(tiles, monkeypatch):
     built = []
-    real = PatchCoreDual.normal_banks
-    monkeypatch.setattr(PatchCoreDual, "normal_banks", lambda *a: (built.append(1), real(*a))[1])
+    real = module.normal_banks_of
+    monkeypatch.setattr(
+        module, "normal_banks_of", lambda *a, **b: (built.append(1), real(*a, **b))[1]
+    )
     runner = TrialRunner(tiles, PatchCoreDual())
     for count in (0, 2, 5):
         runner.run(Trial(Condition(), choose_defects(tiles, count, (), 0), (RATIO, PATCHCORE)))

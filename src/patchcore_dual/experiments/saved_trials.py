@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import patchcore_dual
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
@@ -93,7 +92,7 @@ def code_sha256() -> str:
 
     Other code may give other figures.
     """
-    root = Path(patchcore_dual.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         if root / "cli" not in path.parents:

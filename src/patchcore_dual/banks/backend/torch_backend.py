@@ -25,4 +25,5 @@ def thread_count() -> int:
 
 def set_thread_count(count: int) -> None:
     """See `Backend.set_thread_count`. Threads that start later take this count over."""
+    torch.get_num_threads()  # otherwise the thread's first product takes the process's count over
     torch.set_num_threads(count)
