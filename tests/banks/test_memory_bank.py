@@ -21,7 +21,7 @@ def bank(names=("a", "b", "c"), per_image=4, seed=0):
 
 
 def rows(some):
-    """What a bank says of each of its vectors, however it stores it."""
+    """Each vector of a bank with its source, however the bank stores them."""
     return [(*some.source(i), *some.vectors[i].tolist()) for i in range(len(some))]
 
 
@@ -51,7 +51,7 @@ def test_select_keeps_vectors_with_their_sources(keep):
     assert selected.image.dtype == np.int32
 
 
-def test_without_takes_images_away():
+def test_without_removes_images():
     some = bank()
     left = some.without(["b"])
     assert rows(left) == [row for row in rows(some) if row[0] != "b"]
@@ -103,7 +103,7 @@ def test_vectors_of_one_image():
     np.testing.assert_array_equal(some.of("b"), some.vectors[4:8])
 
 
-def test_one_search_is_kept_and_answers_alike_on_any_axes():
+def test_one_search_is_kept_and_the_result_does_not_depend_on_the_axes():
     rng = np.random.default_rng(3)
     vectors, features = (rng.standard_normal((n, 30)).astype(np.float32) for n in (1200, 50))
     n = len(vectors)
@@ -120,5 +120,5 @@ def test_one_search_is_kept_and_answers_alike_on_any_axes():
 
 
 def test_rows_of_some_channels_lie_together():
-    """Else every distance to one gathers its values from all over memory."""
+    """Otherwise every distance would read values scattered all over memory."""
     assert bank().restricted(np.array([0, 2, 4])).vectors.flags.c_contiguous

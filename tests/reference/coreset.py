@@ -1,10 +1,10 @@
-"""The greedy k-centre coreset as thesis 4.3.4 describes it, in float64 and without any shortcut."""
+"""The greedy k-centre coreset of thesis 4.3.4 in double precision, without any shortcut."""
 
 import numpy as np
 
 
 def greedy_coreset(vectors, size, seed):
-    """Indices in the order of choice; ends early where only copies of chosen vectors are left."""
+    """The indices in the order of choice, up to where only copies of chosen vectors are left."""
     vectors = np.asarray(vectors, dtype=np.float64)
     chosen = [int(np.random.default_rng(seed).integers(len(vectors)))]
     to_chosen = np.linalg.norm(vectors - vectors[chosen[0]], axis=1)
@@ -16,7 +16,7 @@ def greedy_coreset(vectors, size, seed):
 
 
 def shortfalls(vectors, chosen):
-    """How much nearer to those before it each choice was than the farthest vector of all.
+    """By how much each choice was nearer to those before it than the farthest vector was.
 
     All zero for a greedy choice, whichever of several equally far vectors it took.
     """

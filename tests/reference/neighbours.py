@@ -1,15 +1,15 @@
-"""Nearest neighbours by a double loop, in exact enough arithmetic."""
+"""Nearest neighbours by a double loop in double precision."""
 
 import math
 
 
 def distances(query, vectors):
-    """From one query to every vector."""
+    """The distances of one query to every vector."""
     return [math.dist(map(float, query), map(float, vector)) for vector in vectors]
 
 
 def nearest(queries, vectors):
-    """Distance and index of each query's nearest vector."""
+    """The distance and index of each query's nearest vector."""
     found = []
     for query in queries:
         to_each = distances(query, vectors)
@@ -18,6 +18,6 @@ def nearest(queries, vectors):
 
 
 def k_nearest(query, vectors, k):
-    """Indices of the k nearest, nearest first."""
+    """The indices of the k nearest vectors, nearest first."""
     to_each = distances(query, vectors)
     return sorted(range(len(vectors)), key=lambda i: to_each[i])[:k]

@@ -1,4 +1,7 @@
-"""Memory banks: random projection, greedy coreset, nearest neighbours (4.3.1, 4.3.3, 4.3.4)."""
+"""Memory banks: random projection, greedy coreset, nearest neighbours (thesis 4.3.1, 4.3.3, 4.3.4).
+
+Computed by PyTorch where it is installed, by NumPy and Numba elsewhere; see `backend`.
+"""
 
 from patchcore_dual.banks.coreset.composed import EXACT, select_coresets
 from patchcore_dual.banks.coreset.greedy import FLOOR, Coreset, coreset_size, select_coreset

@@ -1,4 +1,4 @@
-"""Seeded Gaussian random projection (thesis 4.3.4), which serves to select the coreset."""
+"""Seeded Gaussian random projection (thesis 4.3.4), which is used to select the coreset."""
 
 from functools import lru_cache
 
@@ -11,16 +11,33 @@ PROJECTED_DIMENSIONS = 128
 def projection_matrix(
     dimensions: int, seed: int, projected: int = PROJECTED_DIMENSIONS
 ) -> np.ndarray:
-    """float32 `[dimensions, projected]`: Gaussian columns of unit length.
+    """The matrix of a random projection: Gaussian columns of unit length.
 
-    Unit columns shrink distances by about √(projected / dimensions), so projected and full
-    distances are never to be compared. Where `dimensions` is not above `projected` there is
-    nothing to reduce: the identity is returned.
+    Unit columns shrink distances by about √(projected / dimensions), so distances of projected
+    vectors must never be compared with distances of full vectors.
+
+    Args:
+        dimensions: number of channels of the vectors to project.
+        seed: of the Gaussian numbers.
+        projected: number of dimensions after the projection.
+
+    Returns:
+        float32 `[dimensions, projected]`, read-only, since all callers share it. The identity where
+        `dimensions` does not exceed `projected`, as there is nothing to reduce.
+
+    >>> matrix = projection_matrix(1536, seed=0)
+    >>> matrix.shape
+    (1536, 128)
+    >>> bool(np.allclose(np.linalg.norm(matrix, axis=0), 1))
+    True
+    >>> projection_matrix(2, seed=0)
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
     """
     if dimensions <= projected:
         matrix = np.eye(dimensions, dtype=np.float32)
     else:
         gaussian = np.random.default_rng(seed).standard_normal((dimensions, projected))
         matrix = (gaussian / np.linalg.norm(gaussian, axis=0)).astype(np.float32)
-    matrix.flags.writeable = False  # every caller gets the same array
+    matrix.flags.writeable = False
     return matrix

@@ -93,7 +93,7 @@ def test_stops_where_only_copies_are_left(offset, n):
     assert len(np.unique(copies[chosen], axis=0)) == 7
 
 
-def test_two_far_clusters_are_both_told_apart_inside():
+def test_two_far_clusters_are_both_resolved():
     """The distances inside a cluster are far below what a matrix product can resolve."""
     vectors = normal(200, 4) * np.float32(0.01)
     vectors[100:] += np.float32(1000)
@@ -132,10 +132,10 @@ def test_some_rows_are_chosen_from_as_if_there_were_no_others():
 
 
 def test_progress_ends_at_the_number_chosen():
-    told = []
-    chosen_from(normal(5000, 4), 64, 0, told.append)
-    assert told == sorted(told)
-    assert told[-1] == 64
+    counts = []
+    chosen_from(normal(5000, 4), 64, 0, counts.append)
+    assert counts == sorted(counts)
+    assert counts[-1] == 64
 
 
 @given(n=st.integers(1, 10**6), rate=st.floats(1e-4, 1.0))

@@ -1,6 +1,6 @@
-"""The compiled loop that compares queries with one block of a bank, by itself.
+"""The compiled loop that compares queries with one block of a bank.
 
-In whole numbers, which single precision holds exactly, so that bounds are to be reached exactly.
+All numbers are integers, which single precision holds exactly, so bounds are met exactly.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,15 @@ from patchcore_dual.banks.search import kernels
 N, FIRST = 128, 1000  # vectors of a block, and the number of its first
 
 
-TERMS = ("lead", "middle", "rest", "margin 0", "margin 2", "deviation", "own margin")
+TERMS = (
+    "leading",
+    "second",
+    "remainder",
+    "leading margin",
+    "remainder margin",
+    "correction",
+    "corrected margin",
+)
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -25,39 +33,52 @@ def test_every_term_of_the_bound_counts_and_to_reach_it_is_enough(term):
     All of the bound comes from one term; the first bound, by the tile's margins, is as large.
     """
     n, d = 64, 2
-    query, vectors = np.zeros((1, d), np.float32), np.ones((n, d), np.float32)
 
-    def found(value):
+    def search(value):
         of = {name: np.float32(value if name == term else 0) for name in TERMS}
-        lead, middle = np.zeros((2, 1, n), np.int32)
-        lead[0, 5], middle[0, 5] = of["lead"], of["middle"]
-        rest = np.zeros((1, n), np.float32)
-        rest[0, 5] = of["rest"]
-        norms, one, row = np.ones((3, n), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)
-        of_tile = of["deviation"] + of["own margin"]
-        weights = np.array([of["margin 0"], of_tile, of["margin 2"]], np.float32)[:, None]
+        products = kernels.CodeProducts(
+            np.zeros((1, n), np.int32), np.zeros((1, n), np.int32), np.zeros((1, n), np.float32)
+        )
+        for array, name in zip(products, TERMS, strict=False):
+            array[0, 5] = of[name]
+        one, row = np.ones(1, np.float32), np.zeros(1, np.int64)
+        of_tile = of["correction"] + of["corrected margin"]
+        margins = [of["leading margin"], of_tile, of["remainder margin"]]
+        queries = kernels.QueryArrays(
+            patches=np.zeros((1, d), np.float32),
+            tile=row,
+            large_tile=row,
+            leading_scales=one,
+            second_scales=one,
+            required=np.array([9], np.float32),  # less half of best: 4 is needed
+            margins=np.array(margins, np.float32)[:, None],
+            correction_codes=np.array([[of["correction"], 0]], np.int8),
+            correction_scales=one,
+            corrected_margins=np.array([of["corrected margin"]], np.float32),
+        )
         codes = np.zeros((n, 2), np.int8)
         codes[5, 0] = 1
-        best, index = np.array([10], np.float32), np.array([-1])
-        done = kernels.sift(
-            *(lead, middle, rest, row, query, row, row, one, one),
-            np.array([9], np.float32),  # less half of best: 4 is needed
-            *(weights, np.array([[of["deviation"], 0]], np.int8), one),
-            np.array([of["own margin"]], np.float32),
-            *(vectors, 0, np.ones(n, np.float32), np.ones(n, np.float32), norms, codes),
-            *(best, index, n),
+        ones = np.ones(n, np.float32)
+        block = kernels.BankBlock(
+            vectors=np.ones((n, d), np.float32),
+            first=0,
+            leading_scales=ones,
+            second_scales=ones,
+            norms=np.ones((3, n), np.float32),
+            second_codes=codes,
         )
-        assert done == 1
+        best, index = np.array([10], np.float32), np.array([-1])
+        assert kernels.prune_and_measure(products, row, queries, block, best, index, n) == 1
         assert best[0] == (2 if index[0] >= 0 else 10)
         return index[0]
 
-    assert found(4) == (0 if "margin" in term else 5)  # margins are those of all 64
-    assert found(3) == -1
+    assert search(4) == (0 if "margin" in term else 5)  # margins are those of all 64
+    assert search(3) == -1
 
 
 @dataclass(frozen=True)
 class Block:
-    """What `sift` is given, of queries in tiles against one block; and what it is to find."""
+    """Arguments of `prune_and_measure`, queries in tiles against one block; and the true result."""
 
     given: tuple
     squared: np.ndarray
@@ -74,7 +95,7 @@ class Block:
 
         tiles = 1 + count // 3
         tile = np.sort(rng.integers(0, tiles, count))
-        q = count + 5  # some are not asked about
+        q = count + 5  # some are not searched for
         rows = rng.permutation(q)[:count]
         tile_of = np.full(q, -1)
         tile_of[rows] = tile
@@ -91,11 +112,27 @@ class Block:
         codes, own = whole(-3, 3, N, 2, dtype=np.int8), whole(-2, 2, q, 2, dtype=np.int8)
         best, index = whole(8, 12, q), np.full(q, -1)
         need = whole(25, 50, q)
-        given = (
-            *(lead, middle, rest, rows, queries, tile_of, rest_of, scale, tile_scale, need),
-            *(weights, own, own_scale, own_weight, vectors, FIRST, of_lead, of_middle, norms),
-            codes,
+        arrays = kernels.QueryArrays(
+            patches=queries,
+            tile=tile_of,
+            large_tile=rest_of,
+            leading_scales=scale,
+            second_scales=tile_scale,
+            required=need,
+            margins=weights,
+            correction_codes=own,
+            correction_scales=own_scale,
+            corrected_margins=own_weight,
         )
+        block = kernels.BankBlock(
+            vectors=vectors,
+            first=FIRST,
+            leading_scales=of_lead,
+            second_scales=of_middle,
+            norms=norms,
+            second_codes=codes,
+        )
+        given = kernels.CodeProducts(lead, middle, rest), rows, arrays, block
         leading = lead * scale[rows][:, None] * of_lead
         of_tile = middle * tile_scale[:, None] * of_middle + rest[rest_of]
         widest = np.stack([weights[:, tile_of == t].max(axis=1, initial=0) for t in range(tiles)])
@@ -112,10 +149,10 @@ class Block:
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), count=st.integers(20, 500))
-def test_what_both_bounds_leave_is_measured_and_nothing_else(seed, count):
+def test_survivors_of_both_bounds_are_measured_and_nothing_else(seed, count):
     block = Block.random(seed, count)
     best, index = block.best.copy(), block.index.copy()
-    assert kernels.sift(*block.given, best, index, count * N) == count
+    assert kernels.prune_and_measure(*block.given, best, index, count * N) == count
     rows, nearest = block.rows, block.squared.argmin(axis=1)
     expected_best, expected = block.best.copy(), block.index.copy()
     closer = block.squared.min(axis=1) < block.best[rows]
@@ -125,14 +162,14 @@ def test_what_both_bounds_leave_is_measured_and_nothing_else(seed, count):
     np.testing.assert_array_equal(best, expected_best)
 
 
-def test_where_too_many_pass_rows_are_left_as_they_were():
+def test_with_too_many_survivors_the_remaining_rows_are_not_updated():
     block = Block.random(0, 500)
     whole, index = block.best.copy(), block.index.copy()
-    kernels.sift(*block.given, whole, index, 500 * N)
+    kernels.prune_and_measure(*block.given, whole, index, 500 * N)
     parts = set()
     for allowed in range(0, 500 * N, 100):
         best, index = block.best.copy(), block.index.copy()
-        done = kernels.sift(*block.given, best, index, allowed)
+        done = kernels.prune_and_measure(*block.given, best, index, allowed)
         done_rows, left = block.rows[:done], block.rows[done:]
         np.testing.assert_array_equal(best[done_rows], whole[done_rows])
         np.testing.assert_array_equal(best[left], block.best[left])

@@ -1,6 +1,5 @@
 """The pruned search finds what comparing every pair finds, whatever the data."""
 
-import inspect
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,10 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.banks.backend import codes
-from patchcore_dual.banks.search import kernels
 from patchcore_dual.banks.search import principal_axes as axes
-from patchcore_dual.banks.search import pruned as pruned_search
+from patchcore_dual.banks.search import pruned, quantised_bank
 from patchcore_dual.banks.search.exhaustive import ExhaustiveSearch
 from patchcore_dual.banks.search.principal_axes import KEPT, LEADING, PrincipalAxes
 from patchcore_dual.banks.search.pruned import PrunedSearch
@@ -40,8 +37,8 @@ def check(features, vectors, on=None):
     assert distance.shape == index.shape == features.shape[:-1]
     expected = distances(features, vectors)
     np.testing.assert_allclose(distance, expected, rtol=1e-5)
-    apart = np.linalg.norm(features.astype(np.float64) - vectors[index], axis=-1)
-    np.testing.assert_allclose(distance, apart, rtol=1e-5, atol=1e-30)
+    measured = np.linalg.norm(features.astype(np.float64) - vectors[index], axis=-1)
+    np.testing.assert_allclose(distance, measured, rtol=1e-5, atol=1e-30)
 
 
 # With an empty second block, an empty rest, all three blocks, and as many axes as there may be.
@@ -54,7 +51,7 @@ def test_finds_what_comparing_every_pair_finds(d, decay, shape):
     check(np.ascontiguousarray(features), vectors)
 
 
-def test_axes_hold_the_variance_that_they_are_to_hold():
+def test_axes_hold_the_variance_they_promise():
     vectors = smooth(50, 50, 300, 0, decay=0.99).reshape(-1, 300)
     on = PrincipalAxes.of(vectors)
     along = (vectors - on.mean) @ on.axes
@@ -137,43 +134,44 @@ def test_no_bound_is_below_what_it_bounds(monkeypatch, levels, d):
 
     In blocks of two dimensions errors point the same way often enough to need all of the margin.
     """
-    monkeypatch.setattr(pruned_search, "bank_levels", lambda: levels)
+    monkeypatch.setattr(quantised_bank, "bank_levels", lambda: levels)
     features, vectors = smooth(9, 13, d, 1), smooth(20, 30, d, 2).reshape(-1, d)
     with in_blocks(d == 6):
         on = PrincipalAxes.of(vectors)
     search, queries = PrunedSearch(vectors, on), Queries.of(features, on)
     assert 0 < on.leading < on.axes.shape[1] < d
-    names = list(inspect.signature(kernels.sift.py_func).parameters)
-    asked = []
+    compared = []
 
     def blocks(x):
         centred = x.astype(np.float64) - on.mean
         along = centred @ on.axes
         return along[:, : on.leading], along[:, on.leading :], centred - along @ on.axes.T
 
-    def look(*given):
-        g = dict(zip(names, given, strict=True))
-        i, first = g["rows"], g["first"]
-        tile, n = g["tile_of"][i], min(g["lead"].shape[1], len(vectors) - first)
-        q, m = blocks(queries.patches[i]), blocks(vectors[first : first + n])
+    def check_bounds(products, rows, arrays, block, *_):
+        i, first = rows, block.first
+        tile, n = arrays.tile[i], min(products.leading.shape[1], len(vectors) - first)
+        q, m = blocks(arrays.patches[i]), blocks(vectors[first : first + n])
         true = [a @ b.T for a, b in zip(q, m, strict=True)]
-        lead = g["lead"] * g["scale"][i][:, None] * g["scales"]
-        middle = (g["middle"] * g["tile_scale"][:, None] * g["middle_scales"])[tile]
-        differs = g["deviation"][i].astype(np.float32) @ g["middle_codes"].T
-        differs = differs * g["deviation_scale"][i][:, None] * g["middle_scales"]
-        rest = (g["rest"] - search._constant[first // g["lead"].shape[1]])[g["rest_of"][tile]]
-        margins = g["weights"][:, i, None] * g["norms"][:, None]
-        own = g["own_weight"][i][:, None] * g["norms"][1]
-        bounds = [lead + margins[0], middle + margins[1], rest + margins[2]]
-        for bound, product in zip([*bounds, middle + differs + own], [*true, true[1]], strict=True):
+        leading = products.leading[: len(i)] * arrays.leading_scales[i][:, None]
+        leading = leading * block.leading_scales
+        second = (products.second * arrays.second_scales[:, None] * block.second_scales)[tile]
+        correction = arrays.correction_codes[i].astype(np.float32) @ block.second_codes.T
+        correction = correction * arrays.correction_scales[i][:, None] * block.second_scales
+        constant = search._bank.constant[first // products.leading.shape[1]]
+        rest = (products.remainder - constant)[arrays.large_tile[tile]]
+        margins = arrays.margins[:, i, None] * block.norms[:, None]
+        corrected = arrays.corrected_margins[i][:, None] * block.norms[1]
+        bounds = [leading + margins[0], second + margins[1], rest + margins[2]]
+        bounds.append(second + correction + corrected)
+        for bound, product in zip(bounds, [*true, true[1]], strict=True):
             assert (bound[:, :n] >= product - 1e-5 * np.abs(vectors).max() ** 2).all()
-        assert (differs + own)[:, :n].mean() < margins[1][:, :n].mean()
-        asked.append(n * len(i))
+        assert (correction + corrected)[:, :n].mean() < margins[1][:, :n].mean()
+        compared.append(n * len(i))
         return len(i)
 
-    monkeypatch.setattr(pruned_search, "sift", look)
+    monkeypatch.setattr(pruned, "prune_and_measure", check_bounds)
     search.nearest(queries)
-    assert sum(asked) == len(vectors) * 9 * 13
+    assert sum(compared) == len(vectors) * 9 * 13
 
 
 def test_queries_far_from_everything_and_noise():
@@ -200,15 +198,23 @@ def test_on_axes_of_other_vectors():
     check(smooth(9, 21, 200, 1), defects, on)
 
 
+def searched_by_products(monkeypatch):
+    """A list that grows with each search of a block by products in full."""
+    calls, original = [], PrunedSearch._search_by_products
+
+    def search(*arguments):
+        calls.append(arguments)
+        original(*arguments)
+
+    monkeypatch.setattr(PrunedSearch, "_search_by_products", search)
+    return calls
+
+
 def test_where_the_bound_rules_out_little_products_take_over(monkeypatch):
     rng = np.random.default_rng(0)  # of noise guesses are poor, and many pairs pass
     features, vectors = (rng.standard_normal((*of, 30), np.float32) for of in ((20, 20), (1600,)))
-    monkeypatch.setattr(pruned_search, "_ALLOWED", 10**9)  # nothing may pass the first bound
-    called = []
-    products = PrunedSearch._by_products
-    monkeypatch.setattr(
-        PrunedSearch, "_by_products", lambda *a: (called.append(1), products(*a))[1]
-    )
+    monkeypatch.setattr(pruned, "_PAIRS_PER_SURVIVOR", 10**9)  # nothing may pass the first bound
+    called = searched_by_products(monkeypatch)
     check(features, vectors)
     assert called
 
@@ -216,28 +222,14 @@ def test_where_the_bound_rules_out_little_products_take_over(monkeypatch):
 def test_most_pairs_are_never_measured(monkeypatch):
     """Else the search would be right, and slow."""
     features, vectors = smooth(24, 40, 200, 1), smooth(60, 60, 200, 1).reshape(-1, 200)
-    measured = []
-    products = PrunedSearch._by_products
-    monkeypatch.setattr(
-        PrunedSearch, "_by_products", lambda *a: (measured.append(len(a[2])), products(*a))[1]
-    )
+    called = searched_by_products(monkeypatch)
     check(features, vectors)
-    assert sum(measured) == 0
+    assert not called
 
 
 def test_a_processor_without_8_bit_dot_products(monkeypatch):
-    monkeypatch.setattr(pruned_search, "bank_levels", lambda: 63)
+    monkeypatch.setattr(quantised_bank, "bank_levels", lambda: 63)
     check(smooth(9, 21, 150, 0), smooth(20, 60, 150, 1).reshape(-1, 150))
-
-
-def test_codes_are_within_half_a_step_and_products_exact():
-    x = smooth(5, 6, 300, 0).reshape(-1, 300) - 5
-    encoded, scales = codes.encode(x)
-    assert (np.abs(x - encoded * scales[:, None]) <= 0.501 * scales[:, None]).all()
-    assert codes.bank_levels() in (63, 127)
-    zero, none = codes.encode(np.zeros((2, 4), np.float32))
-    assert not zero.any()
-    assert not none.any()
 
 
 def test_a_guess_is_a_vector_and_refining_part_of_it_leaves_the_rest():
@@ -247,8 +239,8 @@ def test_a_guess_is_a_vector_and_refining_part_of_it_leaves_the_rest():
     guessed, index = search.guess(queries)
     exact = distances(features, vectors)
     assert (guessed >= exact * (1 - 1e-5)).all()
-    apart = np.linalg.norm(features - vectors[index], axis=-1)
-    np.testing.assert_allclose(guessed, apart, rtol=1e-5)
+    measured = np.linalg.norm(features - vectors[index], axis=-1)
+    np.testing.assert_allclose(guessed, measured, rtol=1e-5)
     where = guessed > np.median(guessed)
     refined, _ = search.refine(queries, (guessed, index), where)
     np.testing.assert_allclose(refined[where], exact[where], rtol=1e-5)
@@ -265,7 +257,7 @@ def test_closest_leaves_no_nearer_vector_out():
         np.testing.assert_allclose(distance[i], every[index[i]], rtol=1e-5)
         others = np.delete(every, index[i])
         assert limit[i] <= others.min() * (1 + 1e-6)
-        assert limit[i] > every.min()  # or it would say nothing
+        assert limit[i] > every.min()  # or it would be of no use
 
 
 def test_a_bank_answers_alike_with_and_without_prepared_queries():

@@ -1,22 +1,90 @@
-"""Compiled inner loops of the pruned search.
+"""Compiled inner loops of the pruned search: bounds and exact distances.
 
-Numba compiles them at first use and keeps the result on disk. They release the interpreter lock, so
-that threads can share the work. The loops over one row are functions of their own, since those are
-what the compiler turns into vector instructions.
+Loops over one row are functions of their own, since those are what the compiler turns into vector
+instructions. Arrays named `out`, `best`, `index` and the like are updated in place.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from patchcore_dual.banks.backend.compiled import compiled
 
-_WORD = 8  # flags that are looked at together
-_LINE = 8  # words of flags that are looked at together
-_NOTED = 1024  # words with flags set that are gathered, about, before their pairs are looked at
+_WORD = 8  # flags, one byte each, that are read as one integer
+_LINE = 8  # words that are tested together
+_BATCH = 1024  # words with flags set, about, that are collected before their pairs are bounded
 _HALF = np.float32(0.5)
+
+
+class CodeProducts(NamedTuple):
+    """Inner products of some queries with the `n` vectors of one block of the bank.
+
+    Attributes:
+        leading: int32 `[r, n]`, of the queries' codes in the leading axes, n divisible by 64.
+        second: int32 `[tiles, n]`, of the tiles' codes in the second block of axes.
+        remainder: float32 `[large tiles, n]`, all terms of the bound that a large tile has in
+            common: the products in the remaining dimensions, -‖m‖²/2 and the allowance for
+            rounding.
+    """
+
+    leading: np.ndarray
+    second: np.ndarray
+    remainder: np.ndarray
+
+
+class QueryArrays(NamedTuple):
+    """What the bounds need to know of all `q` queries of an image.
+
+    Attributes:
+        patches: float32 `[q, d]`, the queries themselves.
+        tile: int64 `[q]`, each query's row of `CodeProducts.second`.
+        large_tile: int64 `[tiles]`, the row of `CodeProducts.remainder` for each of those rows.
+        leading_scales: float32 `[q]`, of the codes in the leading axes.
+        second_scales: float32 `[tiles]`, of the tiles' codes in the second block.
+        required: float32 `[q]`, ‖q‖²/2 less an allowance for rounding: only a vector whose bound
+            reaches `required - best / 2` can be nearer than the squared distance `best`.
+        margins: float32 `[3, q]`, the factors of a vector's norm in each block of axes that make up
+            the error margin there.
+        correction_codes: int8 `[q, d2]`, of each query's difference from its tile's proxy in the
+            second block.
+        correction_scales: float32 `[q]`.
+        corrected_margins: float32 `[q]`, in place of `margins[1]` once that difference is included.
+    """
+
+    patches: np.ndarray
+    tile: np.ndarray
+    large_tile: np.ndarray
+    leading_scales: np.ndarray
+    second_scales: np.ndarray
+    required: np.ndarray
+    margins: np.ndarray
+    correction_codes: np.ndarray
+    correction_scales: np.ndarray
+    corrected_margins: np.ndarray
+
+
+class BankBlock(NamedTuple):
+    """One block of `n` vectors of the bank.
+
+    Attributes:
+        vectors: float32 `[N, d]`, all vectors of the bank.
+        first: the index of the block's first vector.
+        leading_scales, second_scales: float32 `[n]`, of the codes in the first two blocks of axes.
+        norms: float32 `[3, n]`, of the vectors in each block of axes.
+        second_codes: int8 `[n, d2]`.
+    """
+
+    vectors: np.ndarray
+    first: int
+    leading_scales: np.ndarray
+    second_scales: np.ndarray
+    norms: np.ndarray
+    second_codes: np.ndarray
 
 
 @compiled
 def squared_distance(a, b):
+    """Of two vectors float32 `[d]`, by direct difference."""
     total = np.float32(0)
     for k in range(a.shape[0]):
         difference = a[k] - b[k]
@@ -26,17 +94,11 @@ def squared_distance(a, b):
 
 @compiled
 def _dot(a, b):
-    """Of int8 codes. Narrow types throughout, or no vector instructions are found for it."""
+    """Of two int8 codes. Types are narrow throughout, or it is not turned into vector code."""
     total = np.int32(0)
     for k in range(np.int32(a.shape[0])):
         total = np.int32(total + np.int32(np.int16(a[k]) * np.int16(b[k])))
     return total
-
-
-@compiled
-def _scaled(out, products, scale, scales, plus):
-    for j in range(out.shape[0]):
-        out[j] = np.float32(products[j]) * scale * scales[j] + plus[j]
 
 
 @compiled
@@ -47,56 +109,22 @@ def _with_margins(out, products, scale, scales, plus, w0, norms0, w1, norms1, w2
 
 
 @compiled
-def _count_passing(products, scale, scales, plus, limit):
-    count = np.int32(0)
-    for j in range(products.shape[0]):
-        count += np.int32(np.float32(products[j]) * scale * scales[j] + plus[j] > limit)
-    return count
-
-
-@compiled
 def _flag_passing(flags, products, scale, scales, plus, limit):
     for j in range(flags.shape[0]):
         flags[j] = np.float32(products[j]) * scale * scales[j] + plus[j] >= limit
 
 
 @compiled
-def scaled_products(out, products, scale, scales, plus):
-    """`out[g] = products[g] · scale[g] · scales + plus`, products int32 `[g, n]`."""
-    for g in range(out.shape[0]):
-        _scaled(out[g], products[g], scale[g], scales, plus)
-
-
-@compiled
-def keep_largest(products, scale, scales, plus, first, largest, where):
-    """Bring each row's largest estimate, and its column, up to date with one more block."""
-    estimate = np.empty(products.shape[1], np.float32)
-    for g in range(products.shape[0]):
-        if _count_passing(products[g], scale[g], scales, plus, largest[g]) == 0:
-            continue
-        _scaled(estimate, products[g], scale[g], scales, plus)
-        for j in range(estimate.shape[0]):
-            if estimate[j] > largest[g]:
-                largest[g] = estimate[j]
-                where[g] = first + j
-
-
-@compiled
-def _add_block(bound, products, scale, scales, margin, norms):
-    for j in range(bound.shape[0]):
-        bound[j] += np.float32(products[j]) * scale * scales[j] + margin * norms[j]
-
-
-@compiled
-def add_block(bound, products, scale, scales, margin, norms, rows):
-    """Add one block of axes to bounds `[q, n]` on inner products, for some rows."""
-    for i in range(rows[0], rows[1]):
-        _add_block(bound[i], products[i], scale[i], scales, margin[i], norms)
-
-
-@compiled
 def try_candidates(candidates, queries, vectors, rows, best, index):
-    """Measure each query's few candidates (−1 for none); keep the nearest, the first of equals."""
+    """Update each query's nearest vector with its few candidates, for rows `rows[0]` to `rows[1]`.
+
+    Args:
+        candidates: int64 `[q, c]`, indices of vectors; -1 for none.
+        queries, vectors: float32 `[q, d]` and `[N, d]`.
+        rows: the first row and the end.
+        best, index: float32 and int64 `[q]`, squared distance and index of the nearest vector. Of
+            equally near vectors, the one with the smallest index is kept.
+    """
     for i in range(rows[0], rows[1]):
         for m in candidates[i]:
             if m >= 0 and m != index[i]:
@@ -108,7 +136,7 @@ def try_candidates(candidates, queries, vectors, rows, best, index):
 
 @compiled
 def measure(candidates, queries, vectors, rows, distances):
-    """Distance of each query to each of its candidates, all `[q, c]`."""
+    """Write the distance of each query to each of its candidates, both `[q, c]`."""
     for i in range(rows[0], rows[1]):
         for c in range(candidates.shape[1]):
             distances[i, c] = np.sqrt(squared_distance(queries[i], vectors[candidates[i, c]]))
@@ -116,111 +144,78 @@ def measure(candidates, queries, vectors, rows, distances):
 
 @compiled
 def _any(words):
-    some = words[0]
+    union = words[0]
     for k in range(1, _LINE):
-        some |= words[k]
-    return some != 0
+        union |= words[k]
+    return union != 0
 
 
 @compiled
-def _list_flagged(pairs, place, words):
-    """Positions of flags that are set, of words of eight at these places; how many.
+def _list_flagged(pairs, positions, words):
+    """Write the positions of all flags that are set to `pairs`, and return how many there are.
 
-    A word's first flag is its lowest byte: the processor has to be little endian.
+    `positions` are those of the words, each of eight flags. A word's first flag is its lowest byte:
+    the processor has to be little endian.
     """
-    found = 0
-    for f in range(place.shape[0]):
+    count = 0
+    for f in range(positions.shape[0]):
         word = words[f]
         for k in range(_WORD):
-            pairs[found] = _WORD * place[f] + k
-            found += (word & np.uint64(1)) != 0
+            pairs[count] = _WORD * positions[f] + k
+            count += (word & np.uint64(1)) != 0
             word >>= np.uint64(8)
-    return found
+    return count
 
 
 @compiled
-def sift(
-    lead,
-    middle,
-    rest,
-    rows,
-    queries,
-    tile_of,
-    rest_of,
-    scale,
-    tile_scale,
-    need,
-    weights,
-    deviation,
-    deviation_scale,
-    own_weight,
-    vectors,
-    first,
-    scales,
-    middle_scales,
-    norms,
-    middle_codes,
-    best,
-    index,
-    allowed,
-):
-    """Compare some queries with one block of the bank; measure only pairs that the bound leaves.
+def prune_and_measure(products, rows, queries, block, best, index, max_survivors):
+    """Compare some queries with one block of the bank; measure only pairs that can be nearest.
 
-    The first bound takes the widest margins in a query's tile, so that they are added once a tile.
-    Few pairs pass, and which, a processor cannot predict: they are noted without a branch for each.
-    When many are noted they are bounded again, with their own margins, and those left are measured.
+    Two bounds rule pairs out. The first uses the largest error margins of the query's tile, so the
+    margins are added only once per tile. Few pairs survive it and which ones is unpredictable, so
+    they are collected without branches. The second bound of these survivors, computed in batches,
+    includes the query's own margins and its difference from the tile's proxy. Pairs that survive
+    this bound, too, are measured.
 
     Args:
-        lead: int32 `[r, n]`, products of the leading codes of `r` queries, n divisible by 64;
-            `middle` int32 `[tiles, n]`, of the tiles' codes in the second block; `rest` float32
-            `[large tiles, n]`, all else: products in what is left, −‖m‖²/2, the slack for rounding.
-        rows: int64 `[r]`, which queries those are; tiles together.
-        queries, vectors: float32 `[q, d]` and `[N, d]`, to measure what is left.
-        tile_of, rest_of: int64 `[q]` and `[tiles]`, each query's row of `middle`, and of that row
-            the row of `rest`.
-        scale, tile_scale, scales, middle_scales: float32 `[q]`, `[tiles]`, `[n]`, `[n]`, of the
-            codes of queries, tiles, and the block's vectors in the first and second block of axes.
-        need: float32 `[q]`, ‖q‖²/2 less the slack for rounding; a pair is kept whose bound reaches
-            `need − best/2`.
-        weights: float32 `[3, q]`, what a block's norm is multiplied with to give its margin.
-        deviation, deviation_scale: codes int8 `[q, d]` and their scales `[q]`, of how a query's
-            second block differs from its tile's stand-in.
-        own_weight: `[q]`, the margin's weight once that deviation is accounted for.
-        first: number of the block's first vector.
-        norms: float32 `[3, n]`, of its vectors in each block of axes; `middle_codes` int8 `[n, d]`.
-        best, index: squared distance and number of the nearest so far, brought up to date.
-        allowed: how many pairs may pass the first bound.
+        products: `CodeProducts` of these queries and the block.
+        rows: int64 `[r]`, which queries these are; those of one tile are consecutive.
+        queries: `QueryArrays` of all queries.
+        block: the `BankBlock`.
+        best, index: float32 and int64 `[q]`, squared distance and index of each query's nearest
+            vector so far. Of equally near vectors, the one with the smallest index is kept.
+        max_survivors: how many pairs may survive the first bound.
 
     Returns:
-        How many rows it did; fewer than r where more pairs passed than allowed: the rows whose
-        pairs were noted last are left as they were.
+        How many rows were finished: r; or fewer, where there were more survivors than allowed.
+        Nothing is updated for the rows after those.
     """
-    n = lead.shape[1]
-    norms0, norms1, norms2 = norms[0], norms[1], norms[2]
+    n = products.leading.shape[1]
+    norms0, norms1, norms2 = block.norms[0], block.norms[1], block.norms[2]
     of_tile, widest = np.empty(n, np.float32), np.empty(3, np.float32)
     flags = np.empty(n, np.uint8)
     words = flags.view(np.uint64)
-    place = np.empty(_NOTED + words.shape[0], np.int64)
-    noted = np.empty(place.shape[0], np.uint64)
-    pairs = np.empty(_WORD * place.shape[0], np.int64)
-    have, count, passed, begun = -1, 0, 0, 0
+    positions = np.empty(_BATCH + words.shape[0], np.int64)
+    flagged = np.empty(positions.shape[0], np.uint64)
+    pairs = np.empty(_WORD * positions.shape[0], np.int64)
+    current_tile, count, survivors, finished = -1, 0, 0, 0
     for r in range(rows.shape[0]):
         i = rows[r]
-        tile = tile_of[i]
-        if tile != have:
-            have = tile
+        tile = queries.tile[i]
+        if tile != current_tile:
+            current_tile = tile
             widest[:] = 0
             for s in range(r, rows.shape[0]):
-                if tile_of[rows[s]] != tile:
+                if queries.tile[rows[s]] != tile:
                     break
                 for k in range(3):
-                    widest[k] = max(widest[k], weights[k, rows[s]])
+                    widest[k] = max(widest[k], queries.margins[k, rows[s]])
             _with_margins(
                 of_tile,
-                middle[tile],
-                tile_scale[tile],
-                middle_scales,
-                rest[rest_of[tile]],
+                products.second[tile],
+                queries.second_scales[tile],
+                block.second_scales,
+                products.remainder[queries.large_tile[tile]],
                 widest[0],
                 norms0,
                 widest[1],
@@ -228,86 +223,67 @@ def sift(
                 widest[2],
                 norms2,
             )
-        _flag_passing(flags, lead[r], scale[i], scales, of_tile, need[i] - _HALF * best[i])
+        limit = queries.required[i] - _HALF * best[i]
+        _flag_passing(
+            flags,
+            products.leading[r],
+            queries.leading_scales[i],
+            block.leading_scales,
+            of_tile,
+            limit,
+        )
         for line in range(0, words.shape[0], _LINE):
             if not _any(words[line : line + _LINE]):
                 continue
             for word in range(line, line + _LINE):
-                place[count] = r * words.shape[0] + word
-                noted[count] = words[word]
+                positions[count] = r * words.shape[0] + word
+                flagged[count] = words[word]
                 count += words[word] != 0
-        if count < _NOTED and r + 1 < rows.shape[0]:
+        if count < _BATCH and r + 1 < rows.shape[0]:
             continue
-        found = _list_flagged(pairs, place[:count], noted)
-        passed += found
-        if passed > allowed:
-            return begun
+        found = _list_flagged(pairs, positions[:count], flagged)
+        survivors += found
+        if survivors > max_survivors:
+            return finished
         kept = 0
         for pair in pairs[:found]:
             s, j = divmod(pair, n)
             i = rows[s]
-            tile = tile_of[i]
-            bound = np.float32(middle[tile, j]) * tile_scale[tile]
-            bound += np.float32(_dot(deviation[i], middle_codes[j])) * deviation_scale[i]
-            bound = bound * middle_scales[j] + rest[rest_of[tile], j]
-            bound += np.float32(lead[s, j]) * scale[i] * scales[j]
-            bound += weights[0, i] * norms0[j] + own_weight[i] * norms1[j]
-            bound += weights[2, i] * norms2[j]
+            tile = queries.tile[i]
+            correction = np.float32(_dot(queries.correction_codes[i], block.second_codes[j]))
+            bound = np.float32(products.second[tile, j]) * queries.second_scales[tile]
+            bound += correction * queries.correction_scales[i]
+            bound = bound * block.second_scales[j] + products.remainder[queries.large_tile[tile], j]
+            leading = np.float32(products.leading[s, j]) * queries.leading_scales[i]
+            bound += leading * block.leading_scales[j]
+            bound += queries.margins[0, i] * norms0[j] + queries.corrected_margins[i] * norms1[j]
+            bound += queries.margins[2, i] * norms2[j]
             pairs[kept] = pair
-            kept += bound >= need[i] - _HALF * best[i]
+            kept += bound >= queries.required[i] - _HALF * best[i]
         for pair in pairs[:kept]:
             s, j = divmod(pair, n)
-            i, m = rows[s], first + j
-            squared = squared_distance(queries[i], vectors[m])
+            i, m = rows[s], block.first + j
+            squared = squared_distance(queries.patches[i], block.vectors[m])
             if squared < best[i] or (squared == best[i] and m < index[i]):
                 best[i] = squared
                 index[i] = m
-        begun, count = r + 1, 0
+        finished, count = r + 1, 0
     return rows.shape[0]
 
 
 @compiled
-def sift_products(products, plus, rows, queries, need, vectors, first, best, index):
-    """As `sift`, from inner products float32 `[r, n]` themselves in place of bounds."""
+def prune_by_products(products, plus, rows, queries, block, best, index):
+    """As `prune_and_measure`, by inner products float32 `[r, n]` in full in place of bounds.
+
+    `plus`: float32 `[n]`, -‖m‖²/2 and the allowance for rounding.
+    """
     for r in range(rows.shape[0]):
         i = rows[r]
         row = products[r]
         for j in range(row.shape[0]):
-            if row[j] + plus[j] >= need[i] - _HALF * best[i]:
-                m = first + j
-                squared = squared_distance(queries[i], vectors[m])
+            if row[j] + plus[j] >= queries.required[i] - _HALF * best[i]:
+                m = block.first + j
+                squared = squared_distance(queries.patches[i], block.vectors[m])
                 if squared < best[i] or (squared == best[i] and m < index[i]):
                     best[i] = squared
                     index[i] = m
-
-
-@compiled
-def centre(features, order, mean, rows, ordered, centred, squared):
-    """Bring rows into `order`; take the mean off, and note the squared norms."""
-    for i in range(rows[0], rows[1]):
-        x, y, z = features[order[i]], ordered[i], centred[i]
-        total = np.float32(0)
-        for k in range(mean.shape[0]):
-            difference = x[k] - mean[k]
-            y[k] = x[k]
-            z[k] = difference
-            total += difference * difference
-        squared[i] = total
-
-
-@compiled
-def tile_means(x, starts, means, apart):
-    """Mean of each run of rows, from `starts[g]` to `starts[g + 1]`; each row's distance to it."""
-    for g in range(means.shape[0]):
-        mean = means[g]
-        for k in range(mean.shape[0]):
-            mean[k] = 0
-        for i in range(starts[g], starts[g + 1]):
-            row = x[i]
-            for k in range(mean.shape[0]):
-                mean[k] += row[k]
-        share = np.float32(1) / np.float32(starts[g + 1] - starts[g])
-        for k in range(mean.shape[0]):
-            mean[k] *= share
-        for i in range(starts[g], starts[g + 1]):
-            apart[i] = np.sqrt(squared_distance(x[i], mean))
