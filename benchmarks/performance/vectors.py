@@ -83,7 +83,7 @@ def _spread(pool: np.ndarray, size: int, drawn: int, part: int) -> np.ndarray:
         vectors = pool[np.sort(rows)]
         count = min(len(rows), size * (i + 1) // len(parts) - size * i // len(parts))
         projected = vectors @ projection_matrix(vectors.shape[1], 0)
-        kept.append(vectors[select_coreset(projected, count, 0)])
+        kept.append(vectors[select_coreset(projected, count, 0).chosen])
     return np.concatenate(kept)
 
 

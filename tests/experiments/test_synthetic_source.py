@@ -59,7 +59,7 @@ def test_own_images_are_taken_where_there_are_enough(tiles):
 
 
 def test_diag_cannot_be_made_during_a_trial(tiles):
-    with pytest.raises(DataError, match=r"has no images by diag .* augment --generator diag first"):
+    with pytest.raises(DataError, match=r"has no images by diag .* augment diag first"):
         own_images(tiles, "diag", 50)
     some = tiles.where([*tiles, *made_by("diag", tiles, 4)])
     with pytest.raises(DataError, match=r"has 4 images by diag .* and 50 are needed"):

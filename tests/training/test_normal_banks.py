@@ -28,7 +28,7 @@ SETTINGS = Settings(normal_rate=0.3, defect_rate=0.5, seed=3)
 def one_pass(vectors, rate, seed):
     """The sorted choice of a coreset of full vectors that lie in memory."""
     projected = vectors @ projection_matrix(vectors.shape[1], seed)
-    return np.sort(select_coreset(projected, coreset_size(len(vectors), rate), seed))
+    return select_coreset(projected, coreset_size(len(vectors), rate), seed).rows
 
 
 def test_the_normal_bank_is_that_of_one_pass(train):

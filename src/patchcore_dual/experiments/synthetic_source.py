@@ -8,7 +8,7 @@ from pathlib import Path
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.subsets import choose_synthetic
 from patchcore_dual.errors import DataError, SettingsError
-from patchcore_dual.synthesis import CPU_GENERATORS
+from patchcore_dual.synthesis import CPU_GENERATORS, GENERATORS
 from patchcore_dual.synthesis.runs.synthesise import synthesise
 from patchcore_dual.utils.progress import Progress, silent
 
@@ -78,13 +78,11 @@ def own_images(manifest: Manifest, generator: str, count: int) -> tuple[Sample, 
                 f"{manifest.folder} has a mask. Give another --generator."
             )
         return ()
-    if not len(own) and generator != DIAG:
-        raise SettingsError(
-            f"no generator {generator!r}; there are: {', '.join((*CPU_GENERATORS, DIAG))}."
-        )
+    if not len(own) and generator not in GENERATORS:
+        raise SettingsError(f"no generator {generator!r}; there are: {', '.join(GENERATORS)}.")
     raise DataError(
         f"{manifest.folder} has {len(own) or 'no'} images by {generator} to train on, and {count} "
-        "are needed; they cannot be made during a trial. Run augment --generator "
+        "are needed; they cannot be made during a trial. Run augment "
         f"{generator} first, or give another --generator. (Of splits by group only those count "
         "whose parents are all on the training side.)"
     )
