@@ -17,6 +17,7 @@ from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError
+from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.scoring import RULES, Threshold, anomaly_map, gather_evidence, resize_map
 from patchcore_dual.scoring.fusion import PatchCore
 from patchcore_dual.settings import PRESETS, Settings
@@ -236,6 +237,89 @@ def test_an_unreadable_image_of_a_list_ends_it_in_its_place(detector, prepared, 
     with pytest.raises(ImageError, match=r"broken\.png"):
         next(inspections)
     assert not [t for t in threading.enumerate() if t.name.startswith("prefetch")]
+
+
+def test_an_unreadable_image_can_be_given_in_its_place(detector, prepared, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    path = prepared.image_path(prepared.part("test").samples[0])
+    images = [path, tmp_path / "broken.png", path]
+    for given in (images, iter(images)):
+        first_, error, last = detector.inspect_many(given, on_error="yield")
+        same(first_, last)
+        assert isinstance(error, ImageError)
+        assert "broken.png" in str(error)
+
+
+class Cells:
+    """An embedder of the user's own: the pixels of 4x4 cells."""
+
+    spec = EmbedderSpec("cells", (), (48,), stride=4)
+
+    def __call__(self, images):
+        b, h, w, _ = images.shape
+        cells = images.reshape(b, h // 4, 4, w // 4, 4, 3).swapaxes(2, 3)
+        return cells.reshape(b, h // 4, w // 4, 48).astype(np.float32)
+
+
+@pytest.mark.parametrize("scoring", ["calibrated", "ratio"])
+def test_an_embedder_of_the_users_own(prepared, tmp_path, scoring):
+    fitted = PatchCoreDual(embedder=Cells(), scoring=scoring).fit(prepared)
+    inspection = fitted.inspect(first(prepared, "train"))
+    assert inspection.verdict == "reject"
+    fitted.save(tmp_path / "model")
+    same(
+        PatchCoreDual.load(tmp_path / "model", embedder=Cells()).inspect(first(prepared)),
+        fitted.inspect(first(prepared)),
+    )
+    with pytest.raises(ModelError, match="an embedder of your own"):
+        PatchCoreDual.load(tmp_path / "model")
+    other = Cells()
+    other.spec = EmbedderSpec("other", (), (48,), stride=4)
+    with pytest.raises(ModelError, match="another embedder"):
+        PatchCoreDual.load(tmp_path / "model", embedder=other)
+
+
+@pytest.mark.parametrize("has_masks", [True, False])
+def test_fitting_embeds_each_image_once(prepared, has_masks):
+    seen = []
+
+    class Counting(Cells):
+        def __call__(self, images):
+            seen.extend(image.tobytes() for image in images)
+            return super().__call__(images)
+
+    manifest = prepared
+    if not has_masks:
+        manifest = prepared.where(replace(s, mask="") for s in prepared)
+    PatchCoreDual(embedder=Counting()).fit(manifest)
+    assert len(seen) == len(set(seen)) == len(prepared.part("train"))
+
+
+def test_fit_with_a_folder_saves_the_model_and_leaves_no_checkpoint(prepared, tmp_path):
+    fitted = PatchCoreDual(scoring="ratio").fit(prepared, model_folder=tmp_path / "model")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert PatchCoreDual.load(tmp_path / "model").fingerprint == fitted.fingerprint
+
+
+def test_an_interrupted_fit_resumes_to_the_same_model(prepared, tmp_path):
+    class Interruption(Exception):
+        pass
+
+    def interrupt(stage, done, total):
+        if stage == "scoring held-out images" and done == 3:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        PatchCoreDual().fit(prepared, model_folder=tmp_path / "model", progress=interrupt)
+    assert [p.name for p in tmp_path.iterdir()] == [".model.unfinished"]
+    stages = []
+    again = PatchCoreDual().fit(
+        prepared,
+        model_folder=tmp_path / "model",
+        progress=lambda stage, done, total: stages.append(stage),
+    )
+    assert "features of normal images" not in stages
+    assert again.fingerprint == PatchCoreDual().fit(prepared).fingerprint
 
 
 def test_thresholds_come_from_held_out_scores(detector):

@@ -1,0 +1,87 @@
+"""Models of older schemas are brought up to date, newer ones are refused."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.model.folder import MODEL_FILE
+
+# `model.json` of schema 2, as version 0.1.0 wrote it; what depends on the model is filled in.
+SCHEMA_2 = {
+    "schema_version": 2,
+    "settings": None,
+    "size": [64, 96],
+    "backbone": {
+        "name": "efficientnet_lite0",
+        "levels": [2, 3],
+        "defect_levels": [2, 3],
+        "weights_sha256": None,
+    },
+    "rule": None,
+    "rule_constants": None,
+    "decision": None,
+    "trained_on": None,
+    "closer_look": {"share": 0.25, "score_error": 0.0005, "images": 7},
+    "sources": None,
+    "files": None,
+}
+
+
+def as_schema_2(folder):
+    """Turn a model of the present schema into one of schema 2, without the migration's help."""
+    path = folder / MODEL_FILE
+    new = json.loads(path.read_text())
+    old = json.loads(json.dumps(SCHEMA_2))
+    old["settings"] = {k: v for k, v in new["settings"].items() if k != "count_padding"}
+    old["backbone"]["weights_sha256"] = new["embedder"]["weights_sha256"]
+    for key in ("rule", "rule_constants", "trained_on"):
+        old[key] = new[key]
+    image, pixel, floor = (new["thresholds"][k] for k in ("image", "pixel", "map_floor"))
+    old["decision"] = {"image": image, "pixel": pixel, "floor": floor}
+    names = new["calibration"]["normals"]
+    old["sources"] = {**new["sources"], "held_out": names}
+    files = {role: name for role, name in new["files"].items() if role != "calibration"}
+    network = folder / files.pop("network")
+    renamed = network.with_name(network.name.replace("network", "backbone"))
+    network.rename(renamed)
+    held_out = save(
+        {
+            "scores": np.zeros(len(names)),
+            "defect_scores": np.zeros(0),
+            "owner": np.zeros(1, np.int32),
+            "patches": np.zeros((1, 4), np.float32),
+            "distances": np.zeros(1, np.float32),
+        }
+    )
+    held_out_name = f"held_out-{hashlib.sha256(held_out).hexdigest()}.safetensors"
+    (folder / held_out_name).write_bytes(held_out)
+    (folder / new["files"]["calibration"]).unlink()
+    old["files"] = {**files, "backbone": renamed.name, "held_out": held_out_name}
+    path.write_text(json.dumps(old))
+
+
+@pytest.mark.parametrize("scoring", ["ratio", "calibrated"])
+def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
+    fitted = PatchCoreDual(scoring=scoring).fit(prepared)
+    fitted.save(tmp_path / "model")
+    as_schema_2(tmp_path / "model")
+    migrated = PatchCoreDual.load(tmp_path / "model")
+    assert migrated.embedder.spec == fitted.embedder.spec
+    assert migrated.embedder.spec.count_padding == (scoring == "ratio")
+    assert migrated.model.thresholds == fitted.model.thresholds
+    search = migrated.model.adaptive_search
+    assert (search.exact_share, search.score_error, search.images) == (0.25, 0.0005, 7)
+    assert migrated.model.calibration is None
+    for sample in prepared.part("test"):
+        path = prepared.image_path(sample)
+        assert migrated.inspect(path).score == fitted.inspect(path).score
+    migrated.save(tmp_path / "model")
+    entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
+    assert entry["schema_version"] == 3
+    files = {p.name for p in (tmp_path / "model").glob("*.safetensors")}
+    assert files == set(entry["files"].values())
+    assert PatchCoreDual.load(tmp_path / "model").model.thresholds == fitted.model.thresholds
