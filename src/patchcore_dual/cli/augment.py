@@ -125,7 +125,9 @@ def _augment(generator: "type[Generator]", options: SetOptions) -> None:
     from patchcore_dual.synthesis.runs.run import enrol, run_folder
     from patchcore_dual.synthesis.runs.synthesise import synthesise
     from patchcore_dual.training import normal_banks_of
+    from patchcore_dual.utils.dependencies import require
 
+    require("the contact sheet", "jinja2")
     for option in options.only_with_gate:
         if getattr(options, option) is not None and not options.gate:
             raise SettingsError(f"--{option} is for the gates. Add --gate, or leave it out.")

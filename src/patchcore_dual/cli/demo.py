@@ -38,6 +38,9 @@ def demo(
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import DataError
     from patchcore_dual.evaluation.evaluation import evaluate
+    from patchcore_dual.utils.dependencies import require
+
+    require("the demo", "torch", "jinja2", "matplotlib")
     from patchcore_dual.evaluation.report import report_on, write_comparison
 
     if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():

@@ -57,9 +57,11 @@ def evaluate(
     from patchcore_dual.evaluation.evaluation import write_scores
     from patchcore_dual.evaluation.results import ImageResult
     from patchcore_dual.scoring import Inspection
+    from patchcore_dual.utils.dependencies import require
     from patchcore_dual.utils.files import write_atomically
 
     if report is not None:  # a missing package is reported before the work
+        require("a report", "jinja2", "matplotlib")
         from patchcore_dual.evaluation.report import report_on
     manifest = Manifest.load(prepared)
     detector = PatchCoreDual.load(model, device=device)

@@ -85,7 +85,9 @@ def reproduce(
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.experiments.reproduce import FIGURES, Plan
     from patchcore_dual.experiments.synthetic_source import default_generator
+    from patchcore_dual.utils.dependencies import require
 
+    require("reproduce", "torch", "jinja2", "matplotlib")
     if target in FIGURES and report is None:
         raise SettingsError(f"{target} is a picture: give the folder for it with --report FOLDER.")
     if images and target != "figure5":

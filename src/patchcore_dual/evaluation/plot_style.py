@@ -5,16 +5,9 @@ import re
 from functools import partial
 from typing import Any
 
-from patchcore_dual.errors import SettingsError
-
-try:
-    import matplotlib
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-except ImportError:
-    raise SettingsError(
-        "plots need Matplotlib. Install with: pip install 'patchcore-dual[train]'"
-    ) from None
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Placeholders that Matplotlib accepts as colours; `svg_of` replaces them by the page's variables.
 _VARIABLES = {

@@ -19,24 +19,24 @@ EXTRAS = {
 }
 
 
-def require(*modules: str) -> None:
-    """Raise MissingDependencyError unless all these modules are installed.
+def require(purpose: str, *modules: str) -> None:
+    """Raise MissingDependencyError unless all modules are installed that a purpose needs.
 
-    >>> require("numpy")
+    >>> require("reading images", "numpy", "PIL")
     """
     for module in modules:
         if find_spec(module) is None:
-            raise missing(module)
+            raise missing(module, purpose)
 
 
-def missing(module: str) -> MissingDependencyError:
+def missing(module: str, purpose: str = "this command") -> MissingDependencyError:
     """The error for a module that is not installed.
 
-    >>> print(missing("torch"))
-    this needs torch, which is not installed. Install it with: pip install 'patchcore-dual[train]'
+    >>> print(missing("torch", "fitting"))
+    fitting needs torch, which is not installed: pip install 'patchcore-dual[train]'
     """
     extra = EXTRAS.get(module)
     install = f"'patchcore-dual[{extra}]'" if extra else module
     return MissingDependencyError(
-        f"this needs {module}, which is not installed. Install it with: pip install {install}"
+        f"{purpose} needs {module}, which is not installed: pip install {install}"
     )

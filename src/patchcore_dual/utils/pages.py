@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchcore_dual.errors import SettingsError
+from patchcore_dual.utils.dependencies import require
 from patchcore_dual.utils.files import write_atomically
 
 if TYPE_CHECKING:
@@ -22,14 +22,11 @@ def page_environment() -> "jinja2.Environment":
     '&lt;b&gt;'
 
     Raises:
-        SettingsError: where Jinja2 is not installed; the message gives the command that does it.
+        MissingDependencyError: where Jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise SettingsError(
-            "HTML pages need Jinja2. Install with: pip install 'patchcore-dual[train]'"
-        ) from None
+    require("an HTML page", "jinja2")
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(sorted(_PACKAGE.rglob("templates"))),
         autoescape=True,

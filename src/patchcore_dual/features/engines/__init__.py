@@ -22,7 +22,7 @@ def load_embedder(
     Raises:
         MissingDependencyError: without PyTorch.
     """
-    require("torch")
+    require("running a network", "torch")
     from patchcore_dual.features.engines.torch_engine import load_torch_embedder
 
     return load_torch_embedder(
@@ -58,7 +58,7 @@ def restore_embedder(
         raise ModelError(
             f"the model was fitted with an embedder of your own: give it too ({spec})."
         )
-    require("torch")
+    require("running a network", "torch")
     from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 
     return restore_torch_embedder(spec, network, device)

@@ -3,7 +3,6 @@
 PyTorch and diffusers are imported only when a pipeline is loaded.
 """
 
-import importlib.util
 import json
 import re
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from patchcore_dual.errors import SettingsError, WeightsError
+from patchcore_dual.utils.dependencies import require
 
 Offload = Literal["none", "model", "sequential"]
 
@@ -79,12 +79,13 @@ def load_pipeline(
 
 
 def import_pipeline_class() -> Any:
-    """Import diffusers' StableDiffusionXLInpaintPipeline; SettingsError where that fails."""
-    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
-        raise SettingsError(
-            f"DIAG needs {', '.join(missing)}. Install with: pip install 'patchcore-dual[diag]'"
-        )
+    """Import diffusers' StableDiffusionXLInpaintPipeline.
+
+    Raises:
+        MissingDependencyError: where a package is not installed.
+        SettingsError: where it cannot be imported.
+    """
+    require("diag", *PACKAGES)
     try:
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.utils.dependencies import require
 
 EXAMPLE = "prompts:\n  - positive: copper metal scratches"
 
@@ -96,13 +97,10 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
 
 def import_yaml() -> Any:
-    """Import PyYAML; SettingsError where it is not installed."""
-    try:
-        import yaml
-    except ImportError:
-        raise SettingsError(
-            "prompt files need PyYAML. Install with: pip install 'patchcore-dual[diag]'"
-        ) from None
+    """Import PyYAML; MissingDependencyError where it is not installed."""
+    require("a file of prompts", "yaml")
+    import yaml
+
     return yaml
 
 
