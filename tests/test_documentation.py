@@ -40,9 +40,9 @@ def test_commands_take_the_options_that_are_shown(page):
         for shown in re.findall(r"patchcore-dual ([a-z][^`\n|]*)", line):
             words = shown.split()
             command = typer.main.get_command(app)
-            while words and words[0] in getattr(command, "commands", {}):
-                command = command.commands[words.pop(0)]
-            assert not hasattr(command, "commands"), f"no command: patchcore-dual {shown}"
+            while words and words[0] in (below := _subcommands(command)):
+                command = below[words.pop(0)]
+            assert not _subcommands(command), f"no command: patchcore-dual {shown}"
             _check_options(words, _options(command), shown)
 
 
@@ -63,5 +63,12 @@ def _options(command) -> set[str]:
 
 
 def _all_options(command) -> set[str]:
-    inside = getattr(command, "commands", {}).values()
-    return _options(command).union(*(_all_options(one) for one in inside))
+    below = _subcommands(command).values()
+    return _options(command).union(*(_all_options(one) for one in below))
+
+
+def _subcommands(command) -> dict:
+    if not hasattr(command, "list_commands"):
+        return {}
+    context = command.make_context("patchcore-dual", [], resilient_parsing=True)
+    return {name: command.get_command(context, name) for name in command.list_commands(context)}

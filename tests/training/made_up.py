@@ -67,4 +67,6 @@ def defect_bank(manifest, settings, pseudo_masks=None, embedder=None):
 def calibration_of(manifest, settings, banks, defects, rule="ratio", embedder=None):
     """The calibration set by a made-up embedding, or by an embedder."""
     with context_of(manifest, settings, embedder) as context:
-        return cross_fit(context, manifest, banks, defects, {}, RULES[rule]).calibration
+        return cross_fit(
+            context, manifest, banks, defects, pseudo_masks={}, rule=RULES[rule]
+        ).calibration

@@ -2,19 +2,21 @@
 
 from patchcore_dual.training.estimate import Estimate, estimate
 
+SMALL = {"images": 100, "patches": 100_000, "width": 384, "chosen": 1000, "seconds": 0.1}
 
-def test_as_it_is_told():
+
+def test_in_words():
     assert str(Estimate(300, 120, 20)) == (
         "Fitting takes about 7 min: features 5 min, coresets 2 min, scoring held-out images 20 s."
     )
 
 
 def test_more_takes_longer():
-    small = estimate(100, 100_000, 384, 1000, 6, 0.1)
-    large = estimate(1000, 4_000_000, 384, 40_000, 6, 0.1)
+    small = estimate(**SMALL, banks=6)
+    more = {"images": 1000, "patches": 4_000_000, "chosen": 40_000}
+    large = estimate(**{**SMALL, **more}, banks=6)
     assert small.features < large.features
     assert small.coreset < large.coreset
     assert small.scoring < large.scoring
-    assert estimate(100, 100_000, 384, 1000, 1, 0.1).scoring == 0
-    again = estimate(100, 100_000, 384, 1000, 6, 0.1, embedded=3)
-    assert again.features == 3 * small.features
+    assert estimate(**SMALL, banks=1).scoring == 0
+    assert estimate(**SMALL, banks=6, embedded=3).features == 3 * small.features

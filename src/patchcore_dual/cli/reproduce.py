@@ -158,7 +158,14 @@ def _protocol(
 
     target, facts = plan.target, facts_of(plan, manifest, detector)
     with progress_bar() as progress:
-        results = run(plan, manifest, detector, report, progress, print_seed)
+        results = run(
+            plan,
+            manifest,
+            detector,
+            report=report,
+            progress=progress,
+            on_seed=print_seed,
+        )
     rows = rows_of(target, results, groups_of(manifest))
     is_ksdd2 = manifest.preparation().get("layout") == "ksdd2"
     if report is not None:

@@ -81,6 +81,7 @@ def run(
     plan: Plan,
     manifest: Manifest,
     detector: PatchCoreDual,
+    *,
     report: Path | None = None,
     progress: Progress = silent,
     on_seed: Callable[[int, bool], None] | None = None,

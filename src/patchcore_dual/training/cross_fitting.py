@@ -7,7 +7,7 @@ A synthetic image is excluded wherever one of its parents is, and is never score
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,7 @@ def cross_fit(
     training_set: Manifest,
     banks: NormalBanks,
     defects: DefectPatches | None,
+    *,
     pseudo_masks: dict[str, np.ndarray],
     rule: type[Rule],
 ) -> CrossFit:
@@ -66,12 +67,13 @@ def cross_fit(
         if not s.is_defective or (probes is not None and s.image in known)
     ]
     # Fold by fold, so that each bank is made once; the result keeps the manifest's order.
+    score = _Scorer(training_set, banks, defects, probes)
     images: dict[str, HeldOutImage] = {}
     by_fold = sorted(scored, key=lambda sample: banks.fold_of[sample.image])
     for sample in by_fold:
         image = read_image(training_set.image_path(sample))
         features = context.embed(image)
-        held_out = _held_out(sample, training_set, image, features, banks, defects, probes)
+        held_out = score(sample, image.shape[:2], features)
         if sample.is_defective:
             mask = defect_mask(training_set, sample, pseudo_masks)
             cells = covered_cells(mask, *features.shape[:2])
@@ -98,49 +100,51 @@ def cross_fit(
     return CrossFit(calibration, probes.final if probes else None)
 
 
-def _held_out(
-    sample: Sample,
-    training_set: Manifest,
-    image: np.ndarray,
-    features: np.ndarray,
-    banks: NormalBanks,
-    defects: DefectPatches | None,
-    probes: Probes | None,
-) -> HeldOutImage:
-    fold = banks.fold_of[sample.image]
-    height, width = image.shape[:2]
-    evidence = normal_evidence(sample, features, banks)
-    if defects is None:
-        return HeldOutImage(evidence, fold, width, height)
-    group = _group(sample, training_set)
-    if probes is None:  # as the model itself will search: exact distances, and w_P
-        defect = search(features, _without(defects.bank, group), defect_weight)
-        return HeldOutImage(replace(evidence, defect=defect), fold, width, height)
-    distances = defects.bank.nearest_by_source(features)
-    sources = defects.bank.sources
+@dataclass(frozen=True)
+class _Scorer:
+    """Scores training images by what was built without them."""
 
-    def without(excluded: set[str], probe: Probe) -> Evidence:
-        allowed = np.array([name not in excluded for name in sources])
-        if not allowed.any():
-            # No other defect is known: its own make the evidence too good, but leave it defined.
-            allowed[:] = True
-        distance = np.where(allowed, distances, np.inf).min(axis=-1)
-        unknown = np.full(distance.shape, -1, dtype=np.int64)
-        return Evidence(evidence.normal, Nearest(distance, unknown), probe(features))
+    training_set: Manifest
+    banks: NormalBanks
+    defects: DefectPatches | None
+    probes: Probes | None
 
-    if sample.is_defective:
-        own = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == fold})
-        seen = without(own, probes.without_fold[fold])
-    else:
-        own = group
-        seen = without(own, probes.without_own_patches[fold])
-    unseen = {
-        cluster: without(probes.of_cluster(cluster), probe)
-        for cluster, probe in probes.without_cluster.items()
-        if not sample.is_defective or probes.cluster_of[sample.image] == cluster
-    }
-    is_known = not sample.is_defective or bool(set(sources) - own)
-    return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
+    def __call__(self, sample: Sample, size: tuple[int, ...], features: np.ndarray) -> HeldOutImage:
+        """`size`: height and width of the image; `features`: float32 `[h, w, d]`."""
+        fold, (height, width) = self.banks.fold_of[sample.image], size
+        evidence = normal_evidence(sample, features, self.banks)
+        if self.defects is None:
+            return HeldOutImage(evidence, fold, width, height)
+        group = _group(sample, self.training_set)
+        if self.probes is None:  # as the model itself will search: exact distances, and w_P
+            defect = search(features, _without(self.defects.bank, group), defect_weight)
+            return HeldOutImage(replace(evidence, defect=defect), fold, width, height)
+        probes, sources = self.probes, self.defects.bank.sources
+        distances = self.defects.bank.nearest_by_source(features)
+
+        def without(excluded: set[str], probe: Probe) -> Evidence:
+            allowed = np.array([name not in excluded for name in sources])
+            if not allowed.any():
+                # No other defect is known: its own make the evidence too good, but defined.
+                allowed[:] = True
+            distance = np.where(allowed, distances, np.inf).min(axis=-1)
+            unknown = np.full(distance.shape, -1, dtype=np.int64)
+            return Evidence(evidence.normal, Nearest(distance, unknown), probe(features))
+
+        if sample.is_defective:
+            in_fold = {name for name, other in self.banks.fold_of.items() if other == fold}
+            own = self.training_set.with_offspring(in_fold)
+            seen = without(own, probes.without_fold[fold])
+        else:
+            own = group
+            seen = without(own, probes.without_own_patches[fold])
+        unseen = {
+            cluster: without(probes.of_cluster(cluster), probe)
+            for cluster, probe in probes.without_cluster.items()
+            if not sample.is_defective or probes.cluster_of[sample.image] == cluster
+        }
+        is_known = not sample.is_defective or bool(set(sources) - own)
+        return HeldOutImage(seen, fold, width, height, unseen=unseen, is_known=is_known)
 
 
 def normal_evidence(sample: Sample, features: np.ndarray, banks: NormalBanks) -> Evidence:

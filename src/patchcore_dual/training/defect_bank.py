@@ -95,9 +95,9 @@ def _choose(
             rows.projected,
             np.zeros(count, dtype=np.uint8),
             [None],
-            lambda count: coreset_size(count, settings.defect_rate),
-            settings.seed,
-            functools.partial(context.progress, f"coreset of {name}"),
+            size_of=lambda count: coreset_size(count, settings.defect_rate),
+            seed=settings.seed,
+            progress=functools.partial(context.progress, f"coreset of {name}"),
         )
         drawn = draw(count, SAMPLED_DEFECT_PATCHES, settings.seed)
         return passes.collect(rows.starts, (chosen.rows, drawn))

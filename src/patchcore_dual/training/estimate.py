@@ -39,6 +39,7 @@ def _in_words(seconds: float) -> str:
 
 
 def estimate(
+    *,
     images: int,
     patches: int,
     width: int,

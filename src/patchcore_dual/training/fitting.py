@@ -129,7 +129,9 @@ def _fit_model(
     pseudo_masks = propose_pseudo_masks(context, training_set, banks)
     defects = build_defect_bank(context, training_set, pseudo_masks)
     rule_class = rule_for(settings.scoring, defects is not None)
-    calibration, probe = cross_fit(context, training_set, banks, defects, pseudo_masks, rule_class)
+    calibration, probe = cross_fit(
+        context, training_set, banks, defects, pseudo_masks=pseudo_masks, rule=rule_class
+    )
     rule = calibration.fit_rule(rule_class)
     thresholds = calibration.thresholds(rule, settings.false_alarm_rate)
     search = AdaptiveSearch()

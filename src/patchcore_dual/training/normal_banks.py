@@ -123,7 +123,16 @@ def build_normal_banks(
         again = 1 - min(1, context.cached_bytes / (4 * patches * width))
         embedded = 1 + (1 + with_folds) * again
         _log.info(
-            "%s", estimate(len(samples), patches, width, size, len(left_out), seconds, embedded)
+            "%s",
+            estimate(
+                images=len(samples),
+                patches=patches,
+                width=width,
+                chosen=size,
+                banks=len(left_out),
+                seconds=seconds,
+                embedded=embedded,
+            ),
         )
     folds = np.array([fold_of[s.image] for s in samples], dtype=np.uint8)
 
@@ -133,9 +142,9 @@ def build_normal_banks(
             rows.projected,
             folds[rows.image],
             left_out,
-            lambda count: coreset_size(count, settings.normal_rate),
-            settings.seed,
-            functools.partial(context.progress, "coresets of normal images"),
+            size_of=lambda count: coreset_size(count, settings.normal_rate),
+            seed=settings.seed,
+            progress=functools.partial(context.progress, "coresets of normal images"),
         )
         chosen = {f"chosen{i}": coreset.rows for i, coreset in enumerate(coresets)}
         radius = np.array([coreset.radius for coreset in coresets])

@@ -42,7 +42,8 @@ assert isinstance(bank.queries(features), Queries)
 distance, index = bank.nearest(features)
 small, of_small = bank.select(np.arange(500)).nearest(features)
 of_source = bank.nearest_by_source(features[:4, :4])
-coreset = select_coresets(vectors, np.zeros(n, np.uint8), [None], lambda n: 60, 0)[0].rows
+fold = np.zeros(n, np.uint8)
+coreset = select_coresets(vectors, fold, [None], size_of=lambda n: 60, seed=0)[0].rows
 name = get_backend().__name__.rpartition(".")[2]
 np.savez(file, name=name, distance=distance, index=index, small=small, of_small=of_small,
          of_source=of_source, coreset=coreset)

@@ -25,7 +25,7 @@ def patch_like(n, d=128, seed=0):
 
 def composed(vectors, fold, left_out, size_of, seed=0, part=500):
     with patch.object(composed_coreset, "PART", part):
-        return select_coresets(vectors, fold, left_out, size_of, seed, exact=0)
+        return select_coresets(vectors, fold, left_out, size_of=size_of, seed=seed, exact=0)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1])
@@ -47,7 +47,9 @@ def test_each_bank_holds_its_own_folds_alone_within_the_radius(exact, dtype):
     fold = np.random.default_rng(1).integers(0, 3, 3000).astype(np.uint8)
     left_out = [None, 0, 1, 2]
     with patch.object(composed_coreset, "PART", 400):
-        found = select_coresets(vectors, fold, left_out, lambda n: n // 20, 4, exact=exact)
+        found = select_coresets(
+            vectors, fold, left_out, size_of=lambda n: n // 20, seed=4, exact=exact
+        )
     for f, coreset in zip(left_out, found, strict=True):
         own = np.flatnonzero(fold != f) if f is not None else np.arange(3000)
         assert set(coreset.rows) <= set(own)
@@ -69,7 +71,9 @@ def test_a_bank_does_not_depend_on_the_fold_left_out():
 def test_a_small_set_is_chosen_from_directly():
     vectors = patch_like(2000)
     fold = np.repeat(np.arange(2, dtype=np.uint8), 1000)
-    whole, without = select_coresets(vectors, fold, [None, 0], lambda n: coreset_size(n, 0.3), 5)
+    whole, without = select_coresets(
+        vectors, fold, [None, 0], size_of=lambda n: coreset_size(n, 0.3), seed=5
+    )
     np.testing.assert_array_equal(whole.rows, select_coreset(vectors, 600, 5).rows)
     np.testing.assert_array_equal(without.rows, 1000 + select_coreset(vectors[1000:], 500, 5).rows)
 
@@ -119,7 +123,9 @@ def test_no_vector_is_farther_from_the_coreset_than_the_radius(
     fold = rng.integers(0, 3, n).astype(np.uint8)
     left_out = [None, *np.unique(fold).tolist()]
     with patch.object(composed_coreset, "PART", part):
-        found = select_coresets(vectors, fold, left_out, lambda n: min(n, size), seed, exact=exact)
+        found = select_coresets(
+            vectors, fold, left_out, size_of=lambda n: min(n, size), seed=seed, exact=exact
+        )
     for f, coreset in zip(left_out, found, strict=True):
         own = np.flatnonzero(fold != f) if f is not None else np.arange(n)
         reached = covering_radius(vectors[own], np.searchsorted(own, coreset.rows))
@@ -152,9 +158,9 @@ def test_progress_is_counted_over_all_banks():
             patch_like(2000),
             fold,
             [None, 0],
-            lambda n: n // 10,
-            0,
-            lambda done, total: steps.append((done, total)),
+            size_of=lambda n: n // 10,
+            seed=0,
+            progress=lambda done, total: steps.append((done, total)),
             exact=0,
         )
     assert steps == sorted(steps)

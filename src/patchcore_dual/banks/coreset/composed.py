@@ -33,6 +33,7 @@ def select_coresets(
     vectors: np.ndarray,
     fold: np.ndarray,
     left_out: Sequence[int | None],
+    *,
     size_of: Callable[[int], int],
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -58,7 +59,9 @@ def select_coresets(
 
     >>> vectors = np.random.default_rng(0).random((300, 2), np.float32)
     >>> fold = np.repeat(np.arange(3, dtype=np.uint8), 100)
-    >>> everything, without_fold_2 = select_coresets(vectors, fold, [None, 2], lambda n: n // 10, 0)
+    >>> everything, without_fold_2 = select_coresets(
+    ...     vectors, fold, [None, 2], size_of=lambda n: n // 10, seed=0
+    ... )
     >>> len(everything.rows), len(without_fold_2.rows)
     (30, 20)
     >>> int(without_fold_2.rows.max()) < 200
