@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson
+
 
 def audit(
     prepared: Annotated[Path, typer.Argument(help="Folder that `prepare` made.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List exact copies, near duplicates and groups that lie on both sides of the split.
 

@@ -10,7 +10,6 @@ from typer.core import TyperGroup
 from patchcore_dual.cli.augment_options import (
     DEFAULT_COUNT,
     IMAGES_PER_PROMPT,
-    AsJson,
     Defects,
     DiffusionOptions,
     MaskedSetOptions,
@@ -18,6 +17,7 @@ from patchcore_dual.cli.augment_options import (
     Seed,
     SetOptions,
 )
+from patchcore_dual.cli.choices import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson
+
 DEFAULT_COUNT = 100
 IMAGES_PER_PROMPT = 50
 GATES, DIFFUSION = "Quality gates", "Diffusion model"  # headings in the help
@@ -27,7 +29,6 @@ Defects = Annotated[
         metavar="N",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Device = Literal["auto", "cpu", "cuda"]
 
 

@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from patchcore_dual.cli.choices import Device
 
 SIZE = 256
 # Of some hundred normal images, 1 % would set the threshold by the most unusual one alone.
@@ -16,10 +18,7 @@ def demo(
         Path, typer.Option(metavar="FOLDER", help="Folder for images, models and reports.")
     ] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the generated data set.")] = 0,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="Where the network runs; auto takes a GPU if there is one."),
-    ] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Compare PatchCore and PatchCoreDual on generated images of metal parts.
 

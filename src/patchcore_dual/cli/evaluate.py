@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson, Device
+
 if TYPE_CHECKING:
     from patchcore_dual.evaluation.results import Evaluation
 
@@ -33,11 +35,8 @@ def evaluate(
             help="Write each anomaly map into this folder, as float32 .npy.", metavar="FOLDER"
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="Where the network runs; auto takes a CUDA GPU where there is one."),
-    ] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Measure a fitted model on images with known labels.
 

@@ -21,7 +21,7 @@ def fit(
     model: Annotated[Path, typer.Option(help="The model folder to write.")],
     false_alarm_rate: Annotated[
         float | None,
-        typer.Option(help="Share of normal parts that may be rejected.  [default: 0.01]"),
+        typer.Option(help="Share of normal parts that may be rejected.", show_default="0.01"),
     ] = None,
     synthetic: Annotated[
         str,
@@ -38,9 +38,11 @@ def fit(
     backbone: Annotated[
         BackboneName | None,
         typer.Option(
-            help="The network. All but the first need --weights, or a file in the cache.  "
-            "[default: efficientnet_lite0]",
+            metavar="NAME",
+            help="The network: efficientnet_lite0, or, with --weights, resnet18, resnet34, "
+            "resnet50 or wide_resnet50_2.",
             rich_help_panel=TUNING,
+            show_default="efficientnet_lite0",
         ),
     ] = None,
     weights: Annotated[
@@ -52,40 +54,49 @@ def fit(
     levels: Annotated[
         str | None,
         typer.Option(
-            help="Network levels that features come from, 1 (fine) to 4.  [default: 2,3]",
+            help="Network levels that features come from, 1 (fine) to 4.",
             rich_help_panel=TUNING,
+            show_default="2,3",
         ),
     ] = None,
     search: Annotated[
         Literal["exact", "approximate"] | None,
         typer.Option(
-            help="Approximate search computes exact distances only for the patches that decide "
-            "the score. Its error is measured on training images; above 0.1 %, search stays "
-            "exact.  [default: exact]",
+            help="Approximate search computes exact distances only for the patches that decide the "
+            "score. Its error is measured on training images; above 0.1 %, search stays exact.",
             rich_help_panel=TUNING,
+            show_default="exact",
         ),
     ] = None,
     normal_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of normal patches that the bank keeps.  [default: 0.01]",
+            help="Share of normal patches that the bank keeps.",
             rich_help_panel=TUNING,
+            show_default="0.01",
         ),
     ] = None,
     defect_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of defect patches that the bank keeps.  [default: 0.1]",
+            help="Share of defect patches that the bank keeps.",
             rich_help_panel=TUNING,
+            show_default="0.1",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Seed of all randomness.  [default: 0]", rich_help_panel=TUNING),
+        typer.Option(help="Seed of all randomness.", rich_help_panel=TUNING, show_default="0"),
     ] = None,
     scoring: Annotated[
         RuleName | None,
-        typer.Option(help="Fusion rule.  [default: calibrated]", rich_help_panel=RESEARCH),
+        typer.Option(
+            metavar="NAME",
+            help="Fusion rule: calibrated, ratio, contrast, thesis, patchcore or "
+            "patchcore-weighted.",
+            rich_help_panel=RESEARCH,
+            show_default="calibrated",
+        ),
     ] = None,
     preset: Annotated[
         Literal["thesis"] | None,
@@ -98,15 +109,17 @@ def fit(
         Literal["mask", "box", "crop"] | None,
         typer.Option(
             help="Which patches of a defective image enter the defect bank: those on its mask, in "
-            "a box around the defect, or of an enlarged crop.  [default: mask]",
+            "a box around the defect, or of an enlarged crop.",
             rich_help_panel=RESEARCH,
+            show_default="mask",
         ),
     ] = None,
     bank_vectors: Annotated[
         Literal["full", "projected"] | None,
         typer.Option(
-            help="Keep whole features, or random projections of them.  [default: full]",
+            help="Keep whole features, or random projections of them.",
             rich_help_panel=RESEARCH,
+            show_default="full",
         ),
     ] = None,
     defect_levels: Annotated[
@@ -116,9 +129,9 @@ def fit(
     count_padding: Annotated[
         bool | None,
         typer.Option(
-            help="Count the zeros around a feature map in the mean at its border.  [default: as "
-            "the rule was published; not for calibrated]",
+            help="Count the zeros around a feature map in the mean at its border.",
             rich_help_panel=RESEARCH,
+            show_default="as published; not for calibrated",
         ),
     ] = None,
     defects: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson
 from patchcore_dual.data.layouts import LAYOUTS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def prepare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a prepared data set.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a data set ready for training: images of one size, masks, crops, a split, a manifest.
 

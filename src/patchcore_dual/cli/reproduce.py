@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from patchcore_dual.cli.choices import AsJson, Device
+
 if TYPE_CHECKING:
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
@@ -32,10 +34,7 @@ def reproduce(
     weights: Annotated[
         Path | None, typer.Option(help="The backbone's weights.", metavar="FILE")
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="Where the network runs; auto takes a CUDA GPU where there is one."),
-    ] = "auto",
+    device: Device = "auto",
     draws: Annotated[
         int, typer.Option(help="few-shot: how often each number of defects is drawn.")
     ] = 5,
@@ -62,7 +61,7 @@ def reproduce(
             metavar="FOLDER",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the thesis's experiments, and more, on any prepared data set.
 
