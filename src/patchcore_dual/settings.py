@@ -61,13 +61,13 @@ class Settings(BaseModel):
 
     @property
     def counts_padding(self) -> bool:
-        """`count_padding`, or what it is for the rule."""
+        """`count_padding` as set, or the default for the fusion rule."""
         if self.count_padding is None:
             return self.scoring in _RULES_THAT_COUNT_PADDING
         return self.count_padding
 
     @model_validator(mode="after")
-    def _projections_mix_levels(self) -> Self:
+    def _projected_vectors_have_no_levels(self) -> Self:
         if self.defect_levels is not None and self.bank_vectors == "projected":
             raise ValueError("defect_levels needs bank_vectors full: projections mix the levels")
         return self

@@ -7,7 +7,7 @@ import jinja2
 import pytest
 
 import patchcore_dual
-from patchcore_dual.errors import SettingsError
+from patchcore_dual.errors import MissingDependencyError
 from patchcore_dual.utils.pages import page_environment, write_page
 
 
@@ -27,7 +27,7 @@ def test_values_are_escaped_and_unknown_names_are_errors():
 
 def test_without_jinja_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(SettingsError, match=r"pip install 'patchcore-dual\[train\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'patchcore-dual\[train\]'"):
         page_environment()
 
 

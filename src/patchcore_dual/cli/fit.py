@@ -136,7 +136,12 @@ def fit(
     ] = None,
     defects: Annotated[
         int | None,
-        typer.Option(help="Fit on only so many defective images.", min=0, rich_help_panel=RESEARCH),
+        typer.Option(
+            help="Use only N defective training images, drawn by --seed.",
+            metavar="N",
+            min=0,
+            rich_help_panel=RESEARCH,
+        ),
     ] = None,
     exclude_kind: Annotated[
         list[str] | None,
@@ -145,7 +150,8 @@ def fit(
 ) -> None:
     """Fit a model on the training images of a prepared data set.
 
-    Says beforehand about how long it takes. After an interruption, the same command resumes.
+    Prints beforehand about how long it takes. If interrupted, run the same command again to
+    resume.
 
     Example: patchcore-dual fit prepared --model model --false-alarm-rate 0.02
     """
@@ -273,7 +279,7 @@ def summary(model: "Model", folder: Path) -> list[str]:
     if isinstance(model.rule, Calibrated) and model.defect_bank is not None:
         lines.append(
             str(model.rule.guard or "")
-            or "Guard: too few defects, or one kind, to measure what an unknown kind would cost."
+            or "Guard: too few defects to measure what an unknown kind would cost."
         )
     if search.exact_share < 1:
         lines.append(

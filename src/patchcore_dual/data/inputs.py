@@ -1,4 +1,4 @@
-"""What a detector is given to inspect, as the network takes it."""
+"""Reads what is to be inspected, files or arrays, and brings it to the model's size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

@@ -14,7 +14,7 @@ from typing import Any
 from patchcore_dual.errors import DataError
 
 SCHEMA_VERSION = 3
-# Version 2 is the last that was not recorded: folders without a version have it.
+# Folders without a recorded version count as 2, the last version that recorded none.
 OLDEST_VERSION = 2
 
 Preparation = dict[str, Any]

@@ -11,7 +11,7 @@ import numpy as np
 from patchcore_dual.data.sample import Split
 from patchcore_dual.errors import DataError, SettingsError
 
-NORMAL = ""  # stands for a kind of defect where there is none
+NORMAL = ""  # the kind of a normal image
 
 
 def split_by_group(

@@ -142,7 +142,7 @@ def _with_synthetic(method: Method, generator: str, count: int) -> Method:
 
 
 def _counts(counts: tuple[int, ...], manifest: Manifest) -> list[int | None]:
-    """Those numbers of defective training images that are below all there are; last, None."""
+    """The counts below the number of defective training images, followed by None for all."""
     available = len(manifest.part("train", "positive"))
     return [*(n for n in counts if n < available), None]
 

@@ -45,7 +45,7 @@ def defect_patches(
 
 
 def covered_cells(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """bool `[rows, columns]`: the cells of a grid that tiles the image which a mask marks.
+    """Rasterise a mask to the feature grid, bool `[rows, columns]`.
 
     A cell counts from a coverage of 0.1 on, and of each 8-connected defect the most covered one.
     """

@@ -58,7 +58,7 @@ class EmbedderSpec:
         return sum(self.level_channels)
 
     def channels_of(self, levels: Sequence[int]) -> np.ndarray | None:
-        """Which channels of a patch feature some levels give, int64; None for all of them."""
+        """The channels of a patch feature that some levels give, int64 `[k]`; None for all."""
         if tuple(levels) == self.levels:
             return None
         level_of = np.repeat(self.levels, self.level_channels)
@@ -91,7 +91,7 @@ class Embedder(Protocol):
 class ProjectedEmbedder:
     """An embedder whose features are reduced by the seeded random projection (thesis 4.3.4).
 
-    With it both banks keep projected vectors, the other reading of that section.
+    Both banks then keep the projected vectors, the other reading of that section.
     """
 
     def __init__(self, embedder: Embedder, seed: int) -> None:
@@ -129,7 +129,7 @@ class CachedEmbedder:
         return np.concatenate([self._embed(image[None]) for image in images])
 
     def with_count_padding(self, count_padding: bool) -> "CachedEmbedder":
-        """The same network with the other way of counting borders; both keep within one limit."""
+        """The same network with this `count_include_pad`; both share one limit."""
         other = copy(self)
         other.embedder = with_count_padding(self.embedder, count_padding)
         other.spec = other.embedder.spec
@@ -175,7 +175,7 @@ class _KeptFeatures:
 
 
 def with_count_padding(embedder: Embedder, count_padding: bool) -> Embedder:
-    """The embedder, with borders counted the other way where it counts them differently.
+    """The embedder with this `count_include_pad` in its 3×3 mean; itself where it has it already.
 
     Raises:
         SettingsError: for an embedder that cannot count them otherwise.
@@ -193,14 +193,14 @@ def with_count_padding(embedder: Embedder, count_padding: bool) -> Embedder:
 
 
 def projected(embedder: Embedder, settings: Settings) -> Embedder:
-    """The embedder as the banks see images: with a projection where they keep projected ones."""
+    """The embedder whose features the banks keep: projected if `bank_vectors` is "projected"."""
     if settings.bank_vectors == "projected":
         return ProjectedEmbedder(embedder, settings.seed)
     return embedder
 
 
 def network_of(embedder: Embedder) -> bytes | None:
-    """What a model keeps of the embedder's network; None for an embedder that cannot tell."""
+    """The network as the bytes that a model keeps; None for an embedder of the user's own."""
     while isinstance(embedder, CachedEmbedder | ProjectedEmbedder):
         embedder = embedder.embedder
     network_bytes = getattr(embedder, "network_bytes", None)

@@ -20,7 +20,7 @@ def cache_folders() -> list[Path]:
 
 
 def find_weights(name: str, path: Path | None) -> Path:
-    """The weights file of backbone `name`: the one given, else from the cache or a package.
+    """The weights file of a backbone: as given, else of an installed package, else in the cache.
 
     Raises WeightsError that says how to get one.
     """

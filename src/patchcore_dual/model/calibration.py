@@ -1,8 +1,8 @@
 """`CalibrationSet`: what a fitted model keeps so that it can be calibrated again.
 
-Thresholds, fusion rule, guard and probe all follow from the out-of-fold evidence on the training
-images. A model that keeps it can renew them exactly, for another false-alarm rate or after its
-banks have changed, without fitting from the start.
+Thresholds, fusion rule and guard follow from the out-of-fold evidence on the training images, and
+the probe from whitened patches. A model that keeps them can be calibrated again exactly, as for
+another false-alarm rate, without its training images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -149,8 +149,8 @@ def bank_arrays(bank: MemoryBank) -> Arrays:
 def _evidence_arrays(images: Sequence[HeldOutImage]) -> Arrays:
     """The evidence of many images, end to end.
 
-    An image has one *reading* as it was held out, and one more for each cluster of defects that
-    was left out besides. The distances to the normal bank are the same in all of them.
+    An image has one *reading*, its out-of-fold evidence, and one more for each cluster of defects
+    that was left out in addition. All share the distances to the normal bank.
     """
     owner, cluster, readings = [], [], []
     for number, image in enumerate(images):
@@ -237,5 +237,5 @@ def _split(values: np.ndarray, grids: Sequence[tuple[int, int]]) -> list[np.ndar
 
 
 def _unknown(grid: tuple[int, int]) -> np.ndarray:
-    """Which vector is nearest is not kept: nothing that is learned from evidence reads it."""
+    """Placeholders, int64 `[h, w]`: calibration uses distances, not the nearest vectors."""
     return np.full(grid, -1, dtype=np.int64)

@@ -39,7 +39,7 @@ class _Serialised(NamedTuple):
 
 
 def save_model(model: Model, folder: Path) -> None:
-    """Write the model; see the module for what a killed process leaves.
+    """Write the model so that a reader, or a crash, meets the old model or the new one.
 
     Raises:
         ModelError: where the folder holds something else or cannot be written.

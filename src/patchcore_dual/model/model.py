@@ -73,7 +73,9 @@ def bank_channels(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Which channels of a patch feature the normal bank keeps, and the defect bank.
 
-    int64 each, or None for all: the two differ where `defect_levels` are others than `levels`.
+    Returns:
+        int64 `[d]` each, or None for all channels; they differ where `defect_levels` are others
+        than `levels`.
     """
     if not spec.levels or settings.bank_vectors == "projected":
         return None, None

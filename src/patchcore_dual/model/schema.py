@@ -143,5 +143,5 @@ def _from_2(raw: Raw) -> Raw:
     }
 
 
-# By version: what brings a `model.json` of it to the next one.
+# Each converts a `model.json` of its version to the next one.
 MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2}

@@ -61,8 +61,8 @@ class HeldOutImage:
         defect_cells: bool `[h, w]`, the cells on the defect; None for a normal image.
         unseen: evidence with one cluster of defects left out as well, by the cluster's number.
             Normal images have an entry for every cluster, defective images only for their own.
-        is_known: whether other folds contain defects; if not, the defect bank's part of `evidence`
-            says nothing about this image.
+        is_known: whether other folds contain defects; if not, the distances to the defect bank
+            are meaningless for this image.
     """
 
     evidence: Evidence

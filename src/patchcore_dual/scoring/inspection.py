@@ -145,7 +145,7 @@ class Inspection:
     __repr__ = __str__
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the image and the anomaly map as values that `json.dumps` takes.
+        """Return all but the image, the anomaly map and its scale as values for `json.dumps`.
 
         Keys are the names of the attributes, with "path" for `name`, and "verdict".
         """

@@ -52,10 +52,10 @@ def find_regions(anomaly_map: np.ndarray, threshold: float) -> tuple[Region, ...
 
 
 def peak_region(anomaly_map: np.ndarray) -> Region:
-    """Return the region around the map's maximum, of the pixels closer to it than to the median.
+    """Return the region around the map's maximum that lies above the middle of median and maximum.
 
-    It stands in for an image that is rejected although smoothing left no pixel of its anomaly map
-    above the pixel threshold. The region of a constant map is the whole image.
+    It serves an image that is rejected or reviewed although smoothing left no pixel of its anomaly
+    map above the pixel threshold. The region of a constant map is the whole image.
 
     Args:
         anomaly_map: float32 `[H, W]`.

@@ -1,4 +1,4 @@
-"""Thresholds with a guaranteed false-alarm rate (split conformal prediction, Vovk et al. 2005)."""
+"""Thresholds for a false-alarm rate, as in conformal prediction (Vovk et al. 2005)."""
 
 import math
 from collections.abc import Sequence

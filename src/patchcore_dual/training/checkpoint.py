@@ -122,5 +122,5 @@ class RowFile:
 
 
 def _checksum(data: bytes) -> int:
-    """Not zero where there are no data: a file may end in zeros after a power cut."""
+    """CRC-32 from a start other than zero, so that zeros left by a power cut are not valid data."""
     return zlib.crc32(data, 1)

@@ -1,4 +1,4 @@
-"""`FitContext`: what every step of fitting works with."""
+"""`FitContext`: the embedder, settings, checkpoint and limits that all steps of a fit share."""
 
 import hashlib
 import shutil
@@ -30,7 +30,7 @@ CACHED_SHARE_OF_DISK = 0.25
 
 @dataclass(frozen=True)
 class FitContext:
-    """What every step of fitting works with.
+    """What all steps of one fit share.
 
     Attributes:
         embed: one image to its patch features.

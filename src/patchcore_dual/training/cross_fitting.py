@@ -53,11 +53,11 @@ def cross_fit(
     pseudo_masks: dict[str, np.ndarray],
     rule: type[Rule],
 ) -> CrossFit:
-    """Score every training image by banks and probes that were built without it.
+    """Score the training images, each by banks and probes that were built without it.
 
     Args:
-        pseudo_masks: masks of defective images that have none, by name.
-        rule: only where it uses a probe are probes trained and defective images scored.
+        pseudo_masks: bool `[H, W]` of each defective image without a mask, by name.
+        rule: where it uses no probe, none is trained and no defective image is scored.
     """
     probes = Probes(training_set, banks, defects) if defects and rule.uses_probe else None
     known = set(defects.patches.sources) if defects else set()
@@ -125,7 +125,7 @@ class _Scorer:
         def without(excluded: set[str], probe: Probe) -> Evidence:
             allowed = np.array([name not in excluded for name in sources])
             if not allowed.any():
-                # No other defect is known: its own make the evidence too good, but defined.
+                # No defects are left: all of them make the evidence optimistic, but defined.
                 allowed[:] = True
             distance = np.where(allowed, distances, np.inf).min(axis=-1)
             unknown = np.full(distance.shape, -1, dtype=np.int64)
@@ -148,7 +148,11 @@ class _Scorer:
 
 
 def normal_evidence(sample: Sample, features: np.ndarray, banks: NormalBanks) -> Evidence:
-    """An image's evidence from the normal bank without its fold; found once, then kept."""
+    """An image's evidence from the normal bank that leaves its fold out, computed once and cached.
+
+    Args:
+        features: float32 `[h, w, d]`.
+    """
     if sample.image not in banks.evidence:
         bank = banks.without_fold[banks.fold_of[sample.image]]
         banks.evidence[sample.image] = gather_evidence(features, bank, None)
@@ -161,7 +165,7 @@ def out_of_fold_images(
     banks: NormalBanks,
     defects: DefectPatches | None,
 ) -> Iterator[tuple[np.ndarray, MemoryBank, MemoryBank | None]]:
-    """Yield features of some training images, each with banks that were built without it.
+    """Yield features float32 `[h, w, d]` of some training images, with banks built without each.
 
     The normal bank is the one without its fold, the defect bank without its group.
     """

@@ -1,4 +1,4 @@
-"""About how long fitting will take, told when its first images are through."""
+"""Estimates how long fitting will take, after timing the first few images."""
 
 import time
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 from patchcore_dual.banks import EXACT, PROJECTED_DIMENSIONS
 
 TIMED_IMAGES = 4
-# Measured number of distances. Exact greedy selection: this share of all pairs of vector and
-# choice. Composed selection: the pairs among the merged candidates, and so many for every vector.
+# Empirical cost in distance evaluations: exact greedy selection evaluates this share of all pairs
+# of vector and selected vector; composed selection evaluates all pairs of merged candidates, and a
+# fixed number for each vector.
 _EXACT_SHARE, _COMPOSED_EACH = 0.6, 4000
 _OVERHEAD = 1.4  # time of a distance over that of its multiplications
 # Scoring takes this share of the time that comparing every pair would take, and so many seconds

@@ -11,8 +11,8 @@ from patchcore_dual.training.checkpoint import RowFile
 class EvidenceCache(MutableMapping[str, Evidence]):
     """Each training image's evidence from the normal bank without its fold, by name.
 
-    Rows of an image on disk: its number and the height of its grid; its neighbourhood weight and
-    an unused value; then distance and index of each patch.
+    On disk an image has rows of two float64 values: (number of the image, height of its grid),
+    (w_N, 0), and then (distance, index of the nearest vector) of each patch.
     """
 
     def __init__(self, names: Sequence[str], file: RowFile) -> None:

@@ -24,7 +24,7 @@ WORK_PER_PATCH = 48  # bytes that selecting needs for each patch, beside its pro
 FULL_PRECISION = 2_000_000  # normal patches, above which projected features take half precision
 
 Patches = Callable[[Sample], tuple[np.ndarray, np.ndarray]]
-"""A sample's patch features `[m, d]` that a bank may take, and their grid cells `[m, 2]`."""
+"""Maps a sample to patch features float32 `[m, d]` and their grid cells int64 `[m, 2]`."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class FeaturePasses:
 
         first = self._first if not rows.counts else []
         remaining = self.samples[len(rows.counts) + len(first) :]
-        # Projected where they are computed: two products side by side get in each other's way.
+        # Projected in the prefetch thread: matrix products side by side compete for the cores.
         coming = prefetch(lambda sample: projected(self.patches_of(sample)[0]), remaining, 1)
         for of_image in chain((projected(vectors) for vectors, _ in first), coming):
             rows.append(of_image)

@@ -97,22 +97,32 @@ def fit(
         check_writable(model_folder)
         absolute = model_folder.absolute()
         checkpoint = absolute.with_name(f".{absolute.name}.unfinished")
-    seen = projected(embedder, settings)
+    bank_embedder = projected(embedder, settings)
     with fit_context(
-        training_set, seen, settings, folder=checkpoint, memory=memory, progress=progress
+        training_set, bank_embedder, settings, folder=checkpoint, memory=memory, progress=progress
     ) as context:
         banks = normal_banks or build_normal_banks(context, training_set)
+        if not RULES[settings.scoring].uses_defects:
+            training_set = training_set.part(label="negative")
+        pseudo_masks = propose_pseudo_masks(context, training_set, banks)
+        models: dict[int, Model] = {}  # by the number of synthetic images
+
+        def fit_on(some: Manifest) -> Model:
+            count = len(some.synthetic())
+            if count not in models:
+                models[count] = _fit_model(context, some, banks, pseudo_masks, embedder=embedder)
+            return models[count]
+
+        def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
+            model = fit_on(some)
+            assert model.calibration is not None
+            return model.calibration.scores(model.rule)
+
         gain = None
         if synthetic == "best":
-
-            def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
-                model = _fit_model(context, some, banks, embedder)
-                assert model.calibration is not None
-                return model.calibration.scores(model.rule)
-
             gain = choose_synthetic_count(score, training_set)
             training_set = choose_synthetic(training_set, gain.kept)
-        model = _fit_model(context, training_set, banks, embedder)
+        model = fit_on(training_set)
         if model_folder is not None:
             save_model(model, model_folder)
             shutil.rmtree(context.checkpoint.folder, ignore_errors=True)
@@ -120,13 +130,15 @@ def fit(
 
 
 def _fit_model(
-    context: FitContext, training_set: Manifest, banks: NormalBanks, embedder: Embedder
+    context: FitContext,
+    training_set: Manifest,
+    banks: NormalBanks,
+    pseudo_masks: dict[str, np.ndarray],
+    *,
+    embedder: Embedder,
 ) -> Model:
-    """The model beside given normal banks: steps 2 to 5 of `fit`."""
+    """The model of given normal banks and pseudo masks: steps 3 to 5 of `fit`."""
     settings = context.settings
-    if not RULES[settings.scoring].uses_defects:
-        training_set = training_set.part(label="negative")
-    pseudo_masks = propose_pseudo_masks(context, training_set, banks)
     defects = build_defect_bank(context, training_set, pseudo_masks)
     rule_class = rule_for(settings.scoring, defects is not None)
     calibration, probe = cross_fit(

@@ -33,15 +33,15 @@ _log = logging.getLogger(__name__)
 
 
 class FoldBanks(Sequence[MemoryBank]):
-    """The banks without each fold, made of a common one when they are asked for.
+    """For each fold, the bank that leaves it out; made on demand from one shared set of vectors.
 
-    The last one is kept: whoever goes through images fold by fold needs one at a time.
+    The last bank is cached, since images are gone through fold by fold.
     """
 
     def __init__(
         self, union: MemoryBank, chosen: Sequence[np.ndarray], channels: np.ndarray | None
     ) -> None:
-        """`chosen`: for each fold, which vectors of `union` its bank has."""
+        """`chosen`: for each fold, int64 `[n]`, the vectors of `union` in its bank."""
         self._union, self._chosen, self._channels = union, chosen, channels
         self._last: tuple[int, MemoryBank] | None = None
 
@@ -182,7 +182,7 @@ def normal_banks_of(
     with_folds: bool = True,
     progress: Progress = silent,
 ) -> NormalBanks:
-    """The normal banks alone, in memory: for several fits beside the same ones, or none.
+    """Build the normal banks without a checkpoint: to share between fits, or to use on their own.
 
     Args:
         embedder: as the banks see images, a projection included.

@@ -21,11 +21,13 @@ class Probes:
         normal_sample: the normal patches that they are trained on.
         cluster_of: the cluster of each real defective image, by name.
         final: trained on everything.
-        without_own_patches: by fold, without the fold's normal patches and the synthetic images
-            made from its images: for normal images.
-        without_fold: by fold, without the fold's defective images besides: for defective ones.
-        without_cluster: by cluster, without its defective images and what was made from them;
-            empty where there is one cluster.
+        without_own_patches: by fold; scores the normal images of the fold. Trained without the
+            fold's normal patches and without synthetic images derived from its images.
+        without_fold: by fold; scores the defective images of the fold. Trained without the fold's
+            defective images, too.
+        without_cluster: by cluster; scores images as if the cluster were unknown. Trained without
+            its defective images and the synthetic ones derived from them. Empty where there is one
+            cluster.
     """
 
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:

@@ -180,7 +180,7 @@ def writing_explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"cannot write into {folder}: {error.strerror or error}. Everything finished is kept; "
-            "once this is mended, the same command continues from there."
+            "once there is room, the same command continues from there."
         ) from None
 
 

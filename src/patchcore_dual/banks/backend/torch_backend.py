@@ -25,5 +25,6 @@ def thread_count() -> int:
 
 def set_thread_count(count: int) -> None:
     """See `Backend.set_thread_count`. Threads that start later take this count over."""
-    torch.get_num_threads()  # otherwise the thread's first product takes the process's count over
+    # A thread's first use of PyTorch would otherwise reset its count to that of the process.
+    torch.get_num_threads()
     torch.set_num_threads(count)

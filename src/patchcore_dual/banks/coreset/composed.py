@@ -8,8 +8,8 @@ leaves uncovered, and the last tenth of the coreset is chosen greedily from thos
 
 No vector of the bank is farther from the coreset than the radius that is returned. The first nine
 tenths are pairwise separated by at least their covering radius on the candidates, as in plain
-greedy selection (Gonzalez 1985). How close the final covering radius comes to that of plain greedy
-selection is measured, there is no guarantee.
+greedy selection (Gonzalez 1985). The final covering radius is close to that of plain greedy
+selection in our measurements, without a guarantee.
 """
 
 from collections.abc import Callable, Sequence

@@ -239,7 +239,7 @@ class PrunedSearch:
             (rows[start : start + _STRIP], leading_codes[start : start + _STRIP])
             for start in range(0, len(rows), _STRIP)
         ]
-        # A little more than the guess, so that it is found again: of equals the first counts.
+        # Slightly above the guess, so that ties with it are measured and the smallest index wins.
         squared = distance**2 * np.float32(1 + 1e-6)
         results = []
 

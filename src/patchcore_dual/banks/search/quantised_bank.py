@@ -17,7 +17,7 @@ _EXCLUDED = -FARTHEST  # the bound of rows that only fill the last block
 
 
 class QuantisedBank:
-    """The vectors of a bank, coded in three blocks of axes and cut into blocks of 512 vectors.
+    """The vectors of a bank in 8-bit codes, by three groups of axes and in blocks of 512 vectors.
 
     The last block of vectors is filled up with rows that no search can find.
 
@@ -103,5 +103,5 @@ class _QuantisedColumns:
         self.max_relative_error = max(self.max_relative_error, float(relative.max(initial=0)))
 
     def margin(self, proxies: QuantisedProxies) -> np.ndarray:
-        """float32 `[q]`: times a vector's norm, the most that the products of codes leave out."""
+        """float32 `[q]`: times a vector's norm, the largest error of the products of codes."""
         return proxies.residual + np.float32(self.max_relative_error) * proxies.norms

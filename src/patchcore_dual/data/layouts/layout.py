@@ -23,7 +23,8 @@ class RawSample:
         label: None where the mask decides.
         split: None where the data set has no split of its own.
         kind: kind of defect, where the layout names it.
-        group: the object in the image; empty where every image is a group of its own.
+        group: what the image shows (a part, a lot); images of one group stay on one side of a
+            split. Empty where every image is a group of its own.
     """
 
     image: Path

@@ -80,7 +80,7 @@ class TorchEmbedder:
         return x.view(count, height, width, 3).permute(0, 3, 1, 2)
 
     def with_count_padding(self, count_padding: bool) -> Self:
-        """The same network with the other way of counting borders; it is not copied."""
+        """The same network, not copied, with this `count_include_pad` in its 3×3 mean."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.spec = replace(self.spec, count_padding=count_padding)

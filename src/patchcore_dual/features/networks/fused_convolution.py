@@ -63,7 +63,7 @@ class FusedConvolution(nn.Module):
         weights = (self._weight, self._bias, *self._where)
         if plus is None:
             return convolution(x, *weights, name, constants, None)
-        # After an addition oneDNN is let do nothing but ReLU.
+        # After an addition, oneDNN fuses no activation but ReLU.
         after = "relu" if activation == "relu" else None
         y: Tensor = convolution.binary(x, plus, *weights, "add", 1.0, after, [], None)
         return y.clamp_(0, 6) if activation == "relu6" else y

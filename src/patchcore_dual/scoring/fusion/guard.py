@@ -53,10 +53,10 @@ class LeftOutCluster:
 class GuardReport:
     """What the guard measured by cross-fitting on the training images.
 
-    "Unseen" defects are those of a cluster that was left out, "seen" defects those of which other
-    images of the cluster were in training. A recall is the mean over false-alarm rates from 0 to
-    10 %, which is stable with few images, unless its name ends in `_at_rate`. The names of the
-    attributes are also the keys in `model.json`.
+    "Unseen" defects belong to a cluster that was left out of bank and probe; "seen" defects are
+    scored out of fold, with the defects of the other folds in the bank. A recall is the mean over
+    false-alarm rates from 0 to 10 %, which is stable with few images, unless its name ends in
+    `_at_rate`. The names of the attributes are also the keys in `model.json`.
 
     Attributes:
         discount: the discount chosen for the known-defect channel.

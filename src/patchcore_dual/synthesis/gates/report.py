@@ -95,9 +95,9 @@ class QualityReport:
         if "synthetic" in self.distances:
             kernel = {name: f"{value.kernel:.3g}" for name, value in self.distances.items()}
             lines.append(
-                f"Kernel distance of their patches to real defects' patches: "
-                f"{kernel['synthetic']}; of the normal surface before: {kernel['before']}; of one "
-                f"half of the real defects to the other: {kernel.get('real halves', 'unknown')}."
+                f"Kernel distance to the patches of real defects (lower is closer): synthetic "
+                f"defects {kernel['synthetic']}, the same cells before {kernel['before']}, one "
+                f"half of the real defects to the other {kernel.get('real halves', 'unknown')}."
             )
         return lines
 

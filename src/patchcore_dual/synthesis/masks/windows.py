@@ -25,7 +25,7 @@ def window_around(mask: np.ndarray, reach: int) -> Window:
 
 
 def matrix_into_window(matrix: np.ndarray, window: Window) -> np.ndarray:
-    """An affine matrix `[2, 3]` into an image, changed to lead to pixels of one of its windows."""
+    """Express an affine map `[2, 3]` into an image in the coordinates of a window of the image."""
     return matrix - [[0, 0, window[1].start], [0, 0, window[0].start]]
 
 

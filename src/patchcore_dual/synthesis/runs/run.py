@@ -156,7 +156,7 @@ class Run:
 
 
 def enrol(prepared: Path, folder: Path, rows: Sequence[Sample]) -> None:
-    """Replace all rows that a data set's `manifest.csv` has of a run, in one step.
+    """Replace the rows of a run in the `manifest.csv` of its data set, in one step.
 
     Args:
         prepared: folder of the data set.
