@@ -1,4 +1,4 @@
-"""A fitted model: its parts, its calibration set, and how it lies on disk. Needs no PyTorch."""
+"""A fitted model: its parts, its calibration set, its folder on disk."""
 
 from patchcore_dual.model.calibration import CalibrationSet
 from patchcore_dual.model.folder import (
