@@ -16,6 +16,10 @@ from patchcore_dual.data.listing import (
 from patchcore_dual.data.mask_names import is_mask_folder, stems_of_image
 from patchcore_dual.errors import DataError
 
+USUAL_SUFFIXES = {"png", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "tif", "tiff", "webp"} | {
+    *("gif", "pgm", "ppm", "pbm", "pnm", "jp2", "j2k", "tga", "avif")
+}
+
 
 def touch(folder: Path, *names: str) -> None:
     for name in names:
@@ -33,32 +37,7 @@ def test_images_at_every_depth_are_found_in_natural_order(tmp_path: Path) -> Non
     assert names(find_images(tmp_path).images, tmp_path) == expected
 
 
-@pytest.mark.parametrize(
-    "suffix",
-    # fmt: off
-    [
-        "png",
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "bmp",
-        "dib",
-        "tif",
-        "tiff",
-        "webp",
-        "gif",
-        "pgm",
-        "ppm",
-        "pbm",
-        "pnm",
-        "jp2",
-        "j2k",
-        "tga",
-        "avif",
-    ],
-    # fmt: on
-)
+@pytest.mark.parametrize("suffix", sorted(USUAL_SUFFIXES))
 def test_every_usual_suffix_is_an_image(suffix: str, tmp_path: Path) -> None:
     touch(tmp_path, f"a.{suffix}", f"b.{suffix.upper()}")
     assert len(find_images(tmp_path).images) == len(list_images(tmp_path)) == 2

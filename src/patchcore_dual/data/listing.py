@@ -9,97 +9,23 @@ from typing import NamedTuple
 from patchcore_dual.data.mask_names import is_mask_folder, name_key, without_mask_word
 from patchcore_dual.errors import DataError
 
-IMAGE_SUFFIXES = frozenset(
-    # fmt: off
-    [
-        ".png",
-        ".apng",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".jif",
-        ".mpo",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".gif",
-        ".avif",
-        ".pgm",
-        ".ppm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".jpf",
-        ".j2c",
-        ".jpc",
-        ".tga",
-        ".pcx",
-    ]
-    # fmt: on
-)
+# fmt: off
+IMAGE_SUFFIXES = frozenset([
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".bmp", ".dib", ".tif",
+        ".tiff", ".webp", ".gif", ".avif", ".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k",
+        ".jpx", ".jpf", ".j2c", ".jpc", ".tga", ".pcx",
+])
+# fmt: on
 # Pictures, or what may hold pictures, that are named where they are left out.
-_OTHER_SUFFIXES = frozenset(
-    # fmt: off
-    [
-        ".heic",
-        ".heif",
-        ".hif",
-        ".jxl",
-        ".jxr",
-        ".wdp",
-        ".svg",
-        ".psd",
-        ".psb",
-        ".xcf",
-        ".ai",
-        ".eps",
-        ".pdf",
-        ".raw",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".orf",
-        ".rw2",
-        ".raf",
-        ".pef",
-        ".srw",
-        ".exr",
-        ".hdr",
-        ".fits",
-        ".fit",
-        ".dcm",
-        ".npy",
-        ".npz",
-        ".mat",
-        ".ico",
-        ".emf",
-        ".wmf",
-        ".dds",
-        ".qoi",
-        ".sgi",
-        ".xpm",
-        ".xbm",
-        ".mp4",
-        ".avi",
-        ".mov",
-        ".mkv",
-        ".wmv",
-        ".zip",
-        ".7z",
-        ".rar",
-        ".tar",
-        ".tgz",
-    ]
-    # fmt: on
-)
+# fmt: off
+_OTHER_SUFFIXES = frozenset([
+        ".heic", ".heif", ".hif", ".jxl", ".jxr", ".wdp", ".svg", ".psd", ".psb", ".xcf", ".ai",
+        ".eps", ".pdf", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
+        ".pef", ".srw", ".exr", ".hdr", ".fits", ".fit", ".dcm", ".npy", ".npz", ".mat", ".ico",
+        ".emf", ".wmf", ".dds", ".qoi", ".sgi", ".xpm", ".xbm", ".mp4", ".avi", ".mov", ".mkv",
+        ".wmv", ".zip", ".7z", ".rar", ".tar", ".tgz",
+])
+# fmt: on
 _SIGNATURES = (
     b"\x89PNG",
     b"\xff\xd8\xff",

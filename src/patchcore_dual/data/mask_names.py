@@ -5,53 +5,17 @@ import unicodedata
 from collections.abc import Iterator
 
 # Compared without case, spaces, hyphens and underscores.
-_FOLDERS = frozenset(
-    # fmt: off
-    [
-        "mask",
-        "masks",
-        "maske",
-        "masken",
-        "gt",
-        "gts",
-        "groundtruth",
-        "groundtruths",
-        "truth",
-        "label",
-        "labels",
-        "annotation",
-        "annotations",
-        "annot",
-        "annots",
-        "anno",
-        "seg",
-        "segs",
-        "segmentation",
-        "segmentations",
-        "segmentationclass",
-        "segmentationobject",
-        "segmentationmask",
-        "segmentationmasks",
-        "annotationmask",
-        "annotationmasks",
-        "gtmask",
-        "gtmasks",
-        "maskgt",
-        "masksgt",
-        "labelmask",
-        "labelmasks",
-        "defectmask",
-        "defectmasks",
-        "pixelmask",
-        "pixelmasks",
-        "maskimage",
-        "maskimages",
-        "labelimage",
-        "labelimages",
+# fmt: off
+_FOLDERS = frozenset([
+        "mask", "masks", "maske", "masken", "gt", "gts", "groundtruth", "groundtruths", "truth",
+        "label", "labels", "annotation", "annotations", "annot", "annots", "anno", "seg", "segs",
+        "segmentation", "segmentations", "segmentationclass", "segmentationobject",
+        "segmentationmask", "segmentationmasks", "annotationmask", "annotationmasks", "gtmask",
+        "gtmasks", "maskgt", "masksgt", "labelmask", "labelmasks", "defectmask", "defectmasks",
+        "pixelmask", "pixelmasks", "maskimage", "maskimages", "labelimage", "labelimages",
         "masksmachine",
-    ]
-    # fmt: on
-)
+])
+# fmt: on
 _WORD = (
     r"(?:masks?|maske|gt|ground[ _-]?truth|labels?|label[ _-]?ids?|seg|segmentation|annotations?"
     r"|annot)"
