@@ -8,9 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
 from patchcore_dual.data.masks import (
-    PUBLISHED,
-    MaskRule,
     read_mask,
     read_prepared_mask,
     read_source_mask,

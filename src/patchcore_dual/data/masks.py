@@ -6,15 +6,15 @@ cannot be told for certain is asked: an "ignore" label, a mask that covers most 
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from patchcore_dual.data.mask_rule import ASK, PUBLISHED, MaskRule
 from patchcore_dual.errors import DataError, ImageError
 
 # Distances of colours, in parts of 255.
@@ -47,26 +47,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-@dataclass(frozen=True)
-class MaskRule:
-    """Answers to what a mask cannot say by itself.
-
-    Attributes:
-        ignore: a label whose pixels are left out; "count" counts every label; "ask" raises an
-            error where 255 stands beside labels of classes.
-        large: whether a mask may mark more than half of its image. Black then is the background
-            wherever it reaches the border.
-    """
-
-    ignore: int | Literal["ask", "count"] = "ask"
-    large: bool = False
-
-
-ASK = MaskRule()
-PUBLISHED = MaskRule(ignore="count", large=True)
-"""The masks of published data sets, whose defects are white and may be large."""
 
 
 class MaskReading(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from patchcore_dual.data.listing import natural_key
 from patchcore_dual.data.manifest import MANIFEST_NAME
-from patchcore_dual.data.masks import PUBLISHED, MaskRule
+from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
 from patchcore_dual.data.sample import Label, Split
 from patchcore_dual.errors import DataError
 
