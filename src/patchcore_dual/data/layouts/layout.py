@@ -8,6 +8,7 @@ from pathlib import Path
 
 from patchcore_dual.data.listing import natural_key
 from patchcore_dual.data.manifest import MANIFEST_NAME
+from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
 from patchcore_dual.data.sample import Label, Split
 from patchcore_dual.errors import DataError
 
@@ -19,6 +20,8 @@ class RawSample:
     Attributes:
         image: the image file.
         mask: its mask file; None: the part is normal, or the position of its defect is unknown.
+        more_masks: further mask files of the image, where each marks some of its defects.
+        mask_rule: how its masks are read; those of published data sets need no questions.
         name: a name that is unique in the data set and safe as a file name.
         label: None where the mask decides.
         split: None where the data set has no split of its own.
@@ -34,6 +37,13 @@ class RawSample:
     split: Split | None = None
     kind: str = ""
     group: str = ""
+    more_masks: tuple[Path, ...] = ()
+    mask_rule: MaskRule = PUBLISHED
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All mask files of the image."""
+        return (self.mask, *self.more_masks) if self.mask else ()
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_dupl
 from patchcore_dual.data.layouts.layout import RawSample
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.masks import read_source_mask
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
 from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
-from patchcore_dual.data.reading import read_image, read_mask, write_png
+from patchcore_dual.data.reading import read_image, write_png
 from patchcore_dual.data.resizing import resize_image, resize_mask
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
@@ -178,7 +179,7 @@ def _write_one(
     height, width = height or image.shape[0], width or image.shape[1]
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
     if raw.mask and placed.scan.defect_area:
-        mask = read_mask(raw.mask)
+        mask = read_source_mask(raw.masks, raw.mask_rule).mask
     image, mask = resize_image(image, width, height), resize_mask(mask, width, height)
 
     image_name = f"{side}/{placed.scan.label}/{raw.name}.png"

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
 from patchcore_dual.data.layouts.layout import RawSample
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_source_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.sample import Label
 from patchcore_dual.errors import DataError, ImageError
 
@@ -20,6 +21,7 @@ class Scan:
         defect_area: number of defective pixels in the original mask; 0 for a normal image, and
             for a defective one whose mask is unknown.
         fingerprint: summary of the image to find duplicates by.
+        mask_is_dark_on_bright: whether the mask file is dark on a bright background.
     """
 
     sample: RawSample
@@ -28,6 +30,7 @@ class Scan:
     height: int
     defect_area: int
     fingerprint: Fingerprint
+    mask_is_dark_on_bright: bool = False
 
     @property
     def name(self) -> str:
@@ -63,9 +66,10 @@ def scan(sample: RawSample, source_name: str) -> Scan:
     """
     try:
         image = read_image(sample.image)
-        mask = read_mask(sample.mask) if sample.mask else None
+        reading = read_source_mask(sample.masks, sample.mask_rule) if sample.masks else None
     except ImageError as error:
         raise UnreadableError(str(error)) from None
+    mask = reading.mask if reading else None
     height, width = image.shape[:2]
     if mask is not None and mask.shape != (height, width):
         raise ImageError(
@@ -81,4 +85,5 @@ def scan(sample: RawSample, source_name: str) -> Scan:
     label: Label = sample.label or ("positive" if area else "negative")
     mask_digest = digest(mask) if mask is not None and area else ""
     fingerprint = Fingerprint(source_name, digest(image), thumbnail(image), label, mask_digest)
-    return Scan(sample, label, width, height, area, fingerprint)
+    is_dark_on_bright = reading is not None and reading.is_dark_on_bright
+    return Scan(sample, label, width, height, area, fingerprint, is_dark_on_bright)
