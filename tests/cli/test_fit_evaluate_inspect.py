@@ -9,60 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from patchcore_dual.cli.main import main
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.model.schema import MODEL_FILE
 from patchcore_dual.utils.checkpoint import JOURNAL_NAME
-
-
-@dataclass
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        """Standard output, which has to be one JSON object and nothing else."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `patchcore-dual` with some arguments, in this process."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERMINAL_WIDTH", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["patchcore-dual", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        printed = capsys.readouterr()
-        return Result(caught.value.code or 0, printed.out, printed.err)
-
-    return run
-
-
-@pytest.fixture
-def fails(run):
-    """Run something that has to end in one clear message, no traceback and exit code 2."""
-
-    def fails(*arguments):
-        result = run(*arguments)
-        assert result.code == 2
-        assert result.out == ""
-        assert "Traceback" not in result.err
-        assert result.err.count("error:") == 1
-        return result.err
-
-    return fails
 
 
 def first(manifest, split, label):
