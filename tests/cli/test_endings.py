@@ -165,3 +165,22 @@ def test_ctrl_c_in_a_process(prepared, tmp_path):
     result = subprocess.run([*command, str(tmp_path / "m")], capture_output=True, check=False)
     assert result.returncode in (0, 130)  # 0 where it was faster
     assert b"Traceback" not in result.stderr
+
+
+def test_a_full_disk_leaves_the_figures_of_evaluate(in_a_process, prepared, model_folder, tmp_path):
+    """No file may grow beyond 20 kB, as on a full disk: the figures are printed all the same."""
+    limit = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    )
+    pytest.importorskip("resource")
+    result = in_a_process(
+        *("evaluate", model_folder, prepared.folder, "--json"),
+        *("--maps", tmp_path / "maps", "--report", tmp_path / "report"),
+        before=limit,
+    )
+    assert result.returncode == 2
+    assert len(json.loads(result.stdout)["images"]) == 9
+    assert b"Traceback" not in result.stderr
+    assert b"error: cannot write" in result.stderr
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.stat().st_size == 20_000]
