@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchcore_dual.data.to_inspect import INSPECTION_FILE
+from patchcore_dual.data.listing import OUTPUT_MARKER
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.inspection_folder import picture_names
 
@@ -175,7 +175,7 @@ def test_an_inspection_of_other_images_is_replaced_only_when_asked(
 def test_a_damaged_inspection_is_left_alone(fails, model_folder, photos, tmp_path):
     (tmp_path / "out").mkdir()
     for text in ("", "[]", "{}", '{"folder": "/", "results": [{"path": "a", "picture": "../b"}]}'):
-        (tmp_path / "out" / INSPECTION_FILE).write_text(text)
+        (tmp_path / "out" / OUTPUT_MARKER).write_text(text)
         assert "damaged" in fails("inspect", model_folder, photos, "--out", tmp_path / "out")
 
 
@@ -188,7 +188,7 @@ def test_pictures_of_an_earlier_inspection_are_not_inspected(run, fails, model_f
         result = run("inspect", model_folder, photos, "--out", photos / "pictures", "--json")
         assert result.code == 0
         assert len(result.json["results"]) == 3
-    assert "pictures of an earlier inspection: 1 in" in result.json["left_out"][0]
+    assert "pictures that inspect wrote: 1 in" in result.json["left_out"][0]
     assert "holds no images to inspect" in fails("inspect", model_folder, photos / "pictures")
     picture = photos / "pictures/pass-g1.jpg"
     assert "pictures of an earlier inspection" in fails("inspect", model_folder, picture)
@@ -216,7 +216,7 @@ def test_pictures_of_an_interrupted_inspection_are_not_inspected(
     ]
 
 
-def test_hidden_and_thumbnail_folders_are_not_inspected_and_said(run, model_folder, good, tmp_path):
+def test_hidden_and_thumbnail_folders_are_not_inspected(run, model_folder, good, tmp_path):
     places = (".ipynb_checkpoints", ".thumbnails", "@eaDir/a.png", ".Trash-1000/files")
     for place in (*places, "#recycle", "$RECYCLE.BIN", "__MACOSX", "below"):
         (tmp_path / place).mkdir(parents=True)
@@ -225,36 +225,41 @@ def test_hidden_and_thumbnail_folders_are_not_inspected_and_said(run, model_fold
         (tmp_path / name).touch()
     result = run("inspect", model_folder, tmp_path, "--json").json
     assert [r["path"] for r in result["results"]] == [str(tmp_path / "below/a.png")]
-    assert "hidden, or made by other programs: 7 in" in result["left_out"][0]
 
 
-def test_linked_folders_and_folders_without_permission_are_said(
-    run, fails, model_folder, photos, tmp_path, monkeypatch
+def test_linked_folders_are_inspected_once_and_folders_without_permission_said(
+    run, model_folder, photos, tmp_path, monkeypatch
 ):
     (tmp_path / "line").mkdir()
-    (tmp_path / "line/cam1").symlink_to(photos, target_is_directory=True)
-    assert "links (name them" in fails("inspect", model_folder, tmp_path / "line")
-    assert len(run("inspect", model_folder, tmp_path / "line/cam1", "--json").json["results"]) == 3
+    for name in ("cam1", "cam2"):
+        (tmp_path / "line" / name).symlink_to(photos, target_is_directory=True)
+    result = run("inspect", model_folder, tmp_path / "line", "--json").json
+    assert len(result["results"]) == 3
+    assert "1 in" in result["left_out"][0]
+    assert "cam2" in result["left_out"][0]
     (photos / "night").mkdir()
-    scan = os.scandir
+    listdir = os.listdir
 
     def refuse(path):
         if str(path).endswith("night"):
             raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
+        return listdir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
     result = run("inspect", model_folder, photos, "--json").json
     assert len(result["results"]) == 3
-    assert "may not be read: 1 in" in result["left_out"][0]
+    assert "cannot be read: Permission denied: 1 in" in result["left_out"][0]
+    assert "night" in result["left_out"][0]
 
 
-def test_files_that_are_no_images_by_their_names_are_counted(run, model_folder, photos):
+def test_pictures_of_kinds_that_are_not_read_are_said(run, model_folder, photos):
     (photos / "notes.txt").touch()
-    (photos / "more.txt").touch()
-    (photos / "scan.xyz").touch()
+    for name in ("a.heic", "b.heic"):
+        (photos / name).touch()
     lines = run("inspect", model_folder, photos).err.splitlines()
-    assert lines == [f"left out, no images by their names: 2 .txt, 1 .xyz in {photos}"]
+    assert len(lines) == 1
+    assert ".heic is not read" in lines[0]
+    assert "2 in" in lines[0]
 
 
 @pytest.mark.parametrize("masks", ["masks", "Masks", "ground_truth/bent", "gt", "labels"])
@@ -266,7 +271,7 @@ def test_masks_of_a_training_folder_are_not_inspected(run, model_folder, photos,
     result = run("inspect", model_folder, photos, "--json").json
     names = [Path(r["path"]).name for r in result["results"]]
     assert sorted(names) == ["d1.png", "face_mask.png", "g1.png", "g2.png"]
-    assert "masks of the other images: 2 in" in result["left_out"][0]
+    assert "masks of other images: 2 in" in result["left_out"][0]
 
 
 def test_photographs_in_a_folder_called_labels_are_inspected(run, model_folder, photos):
@@ -296,12 +301,12 @@ def test_each_image_has_a_picture_and_each_result_names_it(run, model_folder, go
     result = run("inspect", model_folder, folder, "--out", tmp_path / "o", "--json").json
     pictures = [r["picture"] for r in result["results"]]
     assert len({p.lower() for p in pictures}) == 7
-    assert {*pictures, "index.html", INSPECTION_FILE} == set(os.listdir(tmp_path / "o"))
+    assert {*pictures, "index.html", OUTPUT_MARKER} == set(os.listdir(tmp_path / "o"))
     for r in result["results"]:
         assert r["picture"].startswith(r["verdict"] + "-" + Path(r["path"]).stem)
     rejected = [r["path"] for r in result["results"] if r["picture"].startswith("reject-")]
     assert rejected == [str(folder / "b/x.png")]
-    recorded = json.loads((tmp_path / "o" / INSPECTION_FILE).read_text())
+    recorded = json.loads((tmp_path / "o" / OUTPUT_MARKER).read_text())
     assert recorded["results"] == result["results"]
 
 
@@ -370,7 +375,7 @@ def test_without_jinja2_pictures_and_record_are_written(run, model_folder, photo
     assert result.code == 0
     assert "no page: it needs jinja2" in result.err
     assert (tmp_path / "o/reject-d1.jpg").is_file()
-    assert (tmp_path / "o" / INSPECTION_FILE).is_file()
+    assert (tmp_path / "o" / OUTPUT_MARKER).is_file()
     assert not (tmp_path / "o/index.html").exists()
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from patchcore_dual._version import __version__
-from patchcore_dual.data.to_inspect import INSPECTION_FILE, is_inspection
+from patchcore_dual.data.listing import OUTPUT_MARKER
+from patchcore_dual.data.to_inspect import is_inspection
 from patchcore_dual.errors import DataError
 from patchcore_dual.evaluation.inspection_page import EMBEDDED_THUMBNAILS, write_inspection_page
 from patchcore_dual.scoring.drawing import draw_panels
@@ -28,7 +29,7 @@ _VERDICTS = ("pass", "review", "reject")
 
 
 class InspectionFolder:
-    """An inspection as a folder; `inspection.json` in it marks its pictures as no photographs.
+    """An inspection as a folder; a file in it marks its pictures as no photographs.
 
     A picture's name begins with the verdict and is unique whatever the case of its letters. No file
     is overwritten but pictures of an earlier inspection of the same images.
@@ -59,7 +60,7 @@ class InspectionFolder:
         except OSError as error:
             raise DataError(f"cannot make {folder}: {error.strerror}.") from None
         ours = {entry.get("picture") for entry in self._earlier.values()}
-        ours |= {INSPECTION_FILE, PAGE} if is_inspection(folder) else set()
+        ours |= {OUTPUT_MARKER, PAGE} if is_inspection(folder) else set()
         self._names = picture_names(images, {p.name for p in folder.iterdir()} - ours)
         self._thumbnails: dict[str, str] = {}
         self._written: set[str] = set()
@@ -125,7 +126,7 @@ class InspectionFolder:
             "results": list(results),
         }
         text = json.dumps(record, indent=1) + "\n"
-        write_atomically(self.folder / INSPECTION_FILE, text.encode("ascii"))
+        write_atomically(self.folder / OUTPUT_MARKER, text.encode("ascii"))
 
 
 def picture_names(images: Sequence[Path], taken: Collection[str] = ()) -> dict[str, str]:
@@ -179,7 +180,7 @@ def _earlier_results(
             )
         return {}
     try:
-        record = json.loads((folder / INSPECTION_FILE).read_bytes())
+        record = json.loads((folder / OUTPUT_MARKER).read_bytes())
         results = {
             os.path.abspath(os.path.join(record["folder"], entry["path"])): entry
             for entry in record["results"]
@@ -189,7 +190,7 @@ def _earlier_results(
                 raise ValueError(entry["picture"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
-            f"{folder / INSPECTION_FILE} is damaged, so that nothing is written into {folder}. "
+            f"{folder / OUTPUT_MARKER} is damaged, so that nothing is written into {folder}. "
             "Name a new folder."
         ) from None
     others = results.keys() - {os.path.abspath(image) for image in images}
