@@ -47,7 +47,7 @@ def ending(monkeypatch, run):
         (MemoryError("Unable to allocate 3 GiB"), 2, "not enough memory. Unable to allocate"),
         (EOFError(), 2, "Aborted."),
         (typer.Abort(), 2, "Aborted."),
-        (KeyboardInterrupt(), 130, "Interrupted. No metrics were computed"),
+        (KeyboardInterrupt(), 130, "Interrupted. Anomaly maps written so far"),
         (KeyboardInterrupt("3 of 5 were kept."), 130, "Interrupted. 3 of 5 were kept."),
     ],
 )

@@ -24,8 +24,8 @@ _AFTER_CTRL_C = {
     "audit": "Nothing was changed.",
     "fit": "What is finished is kept beside the model folder, and the same command goes on from "
     "there. A model that was there before is as it was.",
-    "evaluate": "No metrics were computed, and no report was written; anomaly maps written so far "
-    "(--maps) are whole. The same command begins anew.",
+    "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
+    "The same command begins anew.",
     "inspect": "Nothing was inspected yet. Run the same command again.",
     "augment": "Images made so far are kept, and the same command continues with the next. "
     "`fit` uses none of them before the set is finished.",
