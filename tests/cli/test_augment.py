@@ -187,3 +187,11 @@ def test_every_subcommand_has_help_with_an_example(monkeypatch, capsys, command)
     assert f"Example: patchcore-dual augment {command} prepared" in shown
     assert ("--steps" in shown) == (command == "diag")
     assert not re.search(r"\(\d\.\d", shown), "section numbers are for the documentation"
+
+
+def test_the_next_step_is_to_look_at_the_images_before_fitting(in_a_process, data):
+    lines = in_a_process("augment", "strokes", data, "--count", 2).stdout.decode().splitlines()
+    (following,) = (i for i, line in enumerate(lines) if line.startswith("Next: "))
+    assert str(data / "synthetic/strokes/sheet.html") in lines[following]
+    assert "reject.txt" in lines[following]
+    assert [i for i, line in enumerate(lines) if "patchcore-dual fit" in line] == [following + 1]

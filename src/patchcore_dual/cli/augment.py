@@ -113,7 +113,7 @@ def _subcommand(generator: "type[Generator]") -> Any:
 
 def _augment(generator: "type[Generator]", options: SetOptions) -> None:
     """Make a set, review it, and add it to the manifest."""
-    from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.data.subsets import choose_defects
     from patchcore_dual.errors import SettingsError
@@ -141,21 +141,17 @@ def _augment(generator: "type[Generator]", options: SetOptions) -> None:
             generators, count = _diffusion_generators(options, progress)
         else:
             generators, count = [generator()], options.count or DEFAULT_COUNT
-        try:
-            rows = synthesise(
-                manifest,
-                generators,
-                count,
-                options.seed,
-                folder,
-                samples_per_triplet=options.samples_per_triplet,
-                overwrite=options.overwrite,
-                progress=progress,
-                **options.mask_options(),
-            )
-        except KeyboardInterrupt:
-            console.print("Interrupted. The same command continues where this one stopped.")
-            raise
+        rows = synthesise(
+            manifest,
+            generators,
+            count,
+            options.seed,
+            folder,
+            samples_per_triplet=options.samples_per_triplet,
+            overwrite=options.overwrite,
+            progress=progress,
+            **options.mask_options(),
+        )
         report = None
         if detector:
             training_set = manifest.real().part("train")
@@ -188,8 +184,11 @@ def _augment(generator: "type[Generator]", options: SetOptions) -> None:
     print(f"{folder}: {title}, {len(kept)} of them in the manifest.")
     for note in notes_on(rows, report):
         print(note)
-    print(f"Review them, and reject unsuitable ones: {summary['contact_sheet']}")
-    print(f"Next: patchcore-dual fit {options.prepared} --model MODEL")
+    print(
+        f"Next: open {summary['contact_sheet']}, reject what does not look like a real defect, and "
+        f"put the downloaded reject.txt into {folder}. Until then `fit` uses all of them."
+    )
+    print(f"Then: patchcore-dual fit {options.prepared} --model MODEL --synthetic best")
 
 
 def _diffusion_generators(

@@ -1,7 +1,9 @@
 """What every command prints with: progress and messages to standard error, JSON to output."""
 
+import codecs
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +16,41 @@ from patchcore_dual.utils.progress import Progress as ProgressFunction
 console = Console(stderr=True, highlight=False)
 
 
+# How characters that commands print look where the code page of the output lacks them.
+_IN_ASCII = {
+    **{"≤": "<=", "≥": ">=", "±": "+/-", "×": "x", "−": "-", "–": "-", "…": "...", "→": "->"},
+    **{"≈": "~", "²": "^2", "·": "*", "½": "1/2", "√": "sqrt ", "μ": "u", "•": "*", "│": "|"},
+}
+
+
+def print_in_any_code_page() -> None:
+    """Let standard output and error print any character, whatever their encoding is.
+
+    On Windows, output to a file or a pipe is in a code page such as cp1252, which lacks "≤". What
+    it lacks is written in ASCII: signs by their likeness, letters of file names as `\\u4e2d`.
+    """
+    codecs.register_error("in-ascii", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="in-ascii")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    replaced = (_IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
+    return "".join(replaced), error.end
+
+
 def print_json(value: Any) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON object on standard output; in ASCII where the output's encoding needs it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """`patchcore-dual evaluate`: metrics, report, scores and maps on a prepared data set."""
 
+import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from patchcore_dual.cli.choices import AsJson, Device
+from patchcore_dual.errors import DataError
 
 if TYPE_CHECKING:
     from patchcore_dual.evaluation.results import Evaluation
@@ -65,26 +69,44 @@ def evaluate(
     manifest = Manifest.load(prepared)
     detector = PatchCoreDual.load(model, device=device)
 
+    page: Path | None = None
+    problems: list[Exception] = []  # a full disk: the figures are printed all the same
+
     def write_map(result: ImageResult, inspection: Inspection) -> None:
-        if maps is not None:
-            path = maps / Path(result.path).with_suffix(".npy")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, inspection.anomaly_map)
+        if maps is not None and not problems:
+            path, array = maps / Path(result.path).with_suffix(".npy"), io.BytesIO()
+            np.save(array, inspection.anomaly_map)
+            with _writing_problems_in(problems):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, array.getvalue())
 
     with progress_bar() as progress:
         evaluation = run(detector, manifest, split, write_map, progress)
-        page = report_on(evaluation, detector, manifest, report, progress) if report else None
-    if report is not None:
-        text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
-        write_atomically(report / "evaluation.json", text.encode())
+        if report is not None:
+            with _writing_problems_in(problems):
+                page = report_on(evaluation, detector, manifest, report, progress)
+                text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
+                write_atomically(report / "evaluation.json", text.encode())
     if scores is not None:
-        write_scores(evaluation, scores)
+        with _writing_problems_in(problems):
+            write_scores(evaluation, scores)
     if as_json:
         print_json(evaluation.to_json())
     else:
         print_table({model.name: evaluation})
         if page is not None:
             print(f"Report: {page}")
+    if problems:
+        raise problems[0]
+
+
+@contextmanager
+def _writing_problems_in(problems: list[Exception]) -> Iterator[None]:
+    """Put what goes wrong while writing a file into a list."""
+    try:
+        yield
+    except (DataError, OSError) as error:
+        problems.append(error)
 
 
 def print_table(evaluations: dict[str, "Evaluation"]) -> None:

@@ -1,22 +1,52 @@
 """`patchcore-dual`: the command line. Importing it loads nothing heavy."""
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from patchcore_dual._version import __version__
 from patchcore_dual.cli.audit import audit
 from patchcore_dual.cli.augment import augment_app
 from patchcore_dual.cli.demo import demo
+from patchcore_dual.cli.endings import one_exit_code_each
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
 from patchcore_dual.cli.inspect import inspect
 from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.reproduce import reproduce
-from patchcore_dual.errors import PatchCoreDualError
+
+# What Ctrl-C leaves behind, by command. A command that knows more raises KeyboardInterrupt with a
+# text of its own.
+_AFTER_CTRL_C = {
+    "prepare": "Nothing was changed: a prepared folder is written whole or not at all. "
+    "Run the same command again.",
+    "audit": "Nothing was changed.",
+    "fit": "What is finished is kept beside the model folder, and the same command goes on from "
+    "there. A model that was there before is as it was.",
+    "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
+    "The same command begins anew.",
+    "inspect": "Nothing was inspected yet. Run the same command again.",
+    "augment": "Images made so far are kept, and the same command continues with the next. "
+    "`fit` uses none of them before the set is finished.",
+    "reproduce": "With --report, finished trials are kept in its folder, and the same command "
+    "goes on from there.",
+    "demo": "The same command begins anew.",
+}
+
+
+class _Commands(TyperGroup):
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with one_exit_code_each(str):
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with one_exit_code_each(lambda: _AFTER_CTRL_C.get(ctx.invoked_subcommand or "", "")):
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="patchcore-dual",
     no_args_is_help=True,
     add_completion=False,
@@ -58,21 +88,8 @@ def _main(
 
 
 def main() -> None:
-    """Run a command: exit code 2 and one clear message where the input is at fault."""
-    try:
-        app()
-    except PatchCoreDualError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except ModuleNotFoundError as error:  # an optional dependency
-        from patchcore_dual.utils.dependencies import EXTRAS, missing
+    """Run a command; `endings.py` says what each exit code means."""
+    from patchcore_dual.cli.console import print_in_any_code_page
 
-        if error.name is None or error.name.split(".")[0] not in EXTRAS:
-            raise
-        print(f"error: {missing(error.name.split('.')[0])}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:  # a full disk, a folder that may not be written
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}.", file=sys.stderr)
-        sys.exit(2)
+    print_in_any_code_page()
+    app()

@@ -53,8 +53,8 @@ _PROGRAM_FOLDERS = frozenset(
         "__pycache__",
     }
 )
-OUTPUT_MARKER = ".patchcore-dual-output"
-"""An empty file of this name marks a folder of pictures that `inspect` wrote."""
+OUTPUT_MARKER = "patchcore-dual-inspection.json"
+"""A file of this name marks a folder of pictures that `inspect` wrote."""
 
 
 class LeftOut(NamedTuple):
