@@ -1,8 +1,12 @@
 """`PatchCoreDual`: fit, inspect, save, load, on the packaged network."""
 
+import copy
 import itertools
 import json
+import multiprocessing
+import pickle
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,7 +152,7 @@ def test_an_image_of_another_size(detector, prepared):
 @pytest.mark.parametrize(
     "wrong",
     [
-        np.zeros((20, 30), np.uint8),
+        np.zeros((20, 30), np.uint16),
         np.zeros((20, 30, 4), np.uint8),
         np.zeros((20, 30, 3), np.float32),
         np.zeros((1, 20, 30, 3), np.uint8),
@@ -158,6 +162,51 @@ def test_an_image_of_another_size(detector, prepared):
 def test_a_wrong_array_is_named(detector, wrong):
     with pytest.raises(ImageError, match=r"part 7 is .*give uint8 \[H, W, 3\], RGB"):
         detector.inspect(wrong, name="part 7")
+
+
+def test_views_of_an_array_are_inspected_as_the_array(detector, prepared):
+    image = read_image(first(prepared, "train"))
+    bgr, planar = image[..., ::-1].copy(), image.transpose(2, 0, 1).copy()
+    expected = detector.inspect(image)
+    for view in (bgr[..., ::-1], planar.transpose(1, 2, 0), np.flipud(np.flipud(image).copy())):
+        same(detector.inspect(view), expected)
+        np.testing.assert_array_equal(detector.embed(view), detector.embed(image))
+
+
+def test_an_inspection_keeps_its_image_when_the_buffer_takes_the_next_frame(detector, prepared):
+    image = read_image(first(prepared))
+    buffer = image.copy()
+    inspection = detector.inspect(buffer)
+    buffer[:] = 0
+    np.testing.assert_array_equal(inspection.image, image)
+
+
+@pytest.mark.parametrize("scoring", ["ratio", "calibrated", "patchcore"])
+def test_a_detector_can_be_pickled_and_copied(prepared, tmp_path, scoring):
+    fitted = PatchCoreDual(scoring=scoring).fit(prepared, model_folder=tmp_path / "model")
+    path = first(prepared)
+    expected = fitted.inspect(path)
+    for one in (fitted, PatchCoreDual.load(tmp_path / "model")):
+        for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+            same(other.inspect(path), expected)
+            assert other.fingerprint == fitted.fingerprint
+            scores = (d.model.calibration.scores(d.model.rule) for d in (other, fitted))
+            for ours, theirs in zip(*scores, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_unfitted_detector_can_be_pickled_and_fitted(prepared):
+    sent = pickle.loads(pickle.dumps(PatchCoreDual(scoring="ratio")))
+    assert (
+        sent.fit(prepared).fingerprint == PatchCoreDual(scoring="ratio").fit(prepared).fingerprint
+    )
+
+
+def test_a_detector_works_in_spawned_processes(detector, prepared):
+    paths = [prepared.image_path(s) for s in prepared.part("test").samples[:2]]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        scores = [inspection.score for inspection in pool.map(detector.inspect, paths)]
+    assert scores == [detector.inspect(path).score for path in paths]
 
 
 def test_a_missing_or_broken_file_is_named(detector, tmp_path):
@@ -203,7 +252,7 @@ def test_of_a_stream_none_is_taken_before_its_turn(detector, prepared):
 def test_a_list_is_read_ahead_by_two_and_answered_alike(detector, prepared, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "patchcore_dual.data.inputs.read_image",
+        "patchcore_dual.data.pixels.read_image",
         lambda path: opened.append(path) or read_image(path),
     )
     paths = [prepared.image_path(s) for s in prepared.part("test").samples[:6]]

@@ -105,12 +105,12 @@ class PatchCoreDual:
         """Score one image and say where it is anomalous (4.3.5).
 
         Args:
-            image: of any size; it is resized to the model's, and the map and regions are brought
-                back to its own.
+            image: an `Image`, of any size; it is resized to the model's, and the map and regions
+                are brought back to its own.
             name: what it is called in the result; a file's path by default.
 
         Raises:
-            ImageError: for a file that cannot be read, or an array of another kind.
+            ImageError: for a file that cannot be read, or something else than an `Image`.
         """
         return self._inspect(read_input(image, self.model.size, name))
 

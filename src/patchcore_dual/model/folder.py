@@ -8,6 +8,7 @@ new one. The network lies in the folder too, so that a model runs on any PC.
 import hashlib
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +112,7 @@ def load_model(folder: Path) -> Model:
             thresholds=Thresholds(image, entry.thresholds["pixel"], entry.thresholds["map_floor"]),
             adaptive_search=AdaptiveSearch(**entry.adaptive_search),  # type: ignore[arg-type]
             trained_on=entry.trained_on,
-            read_calibration=lambda: _read_calibration(folder, entry),
+            read_calibration=partial(_read_calibration, folder.absolute(), entry),
         )
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None

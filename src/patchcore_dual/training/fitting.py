@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,13 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic
 from patchcore_dual.features import Embedder, network_of, projected
-from patchcore_dual.model import Model, check_writable, describe_training_set, save_model
+from patchcore_dual.model import (
+    CalibrationSet,
+    Model,
+    check_writable,
+    describe_training_set,
+    save_model,
+)
 from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
@@ -151,5 +158,10 @@ def _fit_model(
         thresholds=thresholds,
         adaptive_search=search,
         trained_on=describe_training_set(training_set),
-        read_calibration=lambda: calibration,
+        read_calibration=partial(_given, calibration),
     )
+
+
+def _given(calibration: CalibrationSet) -> CalibrationSet:
+    """A function of a module, so that a fitted model can be pickled."""
+    return calibration
