@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import pickle
 import threading
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -348,6 +349,79 @@ def test_fit_with_a_folder_saves_the_model_and_leaves_no_checkpoint(prepared, tm
     fitted = PatchCoreDual(scoring="ratio").fit(prepared, model_folder=tmp_path / "model")
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert PatchCoreDual.load(tmp_path / "model").fingerprint == fitted.fingerprint
+
+
+def test_fit_does_not_replace_a_model_without_being_asked(prepared, tmp_path):
+    model = tmp_path / "model"
+    first_ = PatchCoreDual(scoring="patchcore").fit(prepared, model_folder=model)
+    seen = []
+    with pytest.raises(ModelError, match="already holds a model"):
+        PatchCoreDual(scoring="patchcore", seed=1).fit(
+            prepared, model_folder=model, progress=lambda *step: seen.append(step)
+        )
+    assert not seen  # before any work
+    second = PatchCoreDual(scoring="patchcore", seed=1).fit(
+        prepared, model_folder=model, overwrite=True
+    )
+    assert second.fitted.former_model == tmp_path / "model.previous"
+    assert PatchCoreDual.load(tmp_path / "model.previous").fingerprint == first_.fingerprint
+    assert PatchCoreDual.load(model).fingerprint == second.fingerprint
+
+
+def test_two_fits_into_one_model_are_one_and_a_clear_error(prepared, tmp_path):
+    errors = []
+
+    def fit_again(stage, done, total):
+        if not errors:
+            with pytest.raises(DataError, match=r"model is in use: another fit .*process \d+") as e:
+                PatchCoreDual(scoring="ratio").fit(prepared, model_folder=tmp_path / "model")
+            errors.append(e)
+
+    fitted = PatchCoreDual(scoring="ratio").fit(
+        prepared, model_folder=tmp_path / "model", progress=fit_again
+    )
+    assert errors
+    assert PatchCoreDual.load(tmp_path / "model").fingerprint == fitted.fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("damage", ["rows", "twice", "arrays", "journal", "evidence"])
+def test_a_fit_goes_on_from_damaged_work_to_the_same_model(prepared, tmp_path, damage):
+    """As two fits at once left it, or a disk."""
+
+    class Interruption(Exception):
+        pass
+
+    def interrupt(stage, done, total):
+        if stage == "scoring held-out images" and done == 3:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        PatchCoreDual().fit(prepared, model_folder=tmp_path / "model", progress=interrupt)
+    work = tmp_path / ".model.unfinished"
+    journal = work / "journal.jsonl"
+    projected = work / "projected normal images"
+    lines = journal.read_text().splitlines(keepends=True)
+    if damage == "rows":
+        projected.write_bytes(projected.read_bytes() + projected.read_bytes())
+    elif damage == "twice":
+        projected.write_bytes(projected.read_bytes() * 2)
+        (work / "coresets.npz").unlink()
+        journal.write_text("".join(lines + lines))
+    elif damage == "arrays":
+        for name in ("coresets", "layout of normal images"):
+            np.savez(work / f"{name}.npz", layout=np.zeros((2, 2)), starts=np.arange(3))
+    elif damage == "journal":
+        journal.write_text('{"rows": -1}\n' + "".join(lines[:3]) + '{"file": 3}\n{}\n')
+    else:
+        (work / "out-of-fold distances").write_bytes(b"1" * 16)
+        entry = {"file": "out-of-fold distances", "image": 0, "rows": 1}
+        entry["checksum"] = zlib.crc32(b"1" * 16, 1)
+        others = [line for line in lines if "out-of-fold" not in line]
+        journal.write_text("".join([*others, json.dumps(entry) + "\n"]))
+    again = PatchCoreDual().fit(prepared, model_folder=tmp_path / "model")
+    assert again.fingerprint == PatchCoreDual().fit(prepared).fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_an_interrupted_fit_resumes_to_the_same_model(prepared, tmp_path):

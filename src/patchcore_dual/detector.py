@@ -176,9 +176,9 @@ class PatchCoreDual:
         """What a report says of the model, as plain values."""
         return self.model.about()
 
-    def save(self, folder: Path | str) -> None:
-        """Write the model folder; a process killed meanwhile leaves the old model or the new."""
-        save_model(self.model, Path(folder))
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path | None:
+        """Write the model folder, whole or not at all; give where a replaced model is kept."""
+        return save_model(self.model, Path(folder), overwrite=overwrite)
 
     @classmethod
     def load(
