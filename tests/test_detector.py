@@ -1,8 +1,13 @@
 """`PatchCoreDual`: fit, inspect, save, load, on the packaged network."""
 
+import copy
 import itertools
 import json
+import multiprocessing
+import pickle
 import threading
+import zlib
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,7 +153,7 @@ def test_an_image_of_another_size(detector, prepared):
 @pytest.mark.parametrize(
     "wrong",
     [
-        np.zeros((20, 30), np.uint8),
+        np.zeros((20, 30), np.uint16),
         np.zeros((20, 30, 4), np.uint8),
         np.zeros((20, 30, 3), np.float32),
         np.zeros((1, 20, 30, 3), np.uint8),
@@ -158,6 +163,51 @@ def test_an_image_of_another_size(detector, prepared):
 def test_a_wrong_array_is_named(detector, wrong):
     with pytest.raises(ImageError, match=r"part 7 is .*give uint8 \[H, W, 3\], RGB"):
         detector.inspect(wrong, name="part 7")
+
+
+def test_views_of_an_array_are_inspected_as_the_array(detector, prepared):
+    image = read_image(first(prepared, "train"))
+    bgr, planar = image[..., ::-1].copy(), image.transpose(2, 0, 1).copy()
+    expected = detector.inspect(image)
+    for view in (bgr[..., ::-1], planar.transpose(1, 2, 0), np.flipud(np.flipud(image).copy())):
+        same(detector.inspect(view), expected)
+        np.testing.assert_array_equal(detector.embed(view), detector.embed(image))
+
+
+def test_an_inspection_keeps_its_image_when_the_buffer_takes_the_next_frame(detector, prepared):
+    image = read_image(first(prepared))
+    buffer = image.copy()
+    inspection = detector.inspect(buffer)
+    buffer[:] = 0
+    np.testing.assert_array_equal(inspection.image, image)
+
+
+@pytest.mark.parametrize("scoring", ["ratio", "calibrated", "patchcore"])
+def test_a_detector_can_be_pickled_and_copied(prepared, tmp_path, scoring):
+    fitted = PatchCoreDual(scoring=scoring).fit(prepared, model_folder=tmp_path / "model")
+    path = first(prepared)
+    expected = fitted.inspect(path)
+    for one in (fitted, PatchCoreDual.load(tmp_path / "model")):
+        for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+            same(other.inspect(path), expected)
+            assert other.fingerprint == fitted.fingerprint
+            scores = (d.model.calibration.scores(d.model.rule) for d in (other, fitted))
+            for ours, theirs in zip(*scores, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_unfitted_detector_can_be_pickled_and_fitted(prepared):
+    sent = pickle.loads(pickle.dumps(PatchCoreDual(scoring="ratio")))
+    assert (
+        sent.fit(prepared).fingerprint == PatchCoreDual(scoring="ratio").fit(prepared).fingerprint
+    )
+
+
+def test_a_detector_works_in_spawned_processes(detector, prepared):
+    paths = [prepared.image_path(s) for s in prepared.part("test").samples[:2]]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        scores = [inspection.score for inspection in pool.map(detector.inspect, paths)]
+    assert scores == [detector.inspect(path).score for path in paths]
 
 
 def test_a_missing_or_broken_file_is_named(detector, tmp_path):
@@ -203,7 +253,7 @@ def test_of_a_stream_none_is_taken_before_its_turn(detector, prepared):
 def test_a_list_is_read_ahead_by_two_and_answered_alike(detector, prepared, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "patchcore_dual.data.inputs.read_image",
+        "patchcore_dual.data.pixels.read_image",
         lambda path: opened.append(path) or read_image(path),
     )
     paths = [prepared.image_path(s) for s in prepared.part("test").samples[:6]]
@@ -299,6 +349,79 @@ def test_fit_with_a_folder_saves_the_model_and_leaves_no_checkpoint(prepared, tm
     fitted = PatchCoreDual(scoring="ratio").fit(prepared, model_folder=tmp_path / "model")
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert PatchCoreDual.load(tmp_path / "model").fingerprint == fitted.fingerprint
+
+
+def test_fit_does_not_replace_a_model_without_being_asked(prepared, tmp_path):
+    model = tmp_path / "model"
+    first_ = PatchCoreDual(scoring="patchcore").fit(prepared, model_folder=model)
+    seen = []
+    with pytest.raises(ModelError, match="already holds a model"):
+        PatchCoreDual(scoring="patchcore", seed=1).fit(
+            prepared, model_folder=model, progress=lambda *step: seen.append(step)
+        )
+    assert not seen  # before any work
+    second = PatchCoreDual(scoring="patchcore", seed=1).fit(
+        prepared, model_folder=model, overwrite=True
+    )
+    assert second.fitted.former_model == tmp_path / "model.previous"
+    assert PatchCoreDual.load(tmp_path / "model.previous").fingerprint == first_.fingerprint
+    assert PatchCoreDual.load(model).fingerprint == second.fingerprint
+
+
+def test_two_fits_into_one_model_are_one_and_a_clear_error(prepared, tmp_path):
+    errors = []
+
+    def fit_again(stage, done, total):
+        if not errors:
+            with pytest.raises(DataError, match=r"model is in use: another fit .*process \d+") as e:
+                PatchCoreDual(scoring="ratio").fit(prepared, model_folder=tmp_path / "model")
+            errors.append(e)
+
+    fitted = PatchCoreDual(scoring="ratio").fit(
+        prepared, model_folder=tmp_path / "model", progress=fit_again
+    )
+    assert errors
+    assert PatchCoreDual.load(tmp_path / "model").fingerprint == fitted.fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("damage", ["rows", "twice", "arrays", "journal", "evidence"])
+def test_a_fit_goes_on_from_damaged_work_to_the_same_model(prepared, tmp_path, damage):
+    """As two fits at once left it, or a disk."""
+
+    class Interruption(Exception):
+        pass
+
+    def interrupt(stage, done, total):
+        if stage == "scoring held-out images" and done == 3:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        PatchCoreDual().fit(prepared, model_folder=tmp_path / "model", progress=interrupt)
+    work = tmp_path / ".model.unfinished"
+    journal = work / "journal.jsonl"
+    projected = work / "projected normal images"
+    lines = journal.read_text().splitlines(keepends=True)
+    if damage == "rows":
+        projected.write_bytes(projected.read_bytes() + projected.read_bytes())
+    elif damage == "twice":
+        projected.write_bytes(projected.read_bytes() * 2)
+        (work / "coresets.npz").unlink()
+        journal.write_text("".join(lines + lines))
+    elif damage == "arrays":
+        for name in ("coresets", "layout of normal images"):
+            np.savez(work / f"{name}.npz", layout=np.zeros((2, 2)), starts=np.arange(3))
+    elif damage == "journal":
+        journal.write_text('{"rows": -1}\n' + "".join(lines[:3]) + '{"file": 3}\n{}\n')
+    else:
+        (work / "out-of-fold distances").write_bytes(b"1" * 16)
+        entry = {"file": "out-of-fold distances", "image": 0, "rows": 1}
+        entry["checksum"] = zlib.crc32(b"1" * 16, 1)
+        others = [line for line in lines if "out-of-fold" not in line]
+        journal.write_text("".join([*others, json.dumps(entry) + "\n"]))
+    again = PatchCoreDual().fit(prepared, model_folder=tmp_path / "model")
+    assert again.fingerprint == PatchCoreDual().fit(prepared).fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_an_interrupted_fit_resumes_to_the_same_model(prepared, tmp_path):

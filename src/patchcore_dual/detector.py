@@ -105,12 +105,12 @@ class PatchCoreDual:
         """Score one image and say where it is anomalous (4.3.5).
 
         Args:
-            image: of any size; it is resized to the model's, and the map and regions are brought
-                back to its own.
+            image: an `Image`, of any size; it is resized to the model's, and the map and regions
+                are brought back to its own.
             name: what it is called in the result; a file's path by default.
 
         Raises:
-            ImageError: for a file that cannot be read, or an array of another kind.
+            ImageError: for a file that cannot be read, or something else than an `Image`.
         """
         return self._inspect(read_input(image, self.model.size, name))
 
@@ -176,9 +176,9 @@ class PatchCoreDual:
         """What a report says of the model, as plain values."""
         return self.model.about()
 
-    def save(self, folder: Path | str) -> None:
-        """Write the model folder; a process killed meanwhile leaves the old model or the new."""
-        save_model(self.model, Path(folder))
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path | None:
+        """Write the model folder, whole or not at all; give where a replaced model is kept."""
+        return save_model(self.model, Path(folder), overwrite=overwrite)
 
     @classmethod
     def load(

@@ -94,7 +94,7 @@ def test_lists_of_a_person_are_honoured_by_fit_and_shown_on_the_next_page(run, d
     folder = data / "synthetic" / "strokes"
 
     def used() -> dict[str, int]:
-        summary = run("fit", data, "--model", tmp_path / "model", "--synthetic", "all", "--json")
+        summary = run("fit", data, "--model", tmp_path / "model", "--overwrite", "--json")
         return summary["trained_on"]["synthetic_images"]
 
     (folder / "reject.txt").write_text("0002.png\n")

@@ -46,9 +46,51 @@ def test_fit_evaluate_inspect(run, prepared, tmp_path):
     assert "most like the defect in train/" in inspected.out
 
 
+def test_a_second_fit_into_a_model_names_the_first_and_a_killed_one_holds_nothing(
+    run, fails, prepared, tmp_path
+):
+    model = tmp_path / "model"
+    command = ["fit", prepared.folder, "--model", model, "--scoring", "patchcore"]
+    program = "from patchcore_dual.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, command)], stderr=subprocess.DEVNULL
+    )
+    try:
+        lock = tmp_path / ".model.lock"
+        while not lock.is_file() or f"process {process.pid} on" not in lock.read_text():
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        message = fails(*command)
+    finally:
+        process.kill()
+        process.wait()
+    assert f"{model} is in use: another fit is running there (process {process.pid} on" in message
+    assert "Wait until it has ended. Or give another --model." in message
+    assert run(*command).code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_fit_keeps_the_model_that_it_replaces_and_says_so(run, fails, prepared, tmp_path):
+    model = tmp_path / "model"
+    command = ["fit", prepared.folder, "--model", model, "--scoring", "patchcore"]
+    first_ = run(*command)
+    assert first_.code == 0
+    assert "former" not in first_.out
+    before = PatchCoreDual.load(model).fingerprint
+    assert "already holds a model" in fails(*command, "--seed", 1)
+    assert PatchCoreDual.load(model).fingerprint == before
+    second = run(*command, "--seed", 1, "--overwrite")
+    assert second.code == 0
+    assert f"The former model is kept in {tmp_path / 'model.previous'}." in second.out
+    assert PatchCoreDual.load(tmp_path / "model.previous").fingerprint == before
+    third = run(*command, "--seed", 2, "--overwrite", "--json").json
+    assert third["former_model"] == str(tmp_path / "model.previous-2")
+
+
 def test_a_killed_fit_goes_on_to_the_same_model(run, prepared, tmp_path):
     """Killed outright at whatever it does after a few images' features or chosen vectors."""
-    options = ("--scoring", "patchcore", "--seed", 1)
+    options = ("--scoring", "patchcore", "--seed", 1, "--overwrite")
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     assert run("fit", prepared.folder, "--model", whole, *options).code == 0
     folder = tmp_path / ".resumed.unfinished"
@@ -351,7 +393,7 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
     asked = ("fit", prepared.folder, "--model", model, "--scoring", "patchcore")
     assert "Search stays exact" in run(*asked, "--search", "approximate").out  # of so small a bank
     monkeypatch.setattr(memory_bank, "_SMALL", 100)
-    fitted = run(*asked, "--search", "approximate")
+    fitted = run(*asked, "--search", "approximate", "--overwrite")
     assert fitted.code == 0
     assert "of exact ones on 6 training images" in fitted.out
     fast, exact = PatchCoreDual.load(model), PatchCoreDual(scoring="patchcore").fit(prepared)

@@ -1,5 +1,6 @@
 """The model on disk: what is refused, and what a killed process leaves."""
 
+import functools
 import json
 import os
 import shutil
@@ -156,9 +157,50 @@ def test_a_foreign_folder_is_refused(tmp_path, detector):
         detector.save(file / "below")
 
 
+def test_a_model_is_not_replaced_without_being_asked(folder, detector, newer):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    with pytest.raises(ModelError, match=r"already holds a model, of 20\d\d-.*model\.previous"):
+        newer.save(folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]
+    assert detector.save(folder) is None  # the same model
+
+
+def test_every_model_that_is_replaced_is_kept_beside_it(folder, detector, newer):
+    assert newer.save(folder, overwrite=True) == folder.with_name("model.previous")
+    assert detector.save(folder, overwrite=True) == folder.with_name("model.previous-2")
+    assert newer.save(folder, overwrite=True) == folder.with_name("model.previous")
+    kept = [folder, folder.with_name("model.previous"), folder.with_name("model.previous-2")]
+    assert sorted(folder.parent.iterdir()) == kept
+    assert [PatchCoreDual.load(one).fingerprint for one in kept] == [
+        newer.fingerprint,
+        detector.fingerprint,
+        newer.fingerprint,
+    ]
+
+
+def test_a_former_model_that_cannot_be_kept_is_not_replaced(folder, detector, newer, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(ModelError, match=r"cannot keep the former model .*No space.* as it was"):
+        newer.save(folder, overwrite=True)
+    assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_users_own_files_in_a_model_folder_stay(folder, newer):
+    (folder / "notes.txt").write_text("line 3")
+    (folder / "own.safetensors").write_bytes(b"mine")
+    newer.save(folder, overwrite=True)
+    assert (folder / "notes.txt").read_text() == "line 3"
+    assert (folder / "own.safetensors").read_bytes() == b"mine"
+
+
 def test_what_nothing_names_goes(folder, newer):
     before = set(data_files(folder))
-    newer.save(folder)
+    newer.save(folder, overwrite=True)
     after = set(data_files(folder))
     named = json.loads((folder / MODEL_FILE).read_text())["files"]
     assert {p.name for p in after} == set(named.values())
@@ -172,7 +214,7 @@ def test_an_error_while_writing_leaves_the_old_model(folder, newer, detector, mo
 
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(Exception, match=r"cannot write .*No space left on device"):
-        newer.save(folder)
+        newer.save(folder, overwrite=True)
     monkeypatch.undo()
     assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
     assert not list(folder.glob(".*"))
@@ -215,9 +257,9 @@ def test_killed_at_any_step_the_old_model_or_the_new_one_loads(folder, detector,
     loaded = []
     for step in range(1, 100):
         copy = shutil.copytree(folder, tmp_path / f"{step}")
-        died = killed_at(step, newer.save, copy)
+        died = killed_at(step, functools.partial(newer.save, overwrite=True), copy)
         loaded.append(PatchCoreDual.load(copy).fingerprint)
-        newer.save(copy)  # clears up what was left
+        newer.save(copy, overwrite=True)  # clears up what was left
         named = json.loads((copy / MODEL_FILE).read_text())["files"].values()
         assert {p.name for p in copy.iterdir()} == {MODEL_FILE, *named}
         assert PatchCoreDual.load(copy).fingerprint == newer.fingerprint

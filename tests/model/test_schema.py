@@ -79,7 +79,7 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
     for sample in prepared.part("test"):
         path = prepared.image_path(sample)
         assert migrated.inspect(path).score == fitted.inspect(path).score
-    migrated.save(tmp_path / "model")
+    migrated.save(tmp_path / "model", overwrite=True)
     entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
     assert entry["schema_version"] == 3
     files = {p.name for p in (tmp_path / "model").glob("*.safetensors")}

@@ -1,5 +1,6 @@
 """A checkpoint of fitting: whole images or nothing, of one plan."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,48 @@ def test_zeros_at_the_end_of_a_journal_are_no_images(file):
     with file.with_name(JOURNAL_NAME).open("ab") as journal:
         journal.write(bytes(32) + b"\n" + bytes(32))
     assert opened(file.parent).counts == [3, 0, 2]
+
+
+def test_a_journal_of_two_runs_at_once_keeps_each_image_once(file):
+    journal = file.with_name(JOURNAL_NAME)
+    first, *others = journal.read_bytes().splitlines(keepends=True)
+    content = file.read_bytes()
+    journal.write_bytes(b"".join([first, first, *others]))
+    file.write_bytes(content[:24] + content)
+    rows = opened(file.parent)
+    assert rows.counts == [3]
+    np.testing.assert_array_equal(rows.read(), IMAGES[0])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{}, {"file": "rows"}, {"file": "rows", "image": 3, "rows": -1, "checksum": 1}]
+    + [{"file": "rows", "image": 3, "rows": rows, "checksum": 1} for rows in (10**15, "3", None)],
+)
+def test_an_entry_that_makes_no_sense_is_no_image(file, entry):
+    with file.with_name(JOURNAL_NAME).open("a") as journal:
+        journal.write(json.dumps(entry) + "\n")
+    rows = opened(file.parent)
+    assert rows.counts == [3, 0, 2]
+    rows.append(np.ones((1, 2)))
+    assert opened(file.parent).counts == [3, 0, 2, 1]
+
+
+def test_images_with_another_number_of_rows_are_dropped(file):
+    rows = opened(file.parent)
+    rows.check([3, 0, 2, 9])
+    assert rows.counts == [3, 0, 2]
+    rows.check([3, 1, 2])
+    assert rows.counts == [3]
+    assert opened(file.parent).counts == [3]
+
+
+@pytest.mark.parametrize("other", [{"y": np.arange(3)}, {"x": np.arange(4)}, {}])
+def test_arrays_of_another_kind_are_made_again(tmp_path, other):
+    kept = FitCheckpoint(tmp_path / "p", {"plan": "a"})
+    np.savez(tmp_path / "p" / "x.npz", **other)
+    made = kept.arrays("x", lambda: {"x": np.arange(3)}, lambda arrays: arrays["x"].shape == (3,))
+    assert made["x"].tolist() == [0, 1, 2]
 
 
 def test_damaged_arrays_are_made_again(tmp_path):

@@ -65,7 +65,7 @@ def demo(
                 scoring=scoring, false_alarm_rate=FALSE_ALARM_RATE, device=device
             )
             detector.fit(manifest, progress=progress)
-            detector.save(out / f"model-{name}")
+            detector.save(out / f"model-{name}", overwrite=True)
             evaluations[name] = evaluate(detector, manifest, progress=progress)
             report_on(evaluations[name], detector, manifest, out / name, progress)
             links[name] = f"{name}/report.html"

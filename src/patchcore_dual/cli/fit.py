@@ -19,6 +19,14 @@ TUNING, RESEARCH = "Tuning", "Research"
 def fit(
     prepared: Annotated[Path, typer.Argument(help="A folder that `prepare` made.")],
     model: Annotated[Path, typer.Option(help="The model folder to write.")],
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace the model that the folder holds. The former one is kept as "
+            "MODEL.previous.",
+        ),
+    ] = False,
     false_alarm_rate: Annotated[
         float | None,
         typer.Option(help="Share of normal parts that may be rejected.", show_default="0.01"),
@@ -191,6 +199,7 @@ def fit(
             exclude_kinds=exclude_kind or (),
             synthetic=which,
             model_folder=model,
+            overwrite=overwrite,
             memory=limit,
             progress=progress,
         )
@@ -218,6 +227,7 @@ def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
     threshold = model.thresholds.image
     return {
         "model": str(folder),
+        "former_model": str(fitted.former_model) if fitted.former_model else None,
         "normal_vectors": len(model.normal_bank),
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
         "scoring": model.rule.name,
@@ -238,6 +248,8 @@ def _print(fitted: "Fit", folder: Path, prepared: Path) -> None:
         print(fitted.synthetic)
     for line in summary(model, folder):
         print(line)
+    if fitted.former_model:
+        print(f"The former model is kept in {fitted.former_model}.")
     print(f"Next: patchcore-dual evaluate {folder} {prepared} --report REPORT")
 
 

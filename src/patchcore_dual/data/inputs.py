@@ -1,18 +1,18 @@
 """Reads what is to be inspected, files or arrays, and brings it to the model's size."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from PIL import Image as Pillow
 
-from patchcore_dual.data.reading import check_image, read_image
+from patchcore_dual.data.pixels import Image, read_pixels
 from patchcore_dual.data.resizing import resize_image, resizing_note
 from patchcore_dual.errors import ImageError
 from patchcore_dual.utils.prefetch import prefetch
 
-Image = np.ndarray | Path | str
-"""An image uint8 `[H, W, 3]`, RGB, or the path of an image file."""
+__all__ = ["Image", "InputImage", "OnError", "read_input", "read_inputs"]
 
 OnError = Literal["raise", "yield"]
 
@@ -22,7 +22,8 @@ class InputImage(NamedTuple):
 
     Attributes:
         name: what it is called; a file's path by default.
-        original: uint8 `[H, W, 3]`.
+        original: uint8 `[H, W, 3]`, contiguous; never the caller's own array, which a camera may
+            fill with its next frame.
         resized: uint8 `[h, w, 3]`; `original` itself where no resizing is needed.
     """
 
@@ -47,13 +48,10 @@ def read_input(image: Image, size: tuple[int, int] | None, name: str = "") -> In
         size: width and height; None leaves images as they are.
 
     Raises:
-        ImageError: for a file that cannot be read, or an array of another kind.
+        ImageError: for a file that cannot be read, or something else than an `Image`.
     """
-    if not isinstance(image, np.ndarray):
-        name = name or str(image)
-        image = read_image(image)
-    check_image(image, name)
-    return InputImage(name, image, resize_image(image, *size) if size else image)
+    pixels, name = read_pixels(image, name)
+    return InputImage(name, pixels, resize_image(pixels, *size) if size else pixels)
 
 
 def read_inputs(
@@ -68,6 +66,12 @@ def read_inputs(
         on_error: whether the error of an image that cannot be read is raised, or given in its
             place.
     """
+
+    if isinstance(images, str | bytes | os.PathLike | Pillow.Image):
+        raise ImageError(
+            f"{type(images).__name__} is one image, or a folder. Give a list of images, as of "
+            "data.reading.list_images."
+        )
 
     def read(image: Image) -> InputImage | ImageError:
         try:

@@ -57,7 +57,8 @@ class SavedTrials:
             what="finished trials",
             remedy=f"Remove {folder}, and its trials are run again.",
         )
-        self._entries = {entry["trial"]: entry for entry in self._checkpoint.entries}
+        whole = (e for e in self._checkpoint.entries if {"trial", "file", "sha256"} <= e.keys())
+        self._entries = {entry["trial"]: entry for entry in whole}
 
     def read(self, trial: Trial, split: Manifest, seed: int) -> dict[str, TrialEvaluation] | None:
         """The evaluations of a finished trial by method; None where it is not finished.

@@ -5,9 +5,15 @@ that nothing names any more are removed: a process killed at any moment leaves t
 new one. The network lies in the folder too, so that a model runs on any PC.
 """
 
+import filecmp
 import hashlib
+import itertools
 import os
+import re
+import shutil
 from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,38 +38,98 @@ from patchcore_dual.scoring import RULES, Probe, Threshold, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.utils.files import file_sha256, write_atomically
 
+_DATA_FILE = re.compile(r"[a-z_]+-[0-9a-f]{64}\.safetensors")
+
 
 class _Serialised(NamedTuple):
     text: bytes
     data: dict[str, bytes]
 
 
-def save_model(model: Model, folder: Path) -> None:
+def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Path | None:
     """Write the model so that a reader, or a crash, meets the old model or the new one.
 
+    Args:
+        overwrite: whether another model in the folder may be replaced. It is kept beside it.
+
+    Returns:
+        The folder in which the former model is kept; None where none was replaced.
+
     Raises:
-        ModelError: where the folder holds something else or cannot be written.
+        ModelError: where the folder holds something else, or another model that may not be
+            replaced, or cannot be written.
     """
-    check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     text, data = _serialise(model)
+    path = folder / MODEL_FILE
+    is_other = path.is_file() and path.read_bytes() != text
+    check_writable(folder, overwrite=overwrite or not is_other)
+    former = _keep_former(folder) if is_other else None
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in data.items():
         if not _holds(folder / name, content):
             write_atomically(folder / name, content)
-    write_atomically(folder / MODEL_FILE, text)
+    write_atomically(path, text)
     for leftover in folder.iterdir():
-        stale = leftover.suffix == ".safetensors" and leftover.name not in data
+        stale = _DATA_FILE.fullmatch(leftover.name) and leftover.name not in data
         if stale or _is_unfinished(leftover):
             leftover.unlink()
+    return former
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, *, overwrite: bool = False) -> None:
     """Raise ModelError where a model could not be saved, before hours of fitting."""
-    if folder.exists() and not (folder / MODEL_FILE).is_file() and _is_foreign(folder):
+    path = folder / MODEL_FILE
+    if folder.exists() and not path.is_file() and _is_foreign(folder):
         raise ModelError(f"{folder} exists and is not a model folder. Give another --model.")
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ModelError(f"cannot make the model folder {folder}: {existing} is not writable.")
+    if path.is_file() and not overwrite:
+        written = datetime.fromtimestamp(path.stat().st_mtime)
+        raise ModelError(
+            f"{folder} already holds a model, of {written:%Y-%m-%d %H:%M}, and is left as it is. "
+            "Give another --model, or replace it with --overwrite, which keeps the former model as "
+            f"{_former_name(folder).name}."
+        )
+    # Beside the folder lie the unfinished fit, the lock and a former model.
+    for place in (folder, folder.absolute().parent):
+        existing = next(p for p in (place, *place.absolute().parents) if p.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise ModelError(f"cannot make the model folder {folder}: {existing} is not writable.")
+
+
+def _keep_former(folder: Path) -> Path:
+    """Copy a model folder beside itself, whole or not at all; it can be used meanwhile."""
+    former = _former_name(folder)
+    if former.exists():  # a copy that a killed save has made
+        return former
+    partial = former.with_name(f".{former.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(folder, partial)
+        partial.rename(former)
+    except OSError as error:  # of copytree, or of a single file
+        shutil.rmtree(partial, ignore_errors=True)
+        raise ModelError(
+            f"cannot keep the former model as {former}: {error.strerror or error}. "
+            f"{folder} is as it was. Make room, or give another --model."
+        ) from None
+    return former
+
+
+def _former_name(folder: Path) -> Path:
+    """The first of NAME.previous, NAME.previous-2 and so on that is free or holds this model."""
+    absolute = folder.absolute()
+    for number in itertools.count(1):
+        suffix = f"-{number}" if number > 1 else ""
+        former = absolute.with_name(f"{absolute.name}.previous{suffix}")
+        if not os.path.lexists(former) or _is_copy(former, folder):
+            return former
+    raise AssertionError
+
+
+def _is_copy(former: Path, folder: Path) -> bool:
+    if not former.is_dir():
+        return False
+    compared = filecmp.dircmp(folder, former)
+    return not (compared.left_only or compared.diff_files or compared.funny_files)
 
 
 def fingerprint(model: Model) -> str:
@@ -111,7 +177,7 @@ def load_model(folder: Path) -> Model:
             thresholds=Thresholds(image, entry.thresholds["pixel"], entry.thresholds["map_floor"]),
             adaptive_search=AdaptiveSearch(**entry.adaptive_search),  # type: ignore[arg-type]
             trained_on=entry.trained_on,
-            read_calibration=lambda: _read_calibration(folder, entry),
+            read_calibration=partial(_read_calibration, folder.absolute(), entry),
         )
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None

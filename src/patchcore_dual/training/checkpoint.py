@@ -7,9 +7,10 @@ Arrays that take long to choose are written in one step.
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,7 +19,7 @@ from patchcore_dual.errors import DataError
 from patchcore_dual.utils.checkpoint import Checkpoint, writing_explained
 from patchcore_dual.utils.files import write_atomically
 
-FORMAT = 2  # to be raised when other code would give other features, coresets or distances
+FORMAT = 3  # to be raised when other code would give other features, coresets or distances
 
 
 class FitCheckpoint:
@@ -43,13 +44,25 @@ class FitCheckpoint:
         """The rows of images that are kept under a name."""
         return RowFile(self._work, name, dtype, width)
 
-    def arrays(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The arrays that are kept under a name; made, and then kept, where there are none."""
+    def arrays(
+        self,
+        name: str,
+        make: Callable[[], dict[str, np.ndarray]],
+        fits: Callable[[dict[str, np.ndarray]], bool] = lambda _: True,
+    ) -> dict[str, np.ndarray]:
+        """The arrays that are kept under a name; made, and then kept, where there are none.
+
+        Args:
+            fits: whether kept arrays have the names and shapes that `make` gives. If not, or if
+                it raises KeyError, ValueError or IndexError, they are made again.
+        """
         path = self.folder / f"{name}.npz"
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                return dict(kept)
-        except (OSError, ValueError, EOFError, BadZipFile):
+            with np.load(path, allow_pickle=False) as file:
+                kept = dict(file)
+            if fits(kept):
+                return kept
+        except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, BadZipFile):
             pass  # missing, or damaged
         arrays = make()
         content = io.BytesIO()
@@ -73,6 +86,7 @@ class RowFile:
     def __init__(self, work: Checkpoint, name: str, dtype: type, width: int) -> None:
         self._work, self._name = work, name
         self._path, self._dtype, self._width = work.folder / name, np.dtype(dtype), width
+        self._wanted: int | None = None  # at most so many images; None for all
         self.counts: list[int] = []
         with writing_explained(work.folder):
             self._path.touch()
@@ -87,10 +101,31 @@ class RowFile:
         except OSError as error:
             raise DataError(f"cannot write {self._path}: {error.strerror}.") from None
         # Not flushed to disk for each image: the checksums tell what a power cut has lost.
-        self._work.record(
-            {"file": self._name, "rows": len(rows), "checksum": _checksum(data)}, flush=False
-        )
+        entry = {
+            "file": self._name,
+            "image": len(self.counts),
+            "rows": len(rows),
+            "checksum": _checksum(data),
+        }
+        self._work.record(entry, flush=False)
         self.counts.append(len(rows))
+
+    def check(self, counts: Sequence[int]) -> None:
+        """Keep only the first images, as long as they have as many rows as they should.
+
+        Args:
+            counts: the right number of rows of every image.
+        """
+        pairs = zip(self.counts, counts, strict=False)
+        right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if right < len(self.counts):
+            self.keep(right)
+
+    def keep(self, images: int) -> None:
+        """Drop all images but the first so many."""
+        self._wanted, self.counts = images, []
+        with writing_explained(self._work.folder):
+            self._recover()
 
     def read(self, in_memory: bool = True) -> np.ndarray:
         """All rows; mapped from the file, which then has to stay, unless `in_memory`."""
@@ -101,17 +136,13 @@ class RowFile:
 
     def _recover(self) -> None:
         """Drop the first image that is not whole, and all after it."""
-        end, row, is_whole, kept = 0, self._width * self._dtype.itemsize, True, []
+        end, is_whole, kept = 0, True, []
         with self._path.open("r+b") as file:
             for entry in self._work.entries:
-                if entry["file"] == self._name:
-                    data = file.read(entry["rows"] * row) if is_whole else b""
-                    is_whole = (
-                        is_whole
-                        and len(data) == entry["rows"] * row
-                        and _checksum(data) == entry["checksum"]
-                    )
-                    if not is_whole:
+                if entry.get("file") == self._name:
+                    data = self._read_whole(entry, file) if is_whole else None
+                    if data is None:
+                        is_whole = False
                         continue
                     end += len(data)
                     self.counts.append(entry["rows"])
@@ -119,6 +150,20 @@ class RowFile:
             file.truncate(end)
         if len(kept) < len(self._work.entries):
             self._work.keep(kept)
+        self._wanted = None
+
+    def _read_whole(self, entry: dict[str, Any], file: BinaryIO) -> bytes | None:
+        """The next image's data; None where they are not what the entry says."""
+        rows, number = entry.get("rows"), len(self.counts)
+        is_next = entry.get("image") == number and number != self._wanted
+        if not is_next or not isinstance(rows, int) or rows < 0:
+            return None
+        size = rows * self._width * self._dtype.itemsize
+        if size > self._path.stat().st_size:
+            return None
+        data = file.read(size)
+        is_whole = len(data) == size and _checksum(data) == entry.get("checksum")
+        return data if is_whole else None
 
 
 def _checksum(data: bytes) -> int:

@@ -20,14 +20,19 @@ class EvidenceCache(MutableMapping[str, Evidence]):
         self._number = {name: i for i, name in enumerate(names)}
         self._file = file
         self._evidence: dict[str, Evidence] = {}
-        everything, end = file.read(), 0
-        for count in file.counts:
+        try:
+            self._evidence = dict(self._kept(names))
+        except (ValueError, IndexError, OverflowError):
+            file.keep(0)  # not what this class writes: found again
+
+    def _kept(self, names: Sequence[str]) -> Iterator[tuple[str, Evidence]]:
+        everything, end = self._file.read(), 0
+        for count in self._file.counts:
             rows = everything[end : (end := end + count)]
             number, height = rows[0].astype(int).tolist()
             distance = rows[2:, 0].astype(np.float32).reshape(height, -1)
             index = rows[2:, 1].astype(np.int64).reshape(height, -1)
-            nearest = Nearest(distance, index, float(rows[1, 0]))
-            self._evidence[names[number]] = Evidence(nearest)
+            yield names[number], Evidence(Nearest(distance, index, float(rows[1, 0])))
 
     def __setitem__(self, name: str, evidence: Evidence) -> None:
         normal = evidence.normal

@@ -74,7 +74,11 @@ class FeaturePasses:
     def layout(self) -> tuple[int, int]:
         """Number of patches, estimated from the first image, and length of a patch feature."""
         if "layout" not in self._known:
-            kept = self.checkpoint.arrays(f"layout of {self.name}", self._first_shape)
+            kept = self.checkpoint.arrays(
+                f"layout of {self.name}",
+                self._first_shape,
+                lambda arrays: arrays["layout"].shape == (2,) and arrays["layout"].min() > 0,
+            )
             self._known["layout"] = kept["layout"]
         patches, width = self._known["layout"].tolist()
         return patches * len(self.samples), width
@@ -101,6 +105,8 @@ class FeaturePasses:
             width if self.channels is None else len(self.channels), self.seed
         )
         rows = self.checkpoint.rows(f"projected {self.name}", dtype, projection.shape[1])
+        if len(rows.counts) > len(self.samples):
+            rows.keep(0)
 
         def projected(vectors: np.ndarray) -> np.ndarray:
             own = vectors if self.channels is None else vectors[:, self.channels]
@@ -135,6 +141,9 @@ class FeaturePasses:
             )
             for i in range(len(selections))
         ]
+        for selection, both in zip(selections, stored, strict=True):
+            for file in both:
+                file.check(np.diff(np.searchsorted(selection, starts)).tolist())
         done = min(len(file.counts) for both in stored for file in both)
         computed = prefetch(self.patches_of, self.samples[done:], 1)
         for i, (vectors, cells) in enumerate(computed, start=done):

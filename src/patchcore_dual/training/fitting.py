@@ -1,8 +1,9 @@
 """`fit`: from a prepared data set to a model, as one function."""
 
-import shutil
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,13 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic
 from patchcore_dual.features import Embedder, network_of, projected
-from patchcore_dual.model import Model, check_writable, describe_training_set, save_model
+from patchcore_dual.model import (
+    CalibrationSet,
+    Model,
+    check_writable,
+    describe_training_set,
+    save_model,
+)
 from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
@@ -25,6 +32,8 @@ from patchcore_dual.training.synthetic_choice import (
     check_synthetic_choice,
     choose_synthetic_count,
 )
+from patchcore_dual.utils.checkpoint import writing_explained
+from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress, silent
 
@@ -36,10 +45,15 @@ class Fit:
     Attributes:
         model: the fitted model.
         synthetic: how many synthetic images help; None unless that was asked for.
+        pseudo_masks: the places proposed in defective images without a mask, bool `[H, W]`, by
+            name.
+        former_model: the folder in which the model that was replaced is kept; None where none was.
     """
 
     model: Model
     synthetic: SyntheticGain | None = None
+    pseudo_masks: dict[str, np.ndarray] = field(default_factory=dict)
+    former_model: Path | None = None
 
 
 def fit(
@@ -52,6 +66,7 @@ def fit(
     synthetic: Literal["all", "none", "best"] | int = "all",
     normal_banks: NormalBanks | None = None,
     model_folder: Path | None = None,
+    overwrite: bool = False,
     memory: Memory = UNLIMITED,
     progress: Progress = silent,
 ) -> Fit:
@@ -75,13 +90,15 @@ def fit(
             settings.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
             from a hidden folder beside it.
+        overwrite: whether a model in `model_folder` may be replaced, which is then kept beside it.
         memory: the most memory that the process may take; counts only with a `model_folder`.
         progress: gets the stage and how far it is.
 
     Raises:
-        DataError: where there are too few normal images.
+        DataError: where there are too few normal images, or another fit is running into
+            `model_folder`.
         SettingsError: for settings that do not fit the data.
-        ModelError: where `model_folder` cannot be written.
+        ModelError: where `model_folder` cannot be written, or holds a model already.
     """
     settings = settings or Settings()
     if not isinstance(manifest, Manifest):
@@ -92,15 +109,21 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
-    checkpoint = None
-    if model_folder is not None:
-        check_writable(model_folder)
-        absolute = model_folder.absolute()
-        checkpoint = absolute.with_name(f".{absolute.name}.unfinished")
     bank_embedder = projected(embedder, settings)
-    with fit_context(
-        training_set, bank_embedder, settings, folder=checkpoint, memory=memory, progress=progress
-    ) as context:
+    with ExitStack() as stack:
+        checkpoint = None
+        if model_folder is not None:
+            checkpoint = stack.enter_context(_unfinished(model_folder, overwrite))
+        context = stack.enter_context(
+            fit_context(
+                training_set,
+                bank_embedder,
+                settings,
+                folder=checkpoint,
+                memory=memory,
+                progress=progress,
+            )
+        )
         banks = normal_banks or build_normal_banks(context, training_set)
         if not RULES[settings.scoring].uses_defects:
             training_set = training_set.part(label="negative")
@@ -123,10 +146,23 @@ def fit(
             gain = choose_synthetic_count(score, training_set)
             training_set = choose_synthetic(training_set, gain.kept)
         model = fit_on(training_set)
+        former = None
         if model_folder is not None:
-            save_model(model, model_folder)
-            shutil.rmtree(context.checkpoint.folder, ignore_errors=True)
-    return Fit(model, gain)
+            former = save_model(model, model_folder, overwrite=overwrite)
+            context.checkpoint.remove()
+    return Fit(model, gain, pseudo_masks, former)
+
+
+@contextmanager
+def _unfinished(model_folder: Path, overwrite: bool) -> Iterator[Path]:
+    """The folder of the checkpoint of a model's fit, which no other process can open meanwhile."""
+    check_writable(model_folder, overwrite=overwrite)
+    absolute = model_folder.absolute()
+    with writing_explained(absolute.parent):
+        absolute.parent.mkdir(parents=True, exist_ok=True)
+    with locked(absolute, "fit", "Or give another --model."):
+        check_writable(model_folder, overwrite=overwrite)  # another fit may just have ended
+        yield absolute.with_name(f".{absolute.name}.unfinished")
 
 
 def _fit_model(
@@ -163,5 +199,10 @@ def _fit_model(
         thresholds=thresholds,
         adaptive_search=search,
         trained_on=describe_training_set(training_set),
-        read_calibration=lambda: calibration,
+        read_calibration=partial(_given, calibration),
     )
+
+
+def _given(calibration: CalibrationSet) -> CalibrationSet:
+    """A function of a module, so that a fitted model can be pickled."""
+    return calibration

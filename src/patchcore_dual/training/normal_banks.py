@@ -150,7 +150,21 @@ def build_normal_banks(
         radius = np.array([coreset.radius for coreset in coresets])
         return {**chosen, "radius": radius, "starts": rows.starts}
 
-    kept = checkpoint.arrays("coresets", choose)
+    def fits(kept: dict[str, np.ndarray]) -> bool:
+        starts, radius = kept["starts"], kept["radius"]
+        return (
+            (starts.shape, radius.shape) == ((len(samples) + 1,), (len(left_out),))
+            and starts[0] == 0
+            and bool(np.all(np.diff(starts) >= 0))
+            and all(
+                rows.ndim == 1
+                and rows.dtype.kind == "i"
+                and 0 <= rows.min() <= rows.max() < starts[-1]
+                for rows in (kept[f"chosen{i}"] for i in range(len(left_out)))
+            )
+        )
+
+    kept = checkpoint.arrays("coresets", choose, fits)
     chosen = [kept[f"chosen{i}"] for i in range(len(left_out))]
     starts, radius = kept["starts"], float(kept["radius"][0])
     _log.info(

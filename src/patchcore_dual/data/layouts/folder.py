@@ -246,11 +246,11 @@ def _owners(mask: _Found, by_stem: dict[str, list[_Found]], source: Path) -> lis
 def _sample(
     image: _Found, masks: Iterable[Path], split: Split | None, names: dict[str, str]
 ) -> RawSample:
-    first, *more = [*masks] or [None]
+    files = tuple(masks)
     return RawSample(
         image=image.path,
-        mask=first,
-        more_masks=tuple(path for path in more if path),
+        mask=files[0] if files else None,
+        more_masks=files[1:],
         mask_rule=ASK,
         name="",
         label="negative" if image.kind == GOOD else "positive",

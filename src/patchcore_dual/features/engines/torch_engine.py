@@ -1,9 +1,9 @@
 """`TorchEmbedder`: a frozen network run by PyTorch, on a CPU or a CUDA GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -73,7 +73,9 @@ class TorchEmbedder:
     def _normalise(self, images: np.ndarray) -> Tensor:
         """float32 `[B, 3, H, W]` in channels_last, as the network was trained."""
         count, height, width, _ = images.shape
-        pixels = torch.tensor(images, device=self.device).view(count, height, 3 * width).float()
+        # A view, as of cv2's BGR the other way round, has to be laid out anew.
+        laid_out = torch.tensor(np.ascontiguousarray(images), device=self.device)
+        pixels = laid_out.view(count, height, 3 * width).float()
         # Whole rows at a time: broadcasting over three channels is eight times slower.
         scale, shift = self._scale.repeat(width), self._shift.repeat(width)
         x = torch.addcmul(shift, pixels, scale)
@@ -85,6 +87,10 @@ class TorchEmbedder:
         other.__dict__.update(self.__dict__)
         other.spec = replace(self.spec, count_padding=count_padding)
         return other
+
+    def __reduce__(self) -> tuple[Callable[..., "TorchEmbedder"], tuple[Any, ...]]:
+        """Pickled and copied as what a model keeps: fused layers cannot be."""
+        return _unpickle, (self.spec, self.network_bytes(), self.device.type)
 
     def network_bytes(self) -> bytes:
         """The network's tensors as a safetensors file: what a model keeps of it."""
@@ -145,6 +151,11 @@ def restore_torch_embedder(spec: EmbedderSpec, network: bytes, device: str) -> T
         return TorchEmbedder(spec, load_tensors(network), target)
     except (SettingsError, WeightsError) as error:
         raise ModelError(f"the model's network is damaged: {error} Fit again.") from None
+
+
+def _unpickle(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:
+    """On the same kind of device; on the CPU where a process or machine has no GPU."""
+    return restore_torch_embedder(spec, network, "cpu" if device == "cpu" else "auto")
 
 
 def check_levels(levels: Sequence[int]) -> None:

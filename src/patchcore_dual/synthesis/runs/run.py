@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from patchcore_dual.data.manifest import Manifest, Sample
+from patchcore_dual.data.manifest import MANIFEST_NAME, Manifest, Sample
 from patchcore_dual.data.reading import write_png
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.checkpoint import (
@@ -23,6 +23,7 @@ from patchcore_dual.utils.checkpoint import (
     Checkpoint,
     writing_explained,
 )
+from patchcore_dual.utils.locking import locked
 
 _PICTURE = re.compile(r"(\d{4,})(_mask)?\.png")
 # Names that `_write` and `write_atomically` give to a file before it is in place.
@@ -163,13 +164,14 @@ def enrol(prepared: Path, folder: Path, rows: Sequence[Sample]) -> None:
         folder: folder of the run, inside it.
         rows: the new rows of the run; empty to remove it from the manifest.
     """
-    # Read again, because another run may have been added since this one began.
-    manifest = Manifest.load(prepared, with_rejected=True)
-    prefix = folder.resolve().relative_to(prepared.resolve()).as_posix() + "/"
-    others = [s for s in manifest if not s.image.startswith(prefix)]
-    before = [s for s in manifest if s.image.startswith(prefix)]
-    if before != list(rows):
-        manifest.where([*others, *rows]).save()
+    # Read again, because another run may have been added since this one began, or just now.
+    with locked(prepared / MANIFEST_NAME, "augment", "Then run the same command again.", wait=60):
+        manifest = Manifest.load(prepared, with_rejected=True)
+        prefix = folder.resolve().relative_to(prepared.resolve()).as_posix() + "/"
+        others = [s for s in manifest if not s.image.startswith(prefix)]
+        before = [s for s in manifest if s.image.startswith(prefix)]
+        if before != list(rows):
+            manifest.where([*others, *rows]).save()
 
 
 def _write(path: Path, array: np.ndarray) -> None:

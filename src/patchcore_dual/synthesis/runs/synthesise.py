@@ -13,6 +13,8 @@ from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.synthesis.generator import Generator, SyntheticDefect, UnusableDefectError
 from patchcore_dual.synthesis.runs.parents import Masks, Parents, Triplet
 from patchcore_dual.synthesis.runs.run import FinishedImage, Run, enrol
+from patchcore_dual.utils.checkpoint import writing_explained
+from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.progress import Progress, silent
 
 ATTEMPTS = 20
@@ -88,15 +90,18 @@ def synthesise(
         "size": manifest.size(),
         "parents": parents.about(),
     }
-    if overwrite and folder.resolve().is_relative_to(manifest.folder.resolve()):
-        enrol(manifest.folder, folder, ())
-    run = Run(folder, plan, overwrite)
-    stage = "synthetic images"
-    for index in range(count):
-        if index not in run.finished:
-            progress(stage, index, count)
-            run.add(*_make_image(index, generators, seed, samples_per_triplet, parents))
-    progress(stage, count, count)
+    with writing_explained(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "augment", "Or give another --name."):
+        if overwrite and folder.resolve().is_relative_to(manifest.folder.resolve()):
+            enrol(manifest.folder, folder, ())
+        run = Run(folder, plan, overwrite)
+        stage = "synthetic images"
+        for index in range(count):
+            if index not in run.finished:
+                progress(stage, index, count)
+                run.add(*_make_image(index, generators, seed, samples_per_triplet, parents))
+        progress(stage, count, count)
     if missing := [i for i in range(count) if not run.is_complete(i)]:
         name = run.image_path(missing[0])
         raise DataError(f"{name} was removed meanwhile. Run the same command again.")
