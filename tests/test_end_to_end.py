@@ -52,3 +52,19 @@ def test_the_defect_bank_finds_what_patchcore_misses(commutators):
     assert dual.image_ap > baseline.image_ap + 0.2
     assert dual.pixel_auroc > 0.97
     assert dual.pixel_auroc > baseline.pixel_auroc
+
+
+def test_the_recommended_rule_finds_what_patchcore_misses(commutators):
+    """`calibrated`, whose probe, weights, guard and threshold are fitted on real photographs."""
+    dual = measured(commutators, scoring="calibrated")
+    baseline = measured(commutators, scoring="patchcore")
+    print(
+        "E2E",
+        dual.image_auroc,
+        dual.image_ap,
+        dual.pixel_auroc,
+        dual.recall,
+        dual.false_alarm_rate,
+        baseline.image_auroc,
+        baseline.image_ap,
+    )
