@@ -60,7 +60,7 @@ def channel_weights(normals, defectives, cells):
 
 
 def mean_recall(defectives, normals):
-    """The recall of each image, averaged over false-alarm rates up to 10 %; ties count as missed."""
+    """Each image's recall, averaged over false-alarm rates up to 10 %; ties count as missed."""
     recalls = []
     for score in defectives:
         rate = sum(n >= score for n in normals) / len(normals)
@@ -98,8 +98,11 @@ def guard(normals, defectives, left_out):
 
     best = None
     for discount in DISCOUNTS:
-        pairs = zip(sum(recalls(math.inf), []), sum(recalls(discount), []), strict=True)
-        losses = [without - with_bank for without, with_bank in pairs]
+        losses = [
+            without - with_bank
+            for clusters in zip(recalls(math.inf), recalls(discount), strict=True)
+            for without, with_bank in zip(*clusters, strict=True)
+        ]
         spread = math.sqrt(average([(loss - average(losses)) ** 2 for loss in losses]))
         allowed = max(0.02, spread / math.sqrt(len(losses)))
         if unseen(math.inf) - unseen(discount) > allowed:

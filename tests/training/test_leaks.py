@@ -1,6 +1,7 @@
 """Leaks in cross-fitting: whatever scores a training image must not know what it is to be without.
 
-Each piece of evidence is compared with that of a bank or a probe made here of plainly listed images.
+Each piece of evidence is compared with that of a bank or a probe made here of images listed
+plainly.
 """
 
 from dataclasses import replace

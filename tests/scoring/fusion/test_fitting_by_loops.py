@@ -138,7 +138,7 @@ def test_the_more_defective_images_there_are_the_less_the_prior_counts():
 
 def random_maxima(rng, n, unfamiliar=0.0, known=0.0):
     """In steps of a half, so that ties are the rule."""
-    pair = rng.exponential(size=(2, n)) + [[unfamiliar], [known]]
+    pair = rng.exponential(size=(2, n)) + np.array([[unfamiliar], [known]])
     return ChannelMaxima(*np.round(2 * pair) / 2)
 
 
