@@ -66,14 +66,6 @@ def test_folds_and_normal_banks_know_nothing_of_synthetic_images(tool, augmented
     np.testing.assert_array_equal(banks.whole.vectors, plain.whole.vectors)
 
 
-def test_what_is_kept_of_real_defects_does_not_depend_on_synthetic_ones(tool, augmented, banks):
-    _, defects = held_out_by(tool, augmented, banks)
-    _, alone = held_out_by(tool, augmented.real(), banks)
-    real = defects.bank.without({s.image for s in augmented.synthetic()})
-    np.testing.assert_array_equal(real.vectors, alone.bank.vectors)
-    assert len(defects.bank) > len(real)
-
-
 def test_synthetic_images_are_never_scored(tool, augmented, banks):
     held_out, _ = held_out_by(tool, augmented, banks)
     assert len(held_out.evidence.normals) == len(augmented.part(label="negative"))

@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from patchcore_dual.scoring.fusion.position import (
-    PRIOR_IMAGES,
-    PositionStatistics,
-    position_statistics,
-)
+from patchcore_dual.scoring.fusion.position import PositionStatistics, position_statistics
 
 RNG = np.random.default_rng(0)
 
@@ -21,14 +17,11 @@ def test_statistics_follow_the_position_and_the_prior_fades_as_images_grow():
     assert abs(position_statistics(many).deviation[5, 7] - 1) < 0.2
 
 
-def test_statistics_of_one_cell_follow_the_formula():
-    grids = [np.array([[v]]) for v in (1.0, 2.0, 6.0)]
-    found = position_statistics(grids)
-    n, variance = 3, np.var([1, 2, 6])
-    # With a single cell the neighbourhood is the cell itself.
-    pooled = (n * variance + PRIOR_IMAGES * variance) / (n + PRIOR_IMAGES)
+def test_statistics_of_a_single_cell_are_its_own():
+    """It is its own neighbourhood; what neighbours do is in `test_position_by_loops.py`."""
+    found = position_statistics([np.array([[v]]) for v in (1.0, 2.0, 6.0)])
     assert np.isclose(found.mean[0, 0], 3.0)
-    assert np.isclose(found.deviation[0, 0], np.sqrt(pooled), atol=1e-5)
+    assert np.isclose(found.deviation[0, 0], np.std([1, 2, 6]), atol=1e-5)
 
 
 def test_standardise_smooths_by_the_binomial_kernel_and_is_0_outside():
