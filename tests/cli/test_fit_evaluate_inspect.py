@@ -71,6 +71,37 @@ def test_a_second_fit_into_a_model_names_the_first_and_a_killed_one_holds_nothin
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
+def test_the_places_guessed_for_defects_without_masks_are_shown_on_a_sheet(run, prepared, tmp_path):
+    data, model = tmp_path / "data", tmp_path / "model"
+    shutil.copytree(prepared.folder, data)
+    Manifest(data, tuple(replace(s, mask="") if s.split == "train" else s for s in prepared)).save()
+    fitted = run("fit", data, "--model", model)
+    sheet = model / "pseudo_masks.jpg"
+    assert "Defective images without a mask: 3. The place of each defect was guessed." in fitted.out
+    assert f"See them in {sheet}: where one is wrong, draw a mask" in fitted.out
+    with Image.open(sheet) as picture:
+        assert picture.width > 1000
+        colours = np.asarray(picture.convert("RGB")).astype(int)
+    assert ((colours[..., 0] - colours[..., 1]) > 100).sum() > 500  # outlines
+    assert run("evaluate", model, data).code == 0
+    again = run("fit", prepared.folder, "--model", model, "--overwrite", "--json").json
+    assert again["pseudo_masks"] is None
+    assert not sheet.exists()
+    assert (tmp_path / "model.previous" / "pseudo_masks.jpg").is_file()
+
+
+def test_an_interrupted_fit_says_what_is_kept(run, prepared, tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("patchcore_dual.training.fitting.cross_fit", interrupt)
+    result = run("fit", prepared.folder, "--model", tmp_path / "model")
+    assert result.code != 0
+    assert "Traceback" not in result.err
+    assert "What is finished is kept: the same command continues from there." in result.err
+    monkeypatch.undo()
+
+
 def test_fit_keeps_the_model_that_it_replaces_and_says_so(run, fails, prepared, tmp_path):
     model = tmp_path / "model"
     command = ["fit", prepared.folder, "--model", model, "--scoring", "patchcore"]

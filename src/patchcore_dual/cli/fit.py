@@ -1,16 +1,16 @@
 """`patchcore-dual fit`: build both memory banks and calibrate the thresholds."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from patchcore_dual.cli.choices import AsJson, BackboneName, Device, RuleName, parse_levels
+from patchcore_dual.cli.fit_summary import describe, summary
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
-    from patchcore_dual.model import Model
+    from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.training import Fit
 
 TUNING, RESEARCH = "Tuning", "Research"
@@ -163,7 +163,7 @@ def fit(
 
     Example: patchcore-dual fit prepared --model model --false-alarm-rate 0.02
     """
-    from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.settings import PRESETS
@@ -192,23 +192,32 @@ def fit(
     detector = PatchCoreDual(
         weights=weights, device=device, **{**(PRESETS[preset] if preset else {}), **given}
     )
-    with progress_bar() as progress:
-        detector.fit(
-            manifest,
-            defects=defects,
-            exclude_kinds=exclude_kind or (),
-            synthetic=which,
-            model_folder=model,
-            overwrite=overwrite,
-            memory=limit,
-            progress=progress,
+    try:
+        with progress_bar() as progress:
+            detector.fit(
+                manifest,
+                defects=defects,
+                exclude_kinds=exclude_kind or (),
+                synthetic=which,
+                model_folder=model,
+                overwrite=overwrite,
+                memory=limit,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        console.print(
+            "Interrupted. What is finished is kept: the same command continues from there.",
+            markup=False,
+            soft_wrap=True,
         )
+        raise
     fitted = detector.fitted
     assert fitted is not None
+    sheet = _write_sheet(manifest, fitted, model)
     if as_json:
-        print_json(describe(fitted, model))
+        print_json({**describe(fitted, model), "pseudo_masks": str(sheet) if sheet else None})
     else:
-        _print(fitted, model, prepared)
+        _print(fitted, model, prepared, sheet)
 
 
 def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
@@ -221,87 +230,25 @@ def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
         raise SettingsError(f"--synthetic is {text!r}; use all, none, best or a number.") from None
 
 
-def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
-    """What was fitted, as plain values."""
-    model = fitted.model
-    threshold = model.thresholds.image
-    return {
-        "model": str(folder),
-        "former_model": str(fitted.former_model) if fitted.former_model else None,
-        "normal_vectors": len(model.normal_bank),
-        "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
-        "scoring": model.rule.name,
-        "threshold": threshold.value,
-        "false_alarm_rate_asked": model.settings.false_alarm_rate,
-        "false_alarm_rate_promised": threshold.false_alarm_rate,
-        "held_out_images": threshold.images,
-        "rule": model.rule.state()[0],
-        "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
-        "trained_on": model.trained_on,
-        **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
-    }
+def _write_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> Path | None:
+    """Draw where defects without masks were taken to lie; None without such."""
+    if not fitted.pseudo_masks:
+        return None
+    from patchcore_dual.model.schema import SHEET_FILE
+    from patchcore_dual.training.pseudo_mask_sheet import draw_pseudo_masks
+    from patchcore_dual.utils.files import write_atomically
+    from patchcore_dual.utils.pictures import jpeg_bytes
+
+    picture = draw_pseudo_masks(manifest, fitted.pseudo_masks)
+    write_atomically(folder / SHEET_FILE, jpeg_bytes(picture))
+    return folder / SHEET_FILE
 
 
-def _print(fitted: "Fit", folder: Path, prepared: Path) -> None:
-    model = fitted.model
+def _print(fitted: "Fit", folder: Path, prepared: Path, sheet: Path | None) -> None:
     if fitted.synthetic:
         print(fitted.synthetic)
-    for line in summary(model, folder):
+    for line in summary(fitted.model, folder, sheet):
         print(line)
     if fitted.former_model:
         print(f"The former model is kept in {fitted.former_model}.")
     print(f"Next: patchcore-dual evaluate {folder} {prepared} --report REPORT")
-
-
-def summary(model: "Model", folder: Path) -> list[str]:
-    """What was fitted, in sentences."""
-    from patchcore_dual.scoring.fusion.calibrated import Calibrated
-
-    facts, threshold = model.trained_on, model.thresholds.image
-    asked, search = model.settings.false_alarm_rate, model.adaptive_search
-    synthetic = "".join(
-        f", {n} synthetic by {name}" for name, n in facts["synthetic_images"].items()
-    )
-    lines = [
-        f"{folder}: fitted on {facts['normal_images']} normal images "
-        f"({len(model.normal_bank)} vectors) and {facts['defective_images']} defective "
-        f"ones{synthetic} ({len(model.defect_bank or ())} vectors)."
-    ]
-    if facts["test_masks_used"]:
-        lines.append(
-            "Warning: some synthetic images use masks of test defects, so figures on the test "
-            "images are too good."
-        )
-    if model.defect_bank is None:
-        lines.append("No defect bank: this model knows normal parts only, as PatchCore does.")
-    if facts["defective_images_without_mask"]:
-        lines.append(
-            f"{facts['defective_images_without_mask']} defective images have no mask: the likely "
-            "region of the defect was proposed. Masks are better where you can draw them."
-        )
-    lines.append(
-        f"Threshold {threshold.value:.4g}: at most {threshold.false_alarm_rate:.2%} of normal "
-        f"parts will be rejected, judging by {threshold.images} held-out normal images."
-    )
-    if threshold.false_alarm_rate > asked:
-        lines.append(
-            f"  {asked:.2%} was asked for, which cannot be promised with fewer than "
-            f"{round(1 / asked) - 1} normal images. The threshold is the largest held-out score."
-        )
-    if isinstance(model.rule, Calibrated) and model.defect_bank is not None:
-        lines.append(
-            str(model.rule.guard or "")
-            or "Guard: too few defects to measure what an unknown kind would cost."
-        )
-    if search.exact_share < 1:
-        lines.append(
-            f"Approximate search: exact distances for {search.exact_share:.1%} of an image at a "
-            f"time; image scores are within {search.score_error:.1e} of exact ones on "
-            f"{search.images} training images."
-        )
-    elif model.settings.search == "approximate":
-        lines.append(
-            "Search stays exact: the bank is small, or no approximation kept image scores within "
-            "a thousandth."
-        )
-    return lines

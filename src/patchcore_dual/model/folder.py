@@ -30,6 +30,7 @@ from patchcore_dual.model.model import Model, bank_channels
 from patchcore_dual.model.schema import (
     MODEL_FILE,
     SCHEMA_VERSION,
+    SHEET_FILE,
     EmbedderEntry,
     ModelFile,
     read_model_file,
@@ -71,7 +72,7 @@ def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Path |
     write_atomically(path, text)
     for leftover in folder.iterdir():
         stale = _DATA_FILE.fullmatch(leftover.name) and leftover.name not in data
-        if stale or _is_unfinished(leftover):
+        if stale or _is_unfinished(leftover) or (is_other and leftover.name == SHEET_FILE):
             leftover.unlink()
     return former
 

@@ -12,6 +12,7 @@ from patchcore_dual.settings import Settings
 
 SCHEMA_VERSION = 3
 MODEL_FILE = "model.json"
+SHEET_FILE = "pseudo_masks.jpg"  # a picture for the user, which loading ignores
 
 Raw = dict[str, Any]
 

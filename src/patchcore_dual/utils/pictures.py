@@ -28,9 +28,18 @@ def jpeg_base64(
     size = max(1, round(width * scale)), max(1, round(height * scale))
     if scale < 1:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return base64.b64encode(jpeg_bytes(picture, quality)).decode()
+
+
+def jpeg_bytes(picture: NDArray[np.uint8], quality: int = 88) -> bytes:
+    """A picture, uint8 `[H, W, 3]` RGB, as the bytes of a JPEG file.
+
+    >>> jpeg_bytes(np.zeros((2, 2, 3), np.uint8))[:2].hex()
+    'ffd8'
+    """
     bgr = np.ascontiguousarray(picture[..., ::-1])
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return base64.b64encode(data.tobytes()).decode()
+    return data.tobytes()
 
 
 def png_bytes(picture: NDArray[np.uint8]) -> bytes:

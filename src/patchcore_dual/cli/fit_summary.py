@@ -1,0 +1,114 @@
+"""What `fit` says at its end: as plain values, and in sentences."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patchcore_dual.model import Model
+    from patchcore_dual.training import Fit
+
+
+def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
+    """What was fitted, as plain values."""
+    model = fitted.model
+    threshold = model.thresholds.image
+    return {
+        "model": str(folder),
+        "former_model": str(fitted.former_model) if fitted.former_model else None,
+        "normal_vectors": len(model.normal_bank),
+        "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
+        "scoring": model.rule.name,
+        "threshold": threshold.value,
+        "false_alarm_rate_asked": model.settings.false_alarm_rate,
+        "false_alarm_rate_promised": threshold.false_alarm_rate,
+        "held_out_images": threshold.images,
+        "rule": model.rule.state()[0],
+        "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
+        "trained_on": model.trained_on,
+        **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
+    }
+
+
+def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str]:
+    """What was fitted, in sentences."""
+    facts = model.trained_on
+    synthetic = "".join(
+        f", {n} synthetic by {name}" for name, n in facts["synthetic_images"].items()
+    )
+    lines = [
+        f"{folder}: fitted on {facts['normal_images']} normal images "
+        f"({len(model.normal_bank)} vectors) and {facts['defective_images']} defective "
+        f"ones{synthetic} ({len(model.defect_bank or ())} vectors)."
+    ]
+    if facts["test_masks_used"]:
+        lines.append(
+            "Warning: some synthetic images use masks of test defects, so figures on the test "
+            "images are too good."
+        )
+    if model.defect_bank is None:
+        lines.append("No defect bank: this model knows normal parts only, as PatchCore does.")
+    if count := facts["defective_images_without_mask"] if model.defect_bank else 0:
+        where = f" See them in {sheet}: where one is wrong, draw a mask" if sheet else ""
+        lines.append(
+            f"Defective images without a mask: {count}. The place of each defect was guessed."
+            f"{where or ' Draw masks where you can'}, prepare and fit again."
+        )
+    return lines + _threshold(model) + _unknown_kinds(model) + _search(model)
+
+
+def _threshold(model: "Model") -> list[str]:
+    asked, threshold = model.settings.false_alarm_rate, model.thresholds.image
+    lines = [
+        f"Threshold: a part is rejected when it scores above {threshold.value:.4g}. By the scores "
+        f"of {threshold.images} normal images, each held out in turn, at most "
+        f"{threshold.false_alarm_rate:.2%} of normal parts will be rejected (about 1 in "
+        f"{1 / threshold.false_alarm_rate:.0f})."
+    ]
+    if threshold.false_alarm_rate > asked:
+        lines.append(
+            f"  {asked:.2%} was asked for, which cannot be promised with fewer than "
+            f"{round(1 / asked) - 1} normal images. The threshold is the largest held-out score."
+        )
+    return lines
+
+
+def _unknown_kinds(model: "Model") -> list[str]:
+    """What the guard measured."""
+    from patchcore_dual.scoring.fusion.calibrated import Calibrated
+
+    if not isinstance(model.rule, Calibrated) or model.defect_bank is None:
+        return []
+    guard = model.rule.guard
+    if guard is None:
+        return [
+            "How well defects of unknown kinds are found was not tried: that takes more defective "
+            "images, of at least two kinds."
+        ]
+    use = "are used in full"
+    if math.isinf(guard.discount):
+        use = "are not used to score, since too many unknown kinds would be missed"
+    elif guard.discount:
+        use = "count less than they could, so that unknown kinds are found too"
+    return [
+        f"Known defects {use}. Share of held-out defects found, at false-alarm rates up to 10%: "
+        f"{guard.seen:.0%} of known kinds ({guard.seen_without:.0%} without known defects), "
+        f"{guard.unseen:.0%} of unknown kinds ({guard.unseen_without:.0%} without)."
+    ]
+
+
+def _search(model: "Model") -> list[str]:
+    search = model.adaptive_search
+    if search.exact_share < 1:
+        return [
+            f"Approximate search: exact distances for {search.exact_share:.1%} of an image at a "
+            f"time; image scores are within {search.score_error:.1e} of exact ones on "
+            f"{search.images} training images."
+        ]
+    if model.settings.search == "approximate":
+        return [
+            "Search stays exact: the bank is small, or no approximation kept image scores within "
+            "a thousandth."
+        ]
+    return []
