@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
