@@ -19,7 +19,17 @@ console = Console(stderr=True, highlight=False)
 # How characters that commands print look where the code page of the output lacks them.
 _IN_ASCII = {
     **{"≤": "<=", "≥": ">=", "±": "+/-", "×": "x", "−": "-", "–": "-", "…": "...", "→": "->"},
-    **{"≈": "~", "²": "^2", "·": "*", "½": "1/2", "√": "sqrt ", "μ": "u", "•": "*", "│": "|"},
+    **{
+        "≈": "~",
+        "²": "^2",
+        "·": "*",
+        "½": "1/2",
+        "√": "sqrt ",
+        "μ": "u",
+        "•": "*",
+        "│": "|",
+        "†": "+",
+    },
 }
 
 

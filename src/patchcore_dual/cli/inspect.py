@@ -56,8 +56,6 @@ def inspect(
     if out is None and (full_size or overwrite):
         raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
     paths, left_out = images_to_inspect(images)
-    for line in left_out:
-        console.print(line, markup=False, soft_wrap=True)
     detector = PatchCoreDual.load(model, device=device)
     folder = None
     if out is not None:
@@ -67,6 +65,8 @@ def inspect(
         folder = InspectionFolder(out, paths, full_size=full_size, overwrite=overwrite)
         if not page_can_be_written():
             console.print(f"Pictures will be written, but no page: {missing('jinja2', 'it')}")
+    for line in left_out:
+        console.print(line, markup=False, soft_wrap=True)
     run = _Run(paths, folder, left_out, as_json)
     try:
         for path, result in zip(paths, detector.inspect_many(paths, on_error="yield"), strict=True):

@@ -167,14 +167,14 @@ def _protocol(
         )
     rows = rows_of(target, results, groups_of(manifest))
     is_ksdd2 = manifest.preparation().get("layout") == "ksdd2"
-    if report is not None:
-        console.print(f"Page: {write_protocol(plan, rows, facts, is_ksdd2, report)}")
     if as_json:
         result = {"target": target, "splits": plan.splits, "facts": facts}
         published = {"published": PUBLISHED[target]} if is_ksdd2 and target in PUBLISHED else {}
         print_json({**result, **published, "rows": [row.to_json() for row in rows]})
     else:
         _print(tables_of(target, rows, is_ksdd2), BASELINES[target])
+    if report is not None:  # last, so that a full disk leaves the figures
+        console.print(f"Page: {write_protocol(plan, rows, facts, is_ksdd2, report)}")
 
 
 def _print(tables: "list[Table]", baseline: str) -> None:
