@@ -192,13 +192,12 @@ def test_safe_names() -> None:
 def parts_with_masks_in(folder: Path, where: Callable[[str], str]) -> Path:
     """good/ and scratch/, whose masks lie where `where` says for the number of an image."""
     make_folder(folder)
+    (folder / "masks/scratch").rename(folder / ".painted")
+    (folder / "masks").rmdir()
     for number in range(4):
         target = folder / where(str(number))
         target.parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"masks/scratch/{number}_mask.png").rename(target)
-    (folder / "masks/scratch").rmdir()
-    if not any((folder / "masks").iterdir()):
-        (folder / "masks").rmdir()
+        (folder / f".painted/{number}_mask.png").rename(target)
     return folder
 
 
@@ -303,3 +302,12 @@ def test_images_and_masks_in_folders_of_their_own(tmp_path: Path) -> None:
     assert recognise(tmp_path) == "folder"
     samples = by_path(read_source("folder", tmp_path).samples, tmp_path)
     assert samples["images/scratch/0.png"].mask == tmp_path / "masks/scratch/0_mask.png"
+
+
+def test_mvtec_masks_of_any_suffix_and_several_of_an_image(tmp_path: Path) -> None:
+    folder = make_mvtec(tmp_path / "bottle")
+    mask = folder / "ground_truth/hole/001_mask.png"
+    mask.rename(mask.with_name("001_mask_1.bmp"))
+    save(mask.with_name("001_mask_2.bmp"), surface(0, 48, 40)[..., 0])
+    sample = by_path(read_source("mvtec", folder).samples, folder)["test/hole/001.png"]
+    assert [path.name for path in sample.masks] == ["001_mask_1.bmp", "001_mask_2.bmp"]
