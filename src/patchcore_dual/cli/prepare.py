@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -49,6 +49,17 @@ def prepare(
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave damaged files out and list them.")
     ] = False,
+    ignore_label: Annotated[
+        str,
+        typer.Option(
+            metavar="N",
+            help="A label in masks that marks no defect, as 255 in VOC; none counts every label.",
+        ),
+    ] = "ask",
+    large_masks: Annotated[
+        bool,
+        typer.Option("--large-masks", help="Accept masks that mark more than half of an image."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a prepared data set.")
     ] = False,
@@ -64,6 +75,7 @@ def prepare(
       patchcore-dual prepare folder photos prepared --size 256x256
     """
     from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.data.mask_rule import MaskRule
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
 
@@ -78,6 +90,7 @@ def prepare(
             split=SplitSettings(train_fraction, split_seed, split_file, train_defects),
             skip_unreadable=skip_unreadable,
             overwrite=overwrite,
+            masks=MaskRule(parse_label(ignore_label), large_masks),
             progress=progress,
         )
     if as_json:
@@ -98,6 +111,17 @@ def parse_size(size: str) -> tuple[int, int] | tuple[None, None]:
             f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or native."
         )
     return int(match[1]), int(match[2])
+
+
+def parse_label(label: str) -> int | Literal["ask", "count"]:
+    """`--ignore-label` as `MaskRule.ignore`: ask, none (count every label) or a number."""
+    from patchcore_dual.errors import SettingsError
+
+    if label in ("ask", "none"):
+        return "ask" if label == "ask" else "count"
+    if not label.isdecimal():
+        raise SettingsError(f"--ignore-label is {label!r}; use a number, as 255, or none.")
+    return int(label)
 
 
 def _print(summary: "PreparationSummary", prepared: Path) -> None:

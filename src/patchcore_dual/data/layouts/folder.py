@@ -1,7 +1,7 @@
 """Plain folders: good/, and defect/ or one folder per kind of defect, with optional masks."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,13 @@ from patchcore_dual.data.layouts.layout import (
     some,
     subfolders,
 )
-from patchcore_dual.data.listing import LeftOut, find_images, list_images, printable
+from patchcore_dual.data.listing import (
+    OUTPUT_MARKER,
+    LeftOut,
+    find_images,
+    list_images,
+    printable,
+)
 from patchcore_dual.data.mask_names import (
     is_mask_folder,
     name_key,
@@ -126,6 +132,9 @@ def _list(folder: Path, names: dict[str, str]) -> tuple[list[_Found], list[_Foun
     images: list[_Found] = []
     masks: list[_Found] = []
     left_out = [LeftOut(path, "beside the folders, in no kind") for path in list_images(folder)]
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (path / OUTPUT_MARKER).exists():
+            left_out.append(LeftOut(path, "pictures that inspect wrote"))
     for top in tops:
         key = name_key(top.name)
         if is_mask_folder(top.name):
@@ -244,13 +253,13 @@ def _owners(mask: _Found, by_stem: dict[str, list[_Found]], source: Path) -> lis
 
 
 def _sample(
-    image: _Found, masks: Iterable[Path], split: Split | None, names: dict[str, str]
+    image: _Found, masks: Sequence[Path | None], split: Split | None, names: dict[str, str]
 ) -> RawSample:
-    files = tuple(masks)
+    first, *more = masks or [None]
     return RawSample(
         image=image.path,
-        mask=files[0] if files else None,
-        more_masks=files[1:],
+        mask=first,
+        more_masks=tuple(path for path in more if path),
         mask_rule=ASK,
         name="",
         label="negative" if image.kind == GOOD else "positive",

@@ -1,12 +1,13 @@
 """`Layout`: the arrangement of a published data set on disk, and the samples read from it."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from patchcore_dual.data.listing import natural_key
+from patchcore_dual.data.listing import OUTPUT_MARKER, is_passed_over, natural_key, printable
 from patchcore_dual.data.manifest import MANIFEST_NAME
 from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
 from patchcore_dual.data.sample import Label, Split
@@ -92,11 +93,24 @@ def contains(folder: Path, pattern: str) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in `folder` that may hold data: neither hidden nor prepared data sets."""
+    """The folders in `folder` that may hold data.
+
+    Hidden folders, those of programs, prepared data sets and pictures that `inspect` wrote are not
+    among them.
+
+    Raises:
+        DataError: the folder may not be read.
+    """
     if not folder.is_dir():
         return []
-    found = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted((p for p in found if not (p / MANIFEST_NAME).exists()), key=natural_key)
+    try:
+        found = [p for p in folder.iterdir() if not is_passed_over(p.name) and p.is_dir()]
+    except OSError as error:
+        raise DataError(f"{printable(folder)} cannot be read: {error.strerror}.") from None
+    markers = (MANIFEST_NAME, OUTPUT_MARKER)
+    return sorted(
+        (p for p in found if not any(os.path.exists(p / m) for m in markers)), key=natural_key
+    )
 
 
 def safe_names(relative_paths: Iterable[Path]) -> list[str]:

@@ -12,6 +12,7 @@ from patchcore_dual.data.layouts.layout import (
     subfolders,
 )
 from patchcore_dual.data.listing import list_images
+from patchcore_dual.data.mask_names import name_key, without_mask_word
 from patchcore_dual.data.sample import Split
 from patchcore_dual.errors import DataError
 
@@ -54,10 +55,27 @@ def _sample(source: Path, split: Split, image: Path, name: str) -> RawSample:
     kind = image.parent.name
     if kind == GOOD:
         return RawSample(image=image, mask=None, name=name, label="negative", split=split)
-    mask = source / "ground_truth" / kind / f"{image.stem}_mask.png"
-    if not mask.is_file():
-        raise DataError(f"{image} has no mask: expected {mask}.")
-    return RawSample(image=image, mask=mask, name=name, label="positive", split=split, kind=kind)
+    folder = source / "ground_truth" / kind
+    wanted = f"{image.stem}_mask.png"
+    masks = [folder / wanted] if (folder / wanted).is_file() else _masks_of(image, folder)
+    if not masks:
+        raise DataError(f"{image} has no mask: expected {folder / wanted}.")
+    return RawSample(
+        image=image,
+        mask=masks[0],
+        more_masks=tuple(masks[1:]),
+        name=name,
+        label="positive",
+        split=split,
+        kind=kind,
+    )
+
+
+def _masks_of(image: Path, folder: Path) -> list[Path]:
+    """The masks of an image under other names than the data set's own."""
+    stem = name_key(image.stem)
+    masks = list_images(folder) if folder.is_dir() else []
+    return [path for path in masks if stem in (name_key(path.stem), without_mask_word(path.stem))]
 
 
 MVTEC = Layout(

@@ -16,10 +16,12 @@ from patchcore_dual.data.crops import crop_boxes
 from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
 from patchcore_dual.data.layouts.layout import RawSample
 from patchcore_dual.data.layouts.recognise import read_source
+from patchcore_dual.data.listing import printable
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.mask_rule import ASK, MaskRule
 from patchcore_dual.data.masks import read_source_mask
-from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
-from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
+from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
+from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, bright_mask_notes, scan
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
 from patchcore_dual.data.reading import read_image, write_png
 from patchcore_dual.data.resizing import resize_image, resize_mask
@@ -40,6 +42,7 @@ def prepare(
     split: SplitSettings | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
+    masks: MaskRule = ASK,
     progress: Progress = silent,
 ) -> PreparationSummary:
     """Prepare a data set for training.
@@ -56,6 +59,7 @@ def prepare(
         split: how train and test are decided.
         skip_unreadable: leave unreadable files out and list them, instead of raising.
         overwrite: replace a prepared data set.
+        masks: answers to what masks cannot say by themselves.
         progress: called with stage, number of images done, and number of all.
 
     Returns:
@@ -81,10 +85,11 @@ def prepare(
     source, prepared = source.resolve(), prepared.resolve()
     _check_arguments(source, prepared, width, height)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
-    found = read_source(layout, source)
+    found = read_source(layout, source, masks)
     scans, skipped = _scan_all(found.samples, source, skip_unreadable, progress)
     fingerprints = [s.fingerprint for s in scans]
     copies, near = find_exact_duplicates(fingerprints), find_near_duplicates(fingerprints)
+    copies, copy_notes = settle_copies(scans, copies)
     placed, dropped = place(scans, copies, near, found.has_official_split, split)
     _check_sides(placed, source)
     with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite) as folder:
@@ -104,7 +109,7 @@ def prepare(
             n_crops=n_crops,
             dropped_copies=dropped,
             skipped=skipped,
-            notes=found.notes,
+            notes=[*found.notes, *copy_notes, *bright_mask_notes(scans)],
             audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
         )
         text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -214,4 +219,4 @@ def _describe(split: SplitSettings, is_official: bool) -> dict[str, Any]:
 
 
 def _relative(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix()
+    return printable(path.relative_to(source).as_posix())

@@ -1,9 +1,11 @@
 """Scanning a data set: every image is read once, its label decided, its content measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
-from patchcore_dual.data.layouts.layout import RawSample
+from patchcore_dual.data.layouts.layout import RawSample, some
+from patchcore_dual.data.listing import printable
 from patchcore_dual.data.masks import read_source_mask
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.sample import Label
@@ -87,3 +89,15 @@ def scan(sample: RawSample, source_name: str) -> Scan:
     fingerprint = Fingerprint(source_name, digest(image), thumbnail(image), label, mask_digest)
     is_dark_on_bright = reading is not None and reading.is_dark_on_bright
     return Scan(sample, label, width, height, area, fingerprint, is_dark_on_bright)
+
+
+def bright_mask_notes(scans: Sequence[Scan]) -> list[str]:
+    """A sentence that names the masks that are dark on a bright background, if there are any."""
+    bright = [printable(s.sample.mask) for s in scans if s.mask_is_dark_on_bright and s.sample.mask]
+    n_masks = sum(s.sample.mask is not None for s in scans)
+    if not bright:
+        return []
+    return [
+        f"{len(bright)} of {n_masks} masks have a bright border, so that what is darker counts as "
+        f"the defect: {some(bright)}."
+    ]
