@@ -11,19 +11,26 @@ or no longer applies. It takes minutes, so it is run by hand and not with the ot
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import pytest
+
+# Not used here: imported once, for all the processes that run tests.
+for name in ("cv2", "hypothesis", "numba", "scipy.optimize", "scipy.ndimage", "torch", "pydantic"):
+    import_module(name)
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/patchcore_dual"
 NEEDED = ("src", "tests", "docs", "examples", "benchmarks", "pyproject.toml", "README.md")
 PASSED, FAILED = 0, 1  # pytest's exit codes; others mean that it could not run the tests
+UNUSABLE = 9  # they ran, but on another copy of the package
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,25 @@ def read_mutations(path: Path = ROOT / "benchmarks/mutations.toml") -> list[Muta
 
 
 def run_tests(copy: Path, tests: Sequence[str]) -> int:
-    """Run tests on a copy of the tree; pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests]
-    # A file that is changed and restored within a second would otherwise keep its old byte code.
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True).returncode
+    """Run tests on a copy of the tree in a process of its own; pytest's exit code."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = UNUSABLE
+    try:
+        os.chdir(copy)
+        os.environ["PYTHONPATH"] = str(copy / "src")
+        # A file that is changed and restored within a second would else keep its old byte code.
+        sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        code = int(pytest.main(["-x", "-p", "no:cacheprovider", *tests]))
+        package = sys.modules.get("patchcore_dual")
+        if package is not None and not Path(str(package.__file__)).is_relative_to(copy):
+            code = UNUSABLE
+    finally:
+        os._exit(code)
 
 
 def try_out(copy: Path, error: Mutation) -> str:
@@ -86,7 +107,7 @@ def try_out(copy: Path, error: Mutation) -> str:
 def try_all(errors: Sequence[Mutation]) -> Iterator[tuple[Mutation, str]]:
     """How each error ended, after its tests have passed on an unchanged copy."""
     with TemporaryDirectory() as folder:
-        copy = Path(folder) / "tree"
+        copy = Path(folder).resolve() / "tree"
         for name in NEEDED:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, copy / name, copy_function=shutil.copy2)

@@ -185,6 +185,25 @@ def test_of_two_safe_discounts_recall_on_seen_kinds_decides():
     assert report.seen == 1.0
 
 
+@pytest.mark.parametrize(("losing", "discount"), [(20, 4.0), (8, 4.0), (1, 0.0)])
+def test_a_discount_that_costs_recall_on_unseen_kinds_is_not_taken_for_any_gain_on_seen_ones(
+    losing, discount
+):
+    """Two of 100 normal images resemble defects, and so hide defects of a kind that was left out.
+
+    Each of the `losing` of its 20 images loses a recall of 0.2 below a discount of 4. A mean loss
+    of 0.08 is beyond its standard error of 0.02, though not beyond the standard deviation of 0.1;
+    one of 0.01 is tolerated.
+    """
+    normals = ChannelMaxima(np.zeros(100), np.repeat([0.0, 5.0], [98, 2]))
+    members = ChannelMaxima(np.repeat([3.0, 9.0], [losing, 20 - losing]), np.zeros(20))
+    seen = ChannelMaxima(np.zeros(10), np.full(10, 4.0))  # only with less than 4 they are found
+    quiet = ChannelMaxima(np.zeros(100), np.zeros(100))
+    report = choose_discount(quiet, seen, [LeftOutCluster(normals, members)])
+    assert report.discount == discount
+    assert report.seen == (discount < 4)
+
+
 def test_the_probe_is_that_of_the_loops():
     """Both classes weigh the same, and all defective images, however many patches they have."""
     rng = np.random.default_rng(4)

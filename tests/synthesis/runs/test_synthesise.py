@@ -378,6 +378,7 @@ def test_good_images_on_the_other_side_and_test_defects_are_not_read(data):
         data.image_path(sample).unlink()
         (data.folder / sample.mask).unlink()
     make(data, count=8)
+    assert len(list((data.folder / "synthetic/run").glob("????.png"))) == 8
 
 
 @dataclass(frozen=True)
