@@ -1,6 +1,7 @@
 """`reproduce` as a user runs it: every target on small look-alikes, resuming, bad input."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ from patchcore_dual.experiments.protocols import ProtocolName
 from patchcore_dual.experiments.reproduce import FIGURES, FigureName
 from patchcore_dual.experiments.runner import TrialRunner
 from patchcore_dual.experiments.trials import Condition
+from patchcore_dual.utils.locking import locked
 
 METHODS = ["PatchCore", "PatchCoreDual, thesis", "PatchCoreDual", "PatchCoreDual with poisson"]
 
@@ -114,6 +116,28 @@ def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
     assert figures["pixel_auroc"]["low"] <= figures["pixel_auroc"]["mean"]
     assert figures["pixel_auroc"]["mean"] <= figures["pixel_auroc"]["high"]
     assert figures["aupro"]["low"] is None
+
+
+def test_how_long_the_whole_takes_is_said_after_the_first_trial(run, ksdd2, tmp_path):
+    arguments = ("table1", ksdd2, "--seeds", 2, "--report", tmp_path)
+    code, _, err = run(*arguments)
+    assert code == 0
+    assert "2 of 2 trials are to be run, which fit 8 detectors." in err
+    said = re.search(r"What is left takes about \d+ (s|min)\.", err)
+    assert said
+    assert said.end() < err.index("seed 0: done")
+    again = run(*arguments)[2]
+    assert "trials are to be run" not in again
+    assert "What is left" not in again
+
+
+def test_two_runs_of_a_protocol_into_one_report_are_one_and_a_clear_error(run, ksdd2, tmp_path):
+    (tmp_path / "trials").mkdir()
+    with locked(tmp_path / "trials" / "table1-official", "reproduce table1", ""):
+        code, out, err = run("table1", ksdd2, "--seeds", 1, "--report", tmp_path)
+    assert (code, out) == (2, "")
+    assert "another reproduce table1 is running there (process" in err.replace("\n", " ")
+    assert "give another --report" in err.replace("\n", " ")
 
 
 def test_an_interrupted_run_resumes(run, ksdd2, tmp_path, interrupted_at):

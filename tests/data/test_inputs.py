@@ -127,6 +127,11 @@ def test_what_is_no_image_is_named_with_advice(wrong, message):
     assert str(error.value).startswith("part 7 ")
 
 
+def test_a_folder_is_named_as_one(tmp_path):
+    with pytest.raises(ImageError, match=r"is a folder\. Give its images one by one"):
+        read(tmp_path)
+
+
 def test_a_damaged_pillow_image_is_one_error(tmp_path):
     file = io.BytesIO()
     Image.fromarray(RGB).save(file, "PNG")

@@ -27,6 +27,15 @@ def test_it_is_made_and_replaced_with_nothing_left_beside_it(tmp_path: Path) -> 
     assert contents(tmp_path) == {"new/r/index.html": "2"}
 
 
+def test_two_at_once_are_one_and_a_clear_error(tmp_path: Path) -> None:
+    with staged(tmp_path / "r", overwrite=False) as folder:
+        (folder / "index.html").write_text("first")
+        with pytest.raises(DataError, match=r"r is in use: another command .*process \d+"):
+            make(tmp_path / "r", "second", overwrite=True)
+    assert contents(tmp_path) == {"r/index.html": "first"}
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
     def fail(target: Path) -> None:

@@ -54,6 +54,10 @@ def read_pixels(image: Image, name: str = "") -> tuple[np.ndarray, str]:
         ImageError: for a file that cannot be read, or something else than an `Image`.
     """
     if isinstance(image, str | os.PathLike):
+        if Path(image).is_dir():
+            raise ImageError(
+                f"{image} is a folder. Give its images one by one, or to inspect_many as a list."
+            )
         return np.ascontiguousarray(read_image(Path(image))), name or str(image)
     what = name or "the image"
     if isinstance(image, bytes | bytearray | memoryview):

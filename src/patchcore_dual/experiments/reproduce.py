@@ -1,6 +1,9 @@
 """Running a protocol over split seeds; interrupted runs resume."""
 
+import logging
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,16 +12,22 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.experiments.protocols import PROTOCOLS, ProtocolName, resplit
+from patchcore_dual.experiments.remaining import seconds_left
 from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
-from patchcore_dual.experiments.saved_trials import SavedTrials, code_sha256
+from patchcore_dual.experiments.saved_trials import TRIALS_FOLDER, SavedTrials, code_sha256
 from patchcore_dual.experiments.synthetic_source import DEFAULT, own_images
 from patchcore_dual.experiments.trials import Evaluations, Trial
+from patchcore_dual.training.estimate import in_words
+from patchcore_dual.utils.checkpoint import writing_explained
+from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.progress import Progress, silent
 
 Splits = Literal["official", "group"]
 FigureName = Literal["figure1", "figure5"]
 
 FIGURES = ("figure1", "figure5")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,28 +106,69 @@ def run(
         on_seed: called with each finished seed, and whether all its trials were finished before.
 
     Raises:
-        DataError: where a trial cannot be run, or the file of a finished one is damaged.
+        DataError: where a trial cannot be run, the file of a finished one is damaged, or another
+            process runs this protocol into the same report.
     """
     code_sha256()  # as it is when this run begins
     detector = with_cached_features(detector)
     name = f"{plan.target}-{plan.splits}"
-    saved = SavedTrials(report, name, manifest, detector) if report else None
-    results = []
-    for seed in range(plan.seeds):
-        split = plan.split(manifest, seed)
+    with ExitStack() as stack:
+        saved = None
+        if report is not None:
+            folder = report / TRIALS_FOLDER
+            with writing_explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            remedy = "Or give another --report."
+            stack.enter_context(locked(folder / name, f"reproduce {plan.target}", remedy))
+            saved = SavedTrials(report, name, manifest, detector)
+        return _run(plan, manifest, detector, saved, progress, on_seed)
+
+
+def _run(
+    plan: Plan,
+    manifest: Manifest,
+    detector: PatchCoreDual,
+    saved: SavedTrials | None,
+    progress: Progress,
+    on_seed: Callable[[int, bool], None] | None,
+) -> list[Evaluations]:
+    splits = [plan.split(manifest, seed) for seed in range(plan.seeds)]
+    trials = [plan.trials(split, seed) for seed, split in enumerate(splits)]
+    left = [
+        [
+            len(trial.methods)
+            for trial in of_seed
+            if saved is None or saved.read(trial, splits[seed], seed) is None
+        ]
+        for seed, of_seed in enumerate(trials)
+    ]
+    if any(left):
+        _log.info(
+            "%d of %d trials are to be run, which fit %d detectors.",
+            sum(map(len, left)),
+            sum(map(len, trials)),
+            sum(map(sum, left)),
+        )
+    estimated, results = False, []
+    for seed, split in enumerate(splits):
         runner = TrialRunner(split, detector.with_settings(seed=seed), progress)
         evaluations: Evaluations = {}
-        was_finished = True
-        trials = plan.trials(split, seed)
-        for done, trial in enumerate(trials, start=1):
+        times: list[tuple[int, float]] = []
+        for done, trial in enumerate(trials[seed], start=1):
             finished = saved.read(trial, split, seed) if saved else None
             if finished is None:
-                finished, was_finished = runner.run(trial), False
+                started = time.perf_counter()
+                finished = runner.run(trial)
+                times.append((left[seed].pop(0), time.perf_counter() - started))
                 if saved:
                     saved.write(trial, split, seed, finished)
+                seconds = None if estimated else seconds_left(times, left[seed:])
+                if seconds is not None and any(left[seed:]):
+                    estimated = True
+                    _log.info("What is left takes about %s.", in_words(seconds))
             evaluations[trial.condition] = finished
-            progress(f"seed {seed}", done, len(trials))
+            progress(f"seed {seed}", done, len(trials[seed]))
         results.append(evaluations)
         if on_seed:
-            on_seed(seed, was_finished)
+            on_seed(seed, not times)
     return results

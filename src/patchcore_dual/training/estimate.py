@@ -29,13 +29,20 @@ class Estimate:
     def __str__(self) -> str:
         total = self.features + self.coreset + self.scoring
         return (
-            f"Fitting takes about {_in_words(total)}: features {_in_words(self.features)}, "
-            f"coresets {_in_words(self.coreset)}, "
-            f"scoring held-out images {_in_words(self.scoring)}."
+            f"Fitting takes about {in_words(total)}: features {in_words(self.features)}, "
+            f"coresets {in_words(self.coreset)}, "
+            f"scoring held-out images {in_words(self.scoring)}."
         )
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A duration with the unit that suits it.
+
+    >>> in_words(12.3), in_words(600), in_words(9000)
+    ('12 s', '10 min', '2.5 h')
+    """
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 1):.0f} s"
 
 

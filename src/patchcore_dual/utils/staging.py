@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from patchcore_dual.errors import DataError
+from patchcore_dual.utils.locking import locked
 
 
 @contextmanager
@@ -40,15 +41,19 @@ def staged_folder(target: Path, marker: str, content: str, overwrite: bool) -> I
     check_replaceable(target, marker, content, overwrite)
     staging = target.with_name(f".{target.name}.partial")
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        yield staging
-        _replace(target, staging)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target, "command", "Or name another folder."):
+            check_replaceable(target, marker, content, overwrite)  # one may just have ended
+            try:
+                shutil.rmtree(staging, ignore_errors=True)
+                staging.mkdir()
+                yield staging
+                _replace(target, staging)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"cannot write {error.filename or target}: {reason}.") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_replaceable(target: Path, marker: str, content: str, overwrite: bool) -> None:
