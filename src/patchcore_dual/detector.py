@@ -176,6 +176,11 @@ class PatchCoreDual:
         """What a report says of the model, as plain values."""
         return self.model.about()
 
+    def training_sha256(self) -> frozenset[str] | None:
+        """Hex digests of the image files that the model was fitted on; None if it kept none."""
+        calibration = self.model.calibration
+        return None if calibration is None else frozenset(calibration.sha256.values())
+
     def save(self, folder: Path | str) -> None:
         """Write the model folder; a process killed meanwhile leaves the old model or the new."""
         save_model(self.model, Path(folder))

@@ -4,9 +4,8 @@ from patchcore_dual.evaluation.results import Evaluation
 
 
 def headline(evaluation: Evaluation) -> str:
-    """The outcomes at the model's own threshold, in a sentence."""
-    warning = " It was trained with masks of test defects." if evaluation.test_masks_used else ""
-    return _outcomes(evaluation) + warning
+    """The outcomes at the model's own threshold and the warnings, in sentences."""
+    return " ".join([_outcomes(evaluation), *evaluation.warnings])
 
 
 def _outcomes(evaluation: Evaluation) -> str:

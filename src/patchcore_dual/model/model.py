@@ -63,6 +63,9 @@ class Model:
             "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
             "seed": self.settings.seed,
+            "false_alarm_rate_asked": self.settings.false_alarm_rate,
+            "false_alarm_rate_allowed": self.thresholds.image.false_alarm_rate,
+            "n_threshold_images": self.thresholds.image.images,
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }
