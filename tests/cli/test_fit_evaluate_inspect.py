@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
@@ -206,61 +205,6 @@ def test_evaluate_the_training_side(run, model_folder, prepared):
     assert {i["path"].split("/")[0] for i in figures["images"]} == {"train"}
 
 
-def test_inspect_a_folder(run, model_folder, prepared, tmp_path):
-    folder = tmp_path / "parts"
-    for name, label in (("part10.png", "positive"), ("part2.png", "negative")):
-        folder.mkdir(exist_ok=True)
-        shutil.copy(first(prepared, "train", label), folder / name)
-    (folder / "below").mkdir()
-    shutil.copy(folder / "part2.png", folder / "below/part2.png")
-    (folder / "notes.txt").write_text("no image")
-    result = run("inspect", model_folder, folder, "--json", "--out", tmp_path / "pictures")
-    assert result.code == 0
-    results = result.json["results"]
-    assert [r["path"] for r in results] == [
-        str(folder / name) for name in ("below/part2.png", "part2.png", "part10.png")
-    ]
-    assert [r["verdict"] for r in results] == ["pass", "pass", "reject"]
-    for image in results:
-        assert {"path", "score", "threshold", "verdict", "regions"} <= set(image)
-    assert set(results[2]["regions"][0]) == {"x", "y", "width", "height", "area", "peak"}
-    pictures = sorted(p.name for p in (tmp_path / "pictures").iterdir())
-    assert pictures == ["part10.png", "part2-2.png", "part2.png"]
-    with Image.open(tmp_path / "pictures/part10.png") as picture:
-        assert picture.width > 2 * 64
-
-
-def test_strict_tells_a_reject_by_the_exit_code(run, model_folder, prepared):
-    bad, good = first(prepared, "train", "positive"), first(prepared, "train", "negative")
-    assert run("inspect", model_folder, bad).code == 0
-    assert run("inspect", model_folder, bad, "--strict").code == 1
-    assert run("inspect", model_folder, good, "--strict").code == 0
-    assert run("inspect", model_folder, good, bad, "--strict", "--json").code == 1
-
-
-def test_one_broken_file_does_not_stop_the_others(run, model_folder, prepared, tmp_path):
-    shutil.copy(first(prepared, "train", "positive"), tmp_path / "a.png")
-    content = first(prepared, "train", "negative").read_bytes()
-    (tmp_path / "b.png").write_bytes(content[: len(content) // 2])
-    shutil.copy(first(prepared, "train", "negative"), tmp_path / "c.png")
-    result = run("inspect", model_folder, tmp_path, "--json", "--strict")
-    assert result.code == 2
-    results = result.json["results"]
-    assert [set(r) == {"path", "error"} for r in results] == [False, True, False]
-    assert str(tmp_path / "b.png") in results[1]["error"]
-    assert results[0]["verdict"] == "reject"
-    assert "b.png cannot be read as an image" in result.err
-    assert "Traceback" not in result.err
-
-
-def test_an_image_of_another_size_is_resized_and_said(run, model_folder, prepared, tmp_path):
-    with Image.open(first(prepared, "train", "negative")) as image:
-        image.resize((100, 110)).save(tmp_path / "large.png")
-    result = run("inspect", model_folder, tmp_path / "large.png")
-    assert result.code == 0
-    assert "resized from 100x110 to the model's 64x96" in result.out
-
-
 def test_no_prepared_folder(fails, tmp_path):
     message = fails("fit", tmp_path / "nowhere", "--model", tmp_path / "m")
     assert "is not a prepared data set" in message
@@ -342,13 +286,11 @@ def test_a_model_folder_that_is_none(fails, prepared, model_folder, tmp_path):
     assert "is damaged" in fails("inspect", damaged, image)
 
 
-def test_wrong_arguments_of_evaluate_and_inspect(run, fails, model_folder, prepared, tmp_path):
+def test_wrong_arguments_of_evaluate(run, fails, model_folder, prepared, tmp_path):
     result = run("evaluate", model_folder, prepared.folder, "--split", "validation")
     assert result.code == 2
     assert "'validation' is not one of 'test', 'train'" in result.err
     assert "is not a prepared data set" in fails("evaluate", model_folder, tmp_path)
-    assert "no file or folder" in fails("inspect", model_folder, tmp_path / "none.png")
-    assert "holds no images" in fails("inspect", model_folder, tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [("fit",), ("fit", "p"), ("fit", "p", "--what"), ("fly",)])

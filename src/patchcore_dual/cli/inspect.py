@@ -1,19 +1,40 @@
 """`patchcore-dual inspect`: verdicts, heat maps and regions for new images."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from patchcore_dual.cli.choices import AsJson, Device
+from patchcore_dual.errors import ImageError, PatchCoreDualError
+
+if TYPE_CHECKING:
+    from patchcore_dual.evaluation.inspection_folder import InspectionFolder
+    from patchcore_dual.scoring import Inspection
+
+_NOTES_SHOWN = 5
 
 
 def inspect(
     model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[
-        Path | None, typer.Option(help="Write a picture of each image with its heat map here.")
+        Path | None,
+        typer.Option(
+            help="Write a picture of each image with its heat map, and a page that shows all, into "
+            "this folder: a new one, or that of an earlier inspection of these images."
+        ),
     ] = None,
+    full_size: Annotated[
+        bool,
+        typer.Option("--full-size", help="Pictures as large as the images, as PNG files."),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an inspection of other images in --out."),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where an image is rejected.")
     ] = False,
@@ -26,68 +47,133 @@ def inspect(
 
     Example: patchcore-dual inspect model new/ --out pictures
     """
-    from patchcore_dual.cli.console import console, print_json
-    from patchcore_dual.data.reading import write_png
+    from patchcore_dual.cli.console import console
+    from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.errors import ImageError
+    from patchcore_dual.errors import SettingsError
+    from patchcore_dual.utils.dependencies import missing
 
-    paths = list_paths(images)
+    if out is None and (full_size or overwrite):
+        raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
+    paths, left_out = images_to_inspect(images)
+    for line in left_out:
+        console.print(line, markup=False, soft_wrap=True)
     detector = PatchCoreDual.load(model, device=device)
-    results: list[dict[str, Any]] = []
-    rejected = broken = False
-    inspections = detector.inspect_many(paths, on_error="yield")
-    for path, picture, result in zip(paths, picture_names(paths), inspections, strict=True):
-        if isinstance(result, ImageError):
-            broken = True
-            results.append({"path": str(path), "error": str(result)})
-            console.print(f"error: {result}", style="red", markup=False, soft_wrap=True)
-            continue
-        rejected |= result.verdict == "reject"
-        results.append(result.to_json())
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            write_png(out / picture, result.draw())
-        if not as_json:
-            print(result)
-    if as_json:
-        print_json({"results": results})
-    elif out is not None:
-        print(f"Pictures: {out}")
-    if broken:
+    folder = None
+    if out is not None:
+        from patchcore_dual.evaluation.inspection_folder import InspectionFolder
+        from patchcore_dual.evaluation.inspection_page import page_can_be_written
+
+        folder = InspectionFolder(out, paths, full_size=full_size, overwrite=overwrite)
+        if not page_can_be_written():
+            console.print(f"Pictures will be written, but no page: {missing('jinja2', 'it')}")
+    run = _Run(paths, folder, left_out, as_json)
+    try:
+        for path, result in zip(paths, detector.inspect_many(paths, on_error="yield"), strict=True):
+            run.add(path, result)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(run.after_ctrl_c()) from None
+    finally:
+        run.finish()
+    if run.has_problems:
         raise typer.Exit(2)
-    if strict and rejected:
+    if strict and run.counts["reject"]:
         raise typer.Exit(1)
 
 
-def list_paths(images: list[Path]) -> list[Path]:
-    """The files named, and all images in and below the folders named."""
-    from patchcore_dual.data.reading import IMAGE_SUFFIXES, natural_key
-    from patchcore_dual.errors import DataError
+class _Run:
+    """The results so far: printed, drawn and counted."""
 
-    paths: list[Path] = []
-    for path in images:
-        if path.is_dir():
-            inside = [
-                p
-                for p in path.rglob("*")
-                if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() and p.name[0] != "."
-            ]
-            if not inside:
-                raise DataError(f"{path} holds no images.")
-            paths += sorted(inside, key=natural_key)
-        elif path.exists():
-            paths.append(path)
-        else:
-            raise DataError(f"there is no file or folder {path}.")
-    return paths
+    def __init__(
+        self,
+        paths: list[Path],
+        folder: "InspectionFolder | None",
+        left_out: list[str],
+        as_json: bool,
+    ) -> None:
+        self.paths, self.folder, self.left_out, self.as_json = paths, folder, left_out, as_json
+        self.results: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.has_problems = self.is_full = False
 
+    def add(self, path: Path, result: "Inspection | ImageError") -> None:
+        if isinstance(result, ImageError):
+            self.counts["error"] += 1
+            self.results.append({"path": str(path), "error": str(result)})
+            self._report(result)
+            return
+        self.counts[result.verdict] += 1
+        self.notes.update([result.note] if result.note else [])
+        entry = result.to_json()
+        self.results.append(entry)
+        if not self.as_json:
+            print(replace(result, note=""), flush=True)
+        if self.folder is not None:
+            entry["picture"] = None
+            if not self.is_full:
+                try:
+                    entry["picture"] = self.folder.write_picture(path, result)
+                except (PatchCoreDualError, OSError) as error:
+                    self.is_full = True
+                    self._report(error)
+                    self._report(
+                        "no more pictures are written; the images are inspected all the same"
+                    )
 
-def picture_names(paths: list[Path]) -> list[str]:
-    """One PNG name for each path; of equal stems the later ones get a number."""
-    seen: dict[str, int] = {}
-    names = []
-    for path in paths:
-        seen[path.stem] = seen.get(path.stem, 0) + 1
-        suffix = f"-{seen[path.stem]}" if seen[path.stem] > 1 else ""
-        names.append(f"{path.stem}{suffix}.png")
-    return names
+    def finish(self) -> None:
+        """Write and print what there is, whatever ended the run."""
+        page = None
+        try:
+            if self.folder is not None:
+                page = self.folder.finish(self.results, dict(self.counts), self._is_complete)
+        except (PatchCoreDualError, OSError) as error:
+            self._report(error)
+        finally:
+            self._print(page)
+
+    @property
+    def _is_complete(self) -> bool:
+        return len(self.results) == len(self.paths)
+
+    def _print(self, page: Path | None) -> None:
+        from patchcore_dual.cli.console import print_json
+
+        if self.as_json:
+            print_json(
+                {
+                    "results": self.results,
+                    "counts": {k: self.counts[k] for k in ("pass", "review", "reject", "error")},
+                    "complete": self._is_complete,
+                    "left_out": self.left_out,
+                    **({"page": str(page) if page else None} if self.folder else {}),
+                }
+            )
+            return
+        for note, n in self.notes.most_common(_NOTES_SHOWN):
+            print(f"{n} of {len(self.results)} images: {note}")
+        if len(self.notes) > _NOTES_SHOWN:
+            print(f"{len(self.notes) - _NOTES_SHOWN} more such remarks, shown by --json")
+        print(self._totals())
+        if self.folder is not None:
+            print(f"Pictures: {page or self.folder.folder}")
+
+    def after_ctrl_c(self) -> str:
+        kept = f" Their pictures are in {self.folder.folder}." if self.folder else ""
+        return (
+            f"{len(self.results)} of {len(self.paths)} images were inspected.{kept} "
+            "The same command begins anew."
+        )
+
+    def _totals(self) -> str:
+        names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
+        counts = ", ".join(f"{self.counts[key]} {name}" for key, name in names.items()
+                           if self.counts[key] or key != "error")  # fmt: skip
+        n = len(self.results)
+        return f"{n} image{'s' if n != 1 else ''}: {counts}"
+
+    def _report(self, problem: object) -> None:
+        from patchcore_dual.cli.console import console
+
+        self.has_problems = True
+        console.print(f"error: {problem}", style="red", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Draws inspections: image with regions, heat map, ground truth and verdict."""
+"""Draws inspections: image with regions, heat map, true defect and verdict."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,10 @@ from patchcore_dual.scoring.regions import Region
 
 _RED, _GREEN, _WHITE = (214, 48, 49), (39, 154, 92), (255, 255, 255)
 _BAR_COLOURS = {"reject": _RED, "review": (201, 125, 16), "pass": _GREEN}
-_GAP, _BAR = 6, 26  # width of the gap between panels and height of the caption bar, in pixels
+_INK = (60, 66, 74)
+_PANEL_NAMES = ("image, suspicious regions", "heat map", "true defect")
+_GAP, _BAR, _STRIP = 6, 26, 20  # of the gap between panels, the caption bar, the names, in pixels
+_FONT = 0.45  # the smallest size of letters, as OpenCV counts it, to which the heights belong
 _MIN_WIDTH = 160  # of a panel, in pixels
 
 
@@ -35,8 +38,9 @@ def draw_inspection(
     *,
     caption: str,
     verdict: str,
+    largest_panel: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Return the panels of an inspection side by side under a caption bar.
+    """Return the panels of an inspection side by side, named, under a caption bar.
 
     Args:
         image: uint8 `[H, W, 3]`, RGB.
@@ -45,25 +49,64 @@ def draw_inspection(
         mask: bool `[H, W]`, the true defect, if known.
         caption: text of the bar.
         verdict: "pass", "review" or "reject", which decides the colour of the bar.
+        largest_panel: width and height in pixels that each panel is shrunk to fit into; None for
+            the size of the image.
 
     Returns:
         uint8 `[h, w, 3]`, RGB.
     """
-    # Small images are enlarged first, so that boxes and caption have a readable size.
+    panels = draw_panels(image, heat, regions, mask, largest_panel)
+    height, width = panels[0].shape[:2]
+    gap = np.full((height, _GAP, 3), 255, dtype=np.uint8)
+    row = np.concatenate([p for panel in panels for p in (panel, gap)][:-1], axis=1)
+    font = max(_FONT, row.shape[1] / 1600)
+    bar = np.full((round(_BAR * font / _FONT), row.shape[1], 3), _BAR_COLOURS[verdict], np.uint8)
+    _write(bar, caption, 8, font)
+    strip = np.full((round(_STRIP * font / _FONT), row.shape[1], 3), 255, dtype=np.uint8)
+    for i, name in enumerate(_PANEL_NAMES[: len(panels)]):
+        _write(strip, name, i * (width + _GAP) + 4, font * 0.85, _INK)
+    return np.concatenate([bar, strip, row])
+
+
+def draw_panels(
+    image: np.ndarray,
+    heat: np.ndarray,
+    regions: Sequence[Region],
+    mask: np.ndarray | None = None,
+    largest: tuple[int, int] | None = None,
+) -> list[np.ndarray]:
+    """Return the image with its regions, its heat map and, if known, its true defect.
+
+    Arguments as for `draw_inspection`. Narrow images are enlarged to a readable size.
+
+    >>> panels = draw_panels(np.zeros((600, 400, 3), np.uint8), np.zeros((600, 400)), (),
+    ...                      largest=(300, 300))
+    >>> [panel.shape for panel in panels]
+    [(300, 200, 3), (300, 200, 3)]
+    """
     scale = max(1.0, _MIN_WIDTH / image.shape[1])
-    framed = _enlarge(image, scale)
+    if largest is not None:
+        scale = min(scale, largest[0] / image.shape[1], largest[1] / image.shape[0])
+    image = _resize(image, scale)
+    framed = image.copy()
     for region in regions:
         x, y = int(region.x * scale), int(region.y * scale)
         corner = (int((region.x + region.width) * scale), int((region.y + region.height) * scale))
         cv2.rectangle(framed, (x, y), corner, _RED, 2)
-    panels = [framed, heat_overlay(_enlarge(image, scale), _enlarge(heat, scale))]
+    panels = [framed, heat_overlay(image, _resize(heat, scale))]
     if mask is not None:
-        panels.append(_outline(_enlarge(image, scale), _enlarge(mask.astype(np.uint8), scale)))
-    gap = np.full((framed.shape[0], _GAP, 3), 255, dtype=np.uint8)
-    row = np.concatenate([p for panel in panels for p in (panel, gap)][:-1], axis=1)
-    bar = np.full((_BAR, row.shape[1], 3), _BAR_COLOURS[verdict], dtype=np.uint8)
-    cv2.putText(bar, caption, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _WHITE, 1, cv2.LINE_AA)
-    return np.concatenate([bar, row])
+        panels.append(_outline(image, _resize(mask.astype(np.uint8), scale)))
+    return panels
+
+
+def _write(
+    strip: np.ndarray, text: str, x: int, font: float, colour: tuple[int, int, int] = _WHITE
+) -> None:
+    """Write a line into a strip, upright in its middle; a tail that does not fit is cut off."""
+    thickness = max(1, round(font * 1.5))
+    (_, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, font, thickness)
+    at = (x, (strip.shape[0] + height) // 2)
+    cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, font, colour, thickness, cv2.LINE_AA)
 
 
 def _outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -74,8 +117,13 @@ def _outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.drawContours(tinted, contours, -1, _GREEN, 1)
 
 
-def _enlarge(array: np.ndarray, scale: float) -> np.ndarray:
+def _resize(array: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return array
     height, width = array.shape[:2]
-    size = (round(width * scale), round(height * scale))
-    method = cv2.INTER_NEAREST if array.dtype == np.uint8 and array.ndim == 2 else cv2.INTER_LINEAR
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if array.dtype == np.uint8 and array.ndim == 2:
+        method = cv2.INTER_NEAREST
+    else:
+        method = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
     return cv2.resize(array, size, interpolation=method)

@@ -172,11 +172,14 @@ class Inspection:
         scale = 2 * (self.map_threshold - self.map_floor) or 1.0
         return np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
 
-    def draw(self, mask: np.ndarray | None = None) -> np.ndarray:
+    def draw(
+        self, mask: np.ndarray | None = None, largest_panel: tuple[int, int] | None = None
+    ) -> np.ndarray:
         """Return a picture: the image with its regions beside its heat map, under the verdict.
 
         Args:
             mask: bool `[H, W]`, the true defect, shown in a third panel.
+            largest_panel: width and height in pixels that each panel is shrunk to fit into.
 
         Returns:
             uint8 `[h, w, 3]`, RGB. Narrow images are enlarged to a readable size.
@@ -186,6 +189,7 @@ class Inspection:
             self.heat,
             self.regions,
             mask,
-            caption=f"{self.verdict.upper()}  {self.score:.3g} / {self.threshold:.3g}",
+            caption=f"{self.verdict.upper()}  score {self.score:.3g}, limit {self.threshold:.3g}",
             verdict=self.verdict,
+            largest_panel=largest_panel,
         )
