@@ -16,6 +16,7 @@ import pytest
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.model import save_model
 from patchcore_dual.model.schema import MODEL_FILE
 from patchcore_dual.utils.checkpoint import JOURNAL_NAME
 

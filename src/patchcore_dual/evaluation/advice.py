@@ -90,7 +90,9 @@ def _about_misses(e: Evaluation) -> list[str]:
         )
     if len(e.kinds) > 1:
         name, kind = min(e.kinds.items(), key=lambda item: item[1].recall)
-        steps.append(f"Begin with the kind {name}: {round(kind.recall * kind.n)} of {kind.n} found.")
+        steps.append(
+            f"Begin with the kind {name}: {round(kind.recall * kind.n)} of {kind.n} found."
+        )
     return steps
 
 

@@ -5,10 +5,11 @@ from patchcore_dual.evaluation.results import Evaluation
 
 def headline(evaluation: Evaluation) -> str:
     """The outcomes at the model's own threshold and the warnings, in sentences."""
-    return " ".join([_outcomes(evaluation), *evaluation.warnings])
+    return " ".join([outcomes(evaluation), *evaluation.warnings])
 
 
-def _outcomes(evaluation: Evaluation) -> str:
+def outcomes(evaluation: Evaluation) -> str:
+    """The outcomes at the model's own threshold, in a sentence."""
     n_defective, n_normal = evaluation.n_test_defective, evaluation.n_test_normal
     found = f"Found {evaluation.count('found')} of {count_parts(n_defective, 'defective')}"
     n_alarms = evaluation.count("false alarm")

@@ -22,9 +22,10 @@ from patchcore_dual.evaluation.figures import (
     is_defined,
     threshold_text,
 )
-from patchcore_dual.evaluation.headline import headline
+from patchcore_dual.evaluation.headline import outcomes
 from patchcore_dual.evaluation.metric_labels import (
     IMAGE_METRICS,
+    METRICS,
     OPERATING_POINT,
     PIXEL_METRICS,
     Metric,
@@ -71,8 +72,8 @@ def write_report(
 
     Args:
         evaluation: of any split.
-        panels: returns the panels of a result, uint8 `[h, w, 3]` RGB each: photograph, heat map and,
-            if known, true defect. It is called for the images of the gallery only, one by one.
+        panels: returns the panels of a result, uint8 `[h, w, 3]` RGB each: photograph, heat map
+            and, if known, true defect. It is called for the images of the gallery only, one by one.
         path: of the file; its folder is made.
         title: of the page.
     """
@@ -81,7 +82,7 @@ def write_report(
     html = page.render(
         title=title,
         evaluation=evaluation,
-        headline=headline(evaluation),
+        headline=outcomes(evaluation),
         plots=_plots(evaluation),
         threshold_note=threshold_text(evaluation),
         steps=advice(evaluation),
@@ -185,14 +186,14 @@ def _plots(evaluation: Evaluation) -> list[tuple[str, str, str]]:
             "Image scores",
             "The further apart the two hills, the better.",
             plots.histogram_plot(evaluation),
-        ),
-        ("ROC curve", "The dot is the model's own threshold.", plots.roc_plot(alone)),
-        (
-            "Precision and recall",
-            "The dot is the model's own threshold.",
-            plots.precision_recall_plot(alone),
-        ),
+        )
     ]
+    if evaluation.n_test_normal and evaluation.n_test_defective:
+        dot = "The dot is the model's own threshold."
+        made += [
+            ("ROC curve", dot, plots.roc_plot(alone)),
+            ("Precision and recall", dot, plots.precision_recall_plot(alone)),
+        ]
     if evaluation.kinds:
         made.append(
             (
@@ -208,7 +209,6 @@ def _environment() -> "jinja2.Environment":
     """The environment of all pages, with the filters and tables of the report."""
     environment = page_environment()
     environment.filters.update(
-        
         figure=figure,
         counted=counted,
         interval=interval,
@@ -216,11 +216,12 @@ def _environment() -> "jinja2.Environment":
         best=_best,
         score=_score,
         file_name=_file_name,
-    
     )
     environment.globals.update(
         dagger=DAGGER,
         is_defined=is_defined,
+        has_any=lambda metrics, e: any(is_defined(metric, [e]) for metric in metrics),
+        recall=METRICS["recall"],
         operating_point=OPERATING_POINT,
         image_metrics=IMAGE_METRICS,
         pixel_metrics=PIXEL_METRICS,
