@@ -250,16 +250,21 @@ def test_every_figure_on_training_images_is_marked(tmp_path):
             {"false_alarm_rate_allowed": 0.01},
             "More normal parts were rejected than the 1.0 %",
         ),
-        (None, {"false_alarm_rate_allowed": 0.2}, "Look at the 2 false alarms"),
+        (None, {"false_alarm_rate_allowed": 0.2}, "2 of 4 defective parts were missed"),
+        (
+            [result("positive", 5.0), *[result("negative", 2.0)] * 2],
+            {"false_alarm_rate_allowed": 0.9},
+            "Look at the 2 false alarms",
+        ),
         (
             [result("positive", 0.5), result("negative", 0.1)],
             {},
-            "1 of 1 defective part were missed, and a lower threshold would find some of them",
+            "1 of 1 defective part was missed, and a lower threshold would find some of them",
         ),
         (
             [result("positive", 0.1), result("negative", 0.5)],
             {},
-            "1 of 1 defective part were missed, and a lower threshold would not help",
+            "1 of 1 defective part was missed, and no threshold finds more at 5 % false alarms",
         ),
         (
             [result("positive", 2.0), result("negative", 0.5)],

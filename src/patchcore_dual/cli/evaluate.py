@@ -144,7 +144,7 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     """
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from patchcore_dual.evaluation.advice import advice
     from patchcore_dual.evaluation.figures import (
@@ -159,7 +159,7 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     from patchcore_dual.evaluation.metric_labels import GROUPS
 
     all_of_them = list(evaluations.values())
-    table = Table("")
+    table = Table(Column("", no_wrap=True))
     for name in evaluations:
         table.add_column(escape(name), justify="right", overflow="fold")
     for heading, metrics in GROUPS.items():
@@ -170,9 +170,9 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
         table.add_row(f"[bold]{heading}[/bold]")
         for metric in shown:
             table.add_row(metric.name, *(figure(e, metric) for e in all_of_them))
-            for more in (counted, interval):
-                if any(texts := [more(e, metric) for e in all_of_them]):
-                    table.add_row("", *(f"[dim]{text}[/dim]" for text in texts))
+            if any(texts := [interval(e, metric) for e in all_of_them]):
+                table.add_row("  parts", *(counted(e, metric) for e in all_of_them))
+                table.add_row("  true rate (95 %)", *texts)
             if metric.field == "false_alarm_rate":
                 table.add_row("  allowed by the threshold", *map(allowed_text, all_of_them))
     console = Console(highlight=False)

@@ -12,8 +12,9 @@ _FEW_PARTS = 20  # test parts below which one more or less moves a rate by over 
 def advice(evaluation: Evaluation) -> list[str]:
     """Sentences that say what to do next, the most urgent first; at least one."""
     steps = _about_the_images(evaluation)
-    steps += _about_false_alarms(evaluation)
+    steps += _about_too_many_false_alarms(evaluation)
     steps += _about_misses(evaluation)
+    steps += _about_the_threshold(evaluation)
     if not steps:
         steps.append(
             "Nothing was missed and nothing rejected wrongly that the numbers could show. Inspect "
@@ -41,19 +42,25 @@ def _about_the_images(e: Evaluation) -> list[str]:
     return steps
 
 
-def _about_false_alarms(e: Evaluation) -> list[str]:
-    steps = []
+def _about_too_many_false_alarms(e: Evaluation) -> list[str]:
     low, _ = e.false_alarm_rate_interval
-    if low > e.false_alarm_rate_allowed:
-        steps.append(
+    if low > e.false_alarm_rate_allowed:  # False where either is undefined
+        return [
             f"More normal parts were rejected than the {allowed_text(e)} allowed, and chance does "
             "not explain it: the test parts differ from the training parts. Look at the false "
             "alarms; add normal parts of that sort to the training images."
-        )
-    elif n := e.count("false alarm"):
+        ]
+    return []
+
+
+def _about_the_threshold(e: Evaluation) -> list[str]:
+    steps = []
+    n = e.count("false alarm")
+    if n and not _about_too_many_false_alarms(e):
+        which = "the false alarm" if n == 1 else f"the {n} false alarms"
         steps.append(
-            f"Look at the {n} false alarm{'s' if n > 1 else ''}: a defect that nobody labelled, or "
-            "something harmless that the training images lack?"
+            f"Look at {which}: a defect that nobody labelled, or something harmless that the "
+            "training images lack?"
         )
     if e.n_threshold_images and e.false_alarm_rate_allowed > e.false_alarm_rate_asked + 1e-12:
         steps.append(
@@ -69,7 +76,8 @@ def _about_misses(e: Evaluation) -> list[str]:
     if not missed:
         return []
     steps = []
-    of = f"{missed} of {count_parts(e.n_test_defective, 'defective')}"
+    were = "was" if missed == 1 else "were"
+    of = f"{missed} of {count_parts(e.n_test_defective, 'defective')} {were} missed"
     waiting = sum(r.outcome == "miss" and r.verdict == "review" for r in e.images)
     if waiting:
         was = "was" if waiting == 1 else "were"
@@ -78,15 +86,15 @@ def _about_misses(e: Evaluation) -> list[str]:
         )
     if e.recall_at_fpr_05 > e.recall:  # False where it is undefined
         steps.append(
-            f"{of} were missed, and a lower threshold would find some of them: up to "
+            f"{of}, and a lower threshold would find some of them: up to "
             f"{100 * e.recall_at_fpr_05:.0f} % at 5 % false alarms. Fit with a higher "
             "--false-alarm-rate if that is worth it."
         )
     else:
         steps.append(
-            f"{of} were missed, and a lower threshold would not help. If the heat map is cold on "
-            "the defect, prepare at a larger size, or add one or two such parts with masks to the "
-            "training images."
+            f"{of}, and no threshold finds more at 5 % false alarms. If the heat map "
+            "is cold on the defect, prepare at a larger size, or add one or two such parts with "
+            "masks to the training images."
         )
     if len(e.kinds) > 1:
         name, kind = min(e.kinds.items(), key=lambda item: item[1].recall)

@@ -22,22 +22,30 @@ def is_defined(metric: Metric, evaluations: Iterable[Evaluation]) -> bool:
 
 
 def counted(evaluation: Evaluation, metric: Metric) -> str:
-    """The numbers behind recall and false-alarm rate; empty for other metrics."""
+    """The numbers behind recall and false-alarm rate, "7 of 10"; empty for other metrics."""
     if metric.field == "recall" and evaluation.n_test_defective:
-        parts = count_parts(evaluation.n_test_defective, "defective")
-        return f"{evaluation.count('found')} of {parts}"
+        return f"{evaluation.count('found')} of {evaluation.n_test_defective}"
     if metric.field == "false_alarm_rate" and evaluation.n_test_normal:
-        parts = count_parts(evaluation.n_test_normal, "normal")
-        return f"{evaluation.count('false alarm')} of {parts}"
+        return f"{evaluation.count('false alarm')} of {evaluation.n_test_normal}"
     return ""
+
+
+def counted_parts(evaluation: Evaluation, metric: Metric) -> str:
+    """The same in words, "7 of 10 defective parts"."""
+    numbers = counted(evaluation, metric)
+    if not numbers:
+        return ""
+    is_recall = metric.field == "recall"
+    n = evaluation.n_test_defective if is_recall else evaluation.n_test_normal
+    parts = count_parts(n, "defective" if is_recall else "normal")
+    return f"{numbers.split(' of ')[0]} of {parts}"
 
 
 def interval(evaluation: Evaluation, metric: Metric) -> str:
     """The 95 % interval of recall and false-alarm rate; empty for other metrics."""
     if metric.field not in ("recall", "false_alarm_rate"):
         return ""
-    text = metric.interval_text(getattr(evaluation, f"{metric.field}_interval"))
-    return f"true rate {text}" if text else ""
+    return metric.interval_text(getattr(evaluation, f"{metric.field}_interval"))
 
 
 def allowed_text(evaluation: Evaluation) -> str:

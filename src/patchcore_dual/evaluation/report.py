@@ -16,7 +16,7 @@ from patchcore_dual.evaluation.evaluation import Detector, known_mask
 from patchcore_dual.evaluation.figures import (
     DAGGER,
     allowed_text,
-    counted,
+    counted_parts,
     figure,
     interval,
     is_defined,
@@ -210,7 +210,7 @@ def _environment() -> "jinja2.Environment":
     environment = page_environment()
     environment.filters.update(
         figure=figure,
-        counted=counted,
+        counted=counted_parts,
         interval=interval,
         allowed=allowed_text,
         best=_best,
