@@ -176,6 +176,10 @@ class PatchCoreDual:
         """What a report says of the model, as plain values."""
         return self.model.about()
 
+    def training_sha256(self) -> frozenset[str] | None:
+        """See `Model.training_sha256`."""
+        return self.model.training_sha256()
+
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path | None:
         """Write the model folder, whole or not at all; give where a replaced model is kept."""
         return save_model(self.model, Path(folder), overwrite=overwrite)
@@ -184,13 +188,9 @@ class PatchCoreDual:
     def load(
         cls, folder: Path | str, *, device: str = "auto", embedder: Embedder | None = None
     ) -> Self:
-        """Read a model folder.
+        """Read a model folder; `embedder` is the user's own that it was fitted with, if any.
 
-        Args:
-            embedder: the one that the model was fitted with, where that was the user's own.
-
-        Raises:
-            ModelError: where it is missing, damaged, of a newer version or another embedder.
+        Raises ModelError where it is missing, damaged, of a newer version or another embedder.
         """
         model = load_model(Path(folder))
         embedder = restore_embedder(model.spec, model.network, device, embedder)

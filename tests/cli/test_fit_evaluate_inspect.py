@@ -17,6 +17,7 @@ from PIL import Image
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.model import save_model
 from patchcore_dual.model.schema import MODEL_FILE
 from patchcore_dual.utils.checkpoint import JOURNAL_NAME
 
@@ -456,3 +457,58 @@ def test_other_levels_for_the_defect_bank(run, prepared, tmp_path):
 
 def test_a_model_folder_of_which_nothing_can_be_beside(fails, prepared):
     assert "not a model folder" in fails("fit", prepared.folder, "--model", "/")
+
+
+def test_figures_on_training_images_are_marked_everywhere(run, model_folder, prepared, tmp_path):
+    options = ("--split", "train", "--report", tmp_path / "report")
+    result = run("evaluate", model_folder, prepared.folder, *options)
+    assert result.code == 0
+    assert "† on images that the model was fitted on" in result.out
+    assert "These images were used to fit the model" in result.out
+    figures = re.findall(r"│ +([\d.]+(?: %)?(?: †)?) │", result.out)
+    assert len(figures) >= 12
+    unmarked = [f for f in figures if not f.endswith("†")]
+    assert unmarked == ["14.3 %"]  # what the threshold allows is no figure of these images
+    page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
+    assert "These images were used to fit the model" in page
+    values = json.loads((tmp_path / "report/evaluation.json").read_text())
+    assert values["n_training_images"] == len(values["images"]) == 9
+    assert "These images were used" in values["warnings"][0]
+
+
+def test_another_split_of_the_same_images_is_refused(
+    run, fails, model_folder, detector, prepared, tmp_path
+):
+    """Prepared once more with other sides: some test images are those the model was fitted on."""
+    again = shutil.copytree(prepared.folder, tmp_path / "again")
+    sides = {"train": "test", "test": "train"}
+    Manifest(again, tuple(replace(s, split=sides[s.split]) for s in prepared)).save()
+    message = fails("evaluate", model_folder, again, "--json")
+    assert "the model was fitted on 9 of the 9 test images" in message
+    assert "--allow-training-images" in message
+    figures = run("evaluate", model_folder, again, "--json", "--allow-training-images").json
+    assert figures["n_training_images"] == 9
+    older = replace(detector.model, read_calibration=lambda: None)
+    save_model(older, tmp_path / "older")
+    figures = run("evaluate", tmp_path / "older", again, "--json").json
+    assert figures["n_training_images"] is None
+    assert "cannot be checked" in figures["warnings"][0]
+
+
+def test_scores_do_not_replace_what_is_read(fails, model_folder, prepared):
+    before = (prepared.folder / "manifest.csv").read_bytes()
+    path = prepared.folder / "manifest.csv"
+    assert "folder that is read" in fails(
+        "evaluate", model_folder, prepared.folder, "--scores", path
+    )
+    assert path.read_bytes() == before
+
+
+def test_the_table_of_evaluate_fits_80_columns(run, model_folder, prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = shutil.copytree(model_folder, tmp_path / ("model-of-the-left-hand-bracket-" * 4))
+    out = run("evaluate", long, prepared.folder, "--split", "train").out
+    table = [line for line in out.splitlines() if line[:1] in "┏┃┡│├└"]
+    assert len(table) > 15
+    assert max(map(len, table)) <= 80
+    assert "…" not in "".join(table)

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.evaluation import evaluate
-from patchcore_dual.evaluation.metrics import auroc
+from patchcore_dual.evaluation.headline import headline
+from patchcore_dual.evaluation.metrics import auroc, proportion_interval
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics, PixelResult
 from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.utils.files import file_sha256
 
 MODEL = {
     "scoring": "ratio",
@@ -110,6 +113,7 @@ class FakeDetector:
     n_opened: int = 0
     shape: tuple = (6, 8)
     paths: list = field(default_factory=list)
+    fitted_on: frozenset | None = frozenset()
 
     def inspect_many(self, paths):
         self.paths = list(paths)
@@ -122,6 +126,9 @@ class FakeDetector:
 
     def about(self):
         return MODEL
+
+    def training_sha256(self):
+        return self.fitted_on
 
 
 @pytest.fixture
@@ -192,3 +199,49 @@ def test_a_mask_of_another_size_is_named(manifest):
 def test_an_empty_split_is_an_error(manifest):
     with pytest.raises(DataError, match="no test images"):
         evaluate(FakeDetector(), manifest.part("train"))
+
+
+def test_test_images_that_the_model_was_fitted_on_are_refused(manifest):
+    """Recognised by content, whatever the file is called; only with leave, and then counted."""
+    seen = manifest.samples[2]
+    detector = FakeDetector(fitted_on=frozenset([file_sha256(manifest.image_path(seen)), "ab"]))
+    with pytest.raises(DataError, match=r"fitted on 1 of the 5 test images.*first is bad0\.png"):
+        evaluate(detector, manifest)
+    assert detector.n_opened == 0
+    allowed = evaluate(detector, manifest, allow_training_images=True)
+    assert allowed.n_training_images == 1
+    assert allowed.warnings[0].startswith("1 of these 5 images were used to fit the model")
+    assert allowed.to_json()["warnings"] == allowed.warnings
+
+
+def test_training_images_are_evaluated_as_such_and_marked(manifest):
+    sample = manifest.part("train").samples[0]
+    detector = FakeDetector(fitted_on=frozenset([file_sha256(manifest.image_path(sample))]))
+    evaluation = evaluate(detector, manifest.part("train"), "train")
+    assert evaluation.n_training_images == 1
+    assert "These images were used to fit the model" in headline(evaluation)
+
+
+def test_a_model_without_a_list_of_its_images_says_so(manifest):
+    evaluation = evaluate(FakeDetector(fitted_on=None), manifest)
+    assert evaluation.to_json()["n_training_images"] is None
+    assert "cannot be checked" in headline(evaluation)
+    assert "cannot be checked" not in headline(evaluate(FakeDetector(), manifest))
+
+
+def test_seven_of_ten_is_35_to_93_percent():
+    images = [result("positive", 2.0)] * 7 + [result("positive", 0.1, "")] * 3
+    evaluation = summarise([*images, *[result("negative", 0.1)] * 10], 1.0, None, **ABOUT)
+    assert evaluation.recall_interval == pytest.approx((0.3475, 0.9333), abs=1e-4)
+    assert evaluation.false_alarm_rate_interval == pytest.approx((0, 0.3085), abs=1e-4)
+    values = evaluation.to_json()
+    assert values["recall_interval"] == list(evaluation.recall_interval)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_the_interval_of_a_share_is_clopper_and_pearsons(n):
+    for hits in range(n + 1):
+        low, high = proportion_interval(hits, n)
+        theirs = binomtest(hits, n).proportion_ci(0.95, "exact")
+        assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+    assert all(math.isnan(end) for end in proportion_interval(0, 0))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from patchcore_dual.evaluation.advice import advice
 from patchcore_dual.evaluation.headline import headline
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
 from patchcore_dual.evaluation.plots import histogram_plot, kinds_plot
@@ -22,6 +23,7 @@ ABOUT = {
     "weights_sha256": "0123456789abcdef" * 4,
     "size": "224x632",
     "seed": 0,
+    "n_training_images": 0,
 }
 
 
@@ -37,13 +39,18 @@ def results():
     ]
 
 
-def evaluated(images=None):
-    pixels = PixelResult(0.97, 0.5, 0.9, 1e-5)
-    return summarise(images or results(), 1.0, pixels, **ABOUT)
+def evaluated(images=None, pixels=PixelResult(0.97, 0.5, 0.9, 1e-5), **more):  # noqa: B008
+    return summarise(images or results(), 1.0, pixels, **{**ABOUT, **more})
 
 
-def picture(_):
-    return np.full((20, 60, 3), (200, 30, 30), np.uint8)
+def report_text(tmp_path, evaluation, title="x"):
+    """The text of a page without its style and script."""
+    write_report(evaluation, panels, tmp_path / "report.html", title)
+    return Page(tmp_path / "report.html").text.split("PatchCoreDual", 2)[2]
+
+
+def panels(_):
+    return [np.full((20, 60, 3), (200, 30, 30), np.uint8)] * 2
 
 
 class Page(HTMLParser):
@@ -67,7 +74,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def page(tmp_path):
-    write_report(evaluated(), picture, tmp_path / "out" / "report.html", "metal, ratio")
+    write_report(evaluated(), panels, tmp_path / "out" / "report.html", "metal, ratio")
     return Page(tmp_path / "out" / "report.html")
 
 
@@ -102,12 +109,12 @@ def test_needs_no_network(page, tmp_path):
 def test_pictures_are_inside_and_of_sensible_size(tmp_path):
     large = np.zeros((500, 3000, 3), np.uint8)
     large[..., 0] = 220
-    write_report(evaluated(), lambda _: large, tmp_path / "report.html", "x")
+    write_report(evaluated(), lambda _: [large] * 3, tmp_path / "report.html", "x")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     data = re.findall(r"data:image/jpeg;base64,([^\"]+)", html)
-    assert len(data) == 9
+    assert len(data) == 3 * 9
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data[0]), np.uint8), cv2.IMREAD_COLOR)
-    assert decoded.shape == (120, 720, 3)
+    assert decoded.shape == (80, 480, 3)
     blue, green, red = decoded.reshape(-1, 3).mean(0)
     assert red > 200
     assert max(blue, green) < 20
@@ -117,14 +124,14 @@ def test_names_are_escaped(tmp_path):
     name = 'test/positive/"><script>alert(1)</script>&.png'
     kind = "<b>$x$ & co"
     images = [*results(), result("positive", 0.05, name, kind)]
-    write_report(evaluated(images), picture, tmp_path / "report.html", "<i>title</i>")
+    write_report(evaluated(images), panels, tmp_path / "report.html", "<i>title</i>")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in text
     assert "<b>$x$" not in text
     assert "<i>title" not in text
     page = Page(tmp_path / "report.html")
     assert page.with_class("path")[0]["title"] == name
-    assert page.text.count(kind) == 3  # in the table, the plot and the card
+    assert page.text.count(kind) == 4  # in the advice, the table, the plot and the card
 
 
 def test_pictures_are_asked_for_gallery_cards_only(tmp_path):
@@ -134,7 +141,7 @@ def test_pictures_are_asked_for_gallery_cards_only(tmp_path):
 
     def note(r):
         asked.append(r.path)
-        return picture(r)
+        return panels(r)
 
     write_report(evaluated(images), note, tmp_path / "report.html", "x")
     assert len(asked) == 48
@@ -172,10 +179,111 @@ def test_headline(images, words):
 @pytest.mark.parametrize("label", ["positive", "negative"])
 def test_one_class_still_makes_a_report(tmp_path, label):
     images = [r for r in results() if r.label == label]
-    write_report(evaluated(images), picture, tmp_path / "report.html", "x")
-    assert "Image AUROC how often a defective part outscores a normal one –" in (
-        Page(tmp_path / "report.html").text
+    write_report(evaluated(images), panels, tmp_path / "report.html", "x")
+    text = Page(tmp_path / "report.html").text
+    assert bool(re.search(r"False-alarm rate \d", text)) == (label == "negative")
+    assert bool(re.search(r"Recall \d", text)) == (label == "positive")
+
+
+def test_a_set_without_defects_has_no_rows_of_dashes(tmp_path):
+    normal = [r for r in results() if not r.is_defective]
+    text = report_text(tmp_path, evaluated(normal, None))
+    for word in ("Recall", "AUROC", "AUPRO", "Best F1", "Precision"):
+        assert word not in text.split("Measured on")[0], word
+    assert "–" not in text.split("What to do next")[0].replace("Clopper–Pearson", "")
+    assert "False-alarm rate 40.0 %" in text
+    assert "Add defective parts to the test images" in text
+
+
+def test_the_report_is_titled_by_part_date_and_model(tmp_path):
+    made = evaluated(model="bracket-7", date="2026-11-25")
+    assert report_text(tmp_path, made, "Bracket, left").startswith(
+        " Bracket, left Test images · model bracket-7 · 2026-11-25"
     )
+
+
+def test_rates_stand_beside_their_intervals_and_what_was_allowed(tmp_path):
+    images = [result("positive", 2.0) for _ in range(7)] + [result("positive", 0.1)] * 3
+    images += [result("negative", 0.1)] * 19 + [result("negative", 3.0)]
+    about = {"false_alarm_rate_asked": 0.01, "false_alarm_rate_allowed": 0.05}
+    text = report_text(tmp_path, evaluated(images, n_threshold_images=19, **about))
+    assert "Recall 70.0 % 7 of 10 defective parts true rate 35 to 93 %" in text
+    assert ("False-alarm rate 5.0 % 1 of 20 normal parts true rate 0 to 25 % 5.0 % allowed") in text
+    assert "Set on 19 normal parts of the training images so that at most 5.0 %" in text
+    assert "1.0 % was asked for, which takes 99 of them." in text
+
+
+def test_a_miss_is_said_in_words_and_wears_no_green(page):
+    cards = [a["class"].split() for a in page.with_class("card")]
+    assert cards[0][2] == "miss"
+    assert "Missed defect" in page.text
+    style = "".join(page.texts)
+    assert re.search(r"\.card\.miss \{[^}]*var\(--alert\)", style)
+    captions = "Photograph, regions found Heat map"
+    assert page.text.count(captions) == len(cards)
+
+
+def test_every_figure_on_training_images_is_marked(tmp_path):
+    evaluation = evaluated(n_training_images=9, split="train")
+    text = report_text(tmp_path, evaluation)
+    assert "These images were used to fit the model" in text
+    table = text.split("What to do next")[0] + text.split(" Metrics ")[1].split("Plots")[0]
+    figures = re.findall(
+        r"(?<!true rate )\b\d+\.\d+ %(?! allowed)(?: †)?|\b[01]\.\d{3}\b(?: †)?", table
+    )
+    assert len(figures) >= 12
+    assert all(f.endswith("†") for f in figures)
+    assert "†" not in report_text(tmp_path, evaluated())
+    write_comparison({"a": evaluation}, tmp_path / "all.html")
+    assert "†" in Page(tmp_path / "all.html").text
+
+
+@pytest.mark.parametrize(
+    ("images", "about", "first"),
+    [
+        ([result("positive", 2.0)] * 30 + [result("negative", 0.1)] * 30, {}, "Nothing was missed"),
+        ([result("negative", 0.1)], {}, "Add defective parts"),
+        ([result("positive", 2.0)], {}, "Add normal parts"),
+        (None, {"n_training_images": 9}, "Evaluate on parts that the model has not seen"),
+        (
+            None,
+            {"false_alarm_rate_allowed": 0.01},
+            "More normal parts were rejected than the 1.0 %",
+        ),
+        (None, {"false_alarm_rate_allowed": 0.2}, "2 of 4 defective parts were missed"),
+        (
+            [result("positive", 5.0), *[result("negative", 2.0)] * 2],
+            {"false_alarm_rate_allowed": 0.9},
+            "Look at the 2 false alarms",
+        ),
+        (
+            [result("positive", 0.5), result("negative", 0.1)],
+            {},
+            "1 of 1 defective part was missed, and a lower threshold would find some of them",
+        ),
+        (
+            [result("positive", 0.1), result("negative", 0.5)],
+            {},
+            "1 of 1 defective part was missed, and no threshold finds more at 5 % false alarms",
+        ),
+        (
+            [result("positive", 2.0), result("negative", 0.5)],
+            {
+                "false_alarm_rate_asked": 0.01,
+                "false_alarm_rate_allowed": 0.1,
+                "n_threshold_images": 9,
+            },
+            "Add normal training images: 99 are needed",
+        ),
+    ],
+)
+def test_what_to_do_next_depends_on_what_was_found(images, about, first):
+    assert advice(evaluated(images, **about))[0].startswith(first)
+
+
+def test_few_defective_parts_leave_the_recall_open():
+    images = [result("positive", 2.0)] * 10 + [result("negative", 0.1)] * 30
+    assert advice(evaluated(images))[-1].endswith("anything from 69 to 100 %.")
 
 
 def tick_labels(svg, label):
@@ -218,7 +326,7 @@ def test_the_kind_with_the_lowest_recall_is_the_first():
 
 def test_same_evaluation_gives_same_bytes(tmp_path):
     for name in ("a", "b"):
-        write_report(evaluated(), picture, tmp_path / name, "x")
+        write_report(evaluated(), panels, tmp_path / name, "x")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -228,6 +336,9 @@ def test_comparison_marks_the_better_and_links_to_reports(tmp_path):
     write_comparison(evaluations, tmp_path / "all.html", {"dual": "dual/report.html"})
     page = Page(tmp_path / "all.html")
     assert [a["href"] for tag, a in page.elements if tag == "a"] == ["dual/report.html"]
-    assert "50.0 % 2 of 4 defective parts 100.0 % 1 of 1 defective part" in page.text
+    assert (
+        "50.0 % 2 of 4 defective parts true rate 7 to 93 % 100.0 % 1 of 1 defective part"
+        in page.text
+    )
     # Recall, false alarms and the five image metrics; the pixel metrics are equal.
     assert len(page.with_class("best")) == 8

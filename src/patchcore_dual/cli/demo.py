@@ -1,6 +1,8 @@
 """`patchcore-dual demo`: prepare, fit and evaluate on generated images of metal parts."""
 
+import datetime
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -66,12 +68,19 @@ def demo(
             )
             detector.fit(manifest, progress=progress)
             detector.save(out / f"model-{name}", overwrite=True)
-            evaluations[name] = evaluate(detector, manifest, progress=progress)
-            report_on(evaluations[name], detector, manifest, out / name, progress)
+            evaluation = evaluate(detector, manifest, progress=progress)
+            today = datetime.date.today().isoformat()
+            evaluations[name] = replace(evaluation, model=f"model-{name}", date=today)
+            title = "Machined-metal parts (generated)"
+            report_on(evaluations[name], detector, manifest, out / name, progress, title=title)
             links[name] = f"{name}/report.html"
         page = out / "report.html"
         write_comparison(evaluations, page, links)
     print_table(evaluations)
+    print(
+        f"The demo allows {100 * FALSE_ALARM_RATE:.0f} % false alarms, as an average over many "
+        "parts; on a few test parts the rate may well be higher or lower."
+    )
     print(f"Report, with every picture: {page}")
     model, parts = out / "model-patchcore-dual", out / "parts" / "test" / "crack"
     print(f"Inspect single images: patchcore-dual inspect {model} {parts} --out {out / 'pictures'}")

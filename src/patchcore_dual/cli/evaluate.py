@@ -1,9 +1,11 @@
 """`patchcore-dual evaluate`: metrics, report, scores and maps on a prepared data set."""
 
+import datetime
 import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -39,6 +41,17 @@ def evaluate(
             help="Write each anomaly map into this folder, as float32 .npy.", metavar="FOLDER"
         ),
     ] = None,
+    title: Annotated[
+        str,
+        typer.Option(help="Title of the report, as the part's name; the data set's by default."),
+    ] = "",
+    allow_training_images: Annotated[
+        bool,
+        typer.Option(
+            "--allow-training-images",
+            help="Evaluate on test images that the model was fitted on, and mark every figure.",
+        ),
+    ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -66,6 +79,8 @@ def evaluate(
     if report is not None:  # a missing package is reported before the work
         require("a report", "jinja2", "matplotlib")
         from patchcore_dual.evaluation.report import report_on
+    if scores is not None and _is_within(scores, prepared, model):
+        raise DataError(f"--scores {scores} lies in a folder that is read. Give another file.")
     manifest = Manifest.load(prepared)
     detector = PatchCoreDual.load(model, device=device)
 
@@ -81,10 +96,19 @@ def evaluate(
                 write_atomically(path, array.getvalue())
 
     with progress_bar() as progress:
-        evaluation = run(detector, manifest, split, write_map, progress)
+        evaluation = run(
+            detector,
+            manifest,
+            split,
+            write_map,
+            progress,
+            allow_training_images=allow_training_images,
+        )
+        today = datetime.date.today().isoformat()
+        evaluation = replace(evaluation, model=model.resolve().name, date=today)
         if report is not None:
             with _writing_problems_in(problems):
-                page = report_on(evaluation, detector, manifest, report, progress)
+                page = report_on(evaluation, detector, manifest, report, progress, title=title)
                 text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
                 write_atomically(report / "evaluation.json", text.encode())
     if scores is not None:
@@ -93,11 +117,15 @@ def evaluate(
     if as_json:
         print_json(evaluation.to_json())
     else:
-        print_table({model.name: evaluation})
+        print_table({evaluation.model: evaluation})
         if page is not None:
             print(f"Report: {page}")
     if problems:
         raise problems[0]
+
+
+def _is_within(path: Path, *folders: Path) -> bool:
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 @contextmanager
@@ -110,23 +138,49 @@ def _writing_problems_in(problems: list[Exception]) -> Iterator[None]:
 
 
 def print_table(evaluations: dict[str, "Evaluation"]) -> None:
-    """Print a row for each metric and a column for each evaluation, then their headlines."""
-    from rich.console import Console
-    from rich.table import Table
+    """Print a row for each metric and a column for each evaluation, then their headlines.
 
+    A metric that none of them defines has no row. A dagger marks figures on training images.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    from patchcore_dual.evaluation.advice import advice
+    from patchcore_dual.evaluation.figures import (
+        DAGGER,
+        allowed_text,
+        counted,
+        figure,
+        interval,
+        is_defined,
+    )
     from patchcore_dual.evaluation.headline import headline
     from patchcore_dual.evaluation.metric_labels import GROUPS
 
-    table = Table("")
+    all_of_them = list(evaluations.values())
+    table = Table(Column("", no_wrap=True))
     for name in evaluations:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right", overflow="fold")
     for heading, metrics in GROUPS.items():
+        shown = [metric for metric in metrics if is_defined(metric, all_of_them)]
+        if not shown:
+            continue
         table.add_section()
         table.add_row(f"[bold]{heading}[/bold]")
-        for metric in metrics:
-            values = (getattr(e, metric.field) for e in evaluations.values())
-            table.add_row(metric.name, *map(metric.text, values))
+        for metric in shown:
+            table.add_row(metric.name, *(figure(e, metric) for e in all_of_them))
+            if any(texts := [interval(e, metric) for e in all_of_them]):
+                table.add_row("  parts", *(counted(e, metric) for e in all_of_them))
+                table.add_row("  true rate (95 %)", *texts)
+            if metric.field == "false_alarm_rate":
+                table.add_row("  allowed by the threshold", *map(allowed_text, all_of_them))
     console = Console(highlight=False)
     console.print(table)
+    if any(e.n_training_images for e in all_of_them):
+        console.print(f"{DAGGER} on images that the model was fitted on")
     for name, evaluation in evaluations.items():
         console.print(f"{name}: {headline(evaluation)}", markup=False, soft_wrap=True)
+    for name, evaluation in evaluations.items():
+        own = "" if len(evaluations) == 1 else f" ({name})"
+        console.print(f"Next{own}: {advice(evaluation)[0]}", markup=False, soft_wrap=True)

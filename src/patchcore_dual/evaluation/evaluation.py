@@ -17,7 +17,7 @@ from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
 from patchcore_dual.evaluation.results import Evaluation, ImageResult, summarise
 from patchcore_dual.scoring.inspection import Inspection
-from patchcore_dual.utils.files import write_atomically
+from patchcore_dual.utils.files import file_sha256, write_atomically
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -29,7 +29,11 @@ class Detector(Protocol):
         ...
 
     def about(self) -> dict[str, Any]:
-        """The fields of `Evaluation` that describe the model: those from `scoring` on."""
+        """The fields of `Evaluation` that describe the model."""
+        ...
+
+    def training_sha256(self) -> frozenset[str] | None:
+        """Hex digests of the image files it was fitted on; None where they are not known."""
         ...
 
 
@@ -39,10 +43,13 @@ def evaluate(
     split: Split = "test",
     on_result: Callable[[ImageResult, Inspection], None] | None = None,
     progress: Progress = silent,
+    *,
+    allow_training_images: bool = False,
 ) -> Evaluation:
     """Inspect every real image of one split and compute all metrics.
 
     One image at a time is in memory. Pixel metrics leave out defective images without a mask.
+    Images that the model was fitted on are recognised by their content, whatever they are called.
 
     Args:
         detector: fitted.
@@ -50,14 +57,24 @@ def evaluate(
         split: "test" or "train".
         on_result: called with each image's result and inspection.
         progress: called with the stage, the steps done and their number.
+        allow_training_images: evaluate on test images that the model was fitted on too. Training
+            images are always allowed as such; the evaluation counts both.
 
     Raises:
-        DataError: where the split has no images.
+        DataError: where the split has no images, or the model was fitted on test images.
         ImageError: where a mask does not have its image's size.
     """
     samples = manifest.real().part(split).samples
     if not samples:
         raise DataError(f"{manifest.folder} has no {split} images to evaluate on.")
+    fitted_on = images_fitted_on(detector, manifest, samples)
+    if fitted_on and split == "test" and not allow_training_images:
+        raise DataError(
+            f"the model was fitted on {len(fitted_on)} of the {len(samples)} test images of "
+            f"{manifest.folder} (the first is {fitted_on[0]}), so figures on them say nothing "
+            "about new parts. Evaluate on the folder that the model was fitted on, or fit on this "
+            "one. --allow-training-images evaluates all the same, and marks every figure."
+        )
     pixel_metrics = PixelMetrics()
     results = []
     threshold = math.nan
@@ -80,8 +97,19 @@ def evaluate(
         pixel_metrics.compute(),
         dataset=manifest.folder.resolve().name,
         split=split,
+        n_training_images=None if fitted_on is None else len(fitted_on),
         **detector.about(),
     )
+
+
+def images_fitted_on(
+    detector: Detector, manifest: Manifest, samples: Iterable[Sample]
+) -> list[str] | None:
+    """Names of those images that a detector was fitted on; None where that cannot be known."""
+    known = detector.training_sha256()
+    if known is None:
+        return None
+    return [s.image for s in samples if file_sha256(manifest.image_path(s)) in known]
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:

@@ -4,12 +4,12 @@ from patchcore_dual.evaluation.results import Evaluation
 
 
 def headline(evaluation: Evaluation) -> str:
+    """The outcomes at the model's own threshold and the warnings, in sentences."""
+    return " ".join([outcomes(evaluation), *evaluation.warnings])
+
+
+def outcomes(evaluation: Evaluation) -> str:
     """The outcomes at the model's own threshold, in a sentence."""
-    warning = " It was trained with masks of test defects." if evaluation.test_masks_used else ""
-    return _outcomes(evaluation) + warning
-
-
-def _outcomes(evaluation: Evaluation) -> str:
     n_defective, n_normal = evaluation.n_test_defective, evaluation.n_test_normal
     found = f"Found {evaluation.count('found')} of {count_parts(n_defective, 'defective')}"
     n_alarms = evaluation.count("false alarm")

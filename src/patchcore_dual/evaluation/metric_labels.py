@@ -26,6 +26,18 @@ class Metric(NamedTuple):
     is_percent: bool = False
     lower_is_better: bool = False
 
+    def interval_text(self, interval: tuple[float, float]) -> str:
+        """A 95 % interval as it is printed, "35 to 93 %"; empty for NaN.
+
+        >>> METRICS["recall"].interval_text((0.348, 0.933))
+        '35 to 93 %'
+        """
+        low, high = (100 * end for end in interval)
+        if math.isnan(low):
+            return ""
+        digits = 1 if high - low < 10 else 0
+        return f"{low:.{digits}f} to {high:.{digits}f} %"
+
     def text(self, value: float) -> str:
         """A value as it is printed; a dash for NaN."""
         if math.isnan(value):

@@ -4,9 +4,12 @@ A point of a curve at threshold t is for rejecting all scores of at least t, so 
 rejected together. A metric that is undefined, because one of the classes is missing, is NaN.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid
+from scipy.special import betaincinv
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -191,3 +194,26 @@ def _shares(counts: Counts) -> Floats:
 
 def _one_class(true_positives: Counts, false_positives: Counts) -> bool:
     return true_positives.size == 0 or true_positives[-1] == 0 or false_positives[-1] == 0
+
+
+def proportion_interval(hits: int, n: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share (Clopper and Pearson 1934): exact for any `n`.
+
+    It holds for independent parts; several photographs of one part count as one.
+
+    >>> low, high = proportion_interval(7, 10)
+    >>> f"{low:.2f} to {high:.2f}"
+    '0.35 to 0.93'
+
+    Args:
+        hits: number of parts that count.
+        n: number of all parts.
+
+    Returns:
+        Lower and upper end, in 0 to 1; NaN for `n` of 0.
+    """
+    if n == 0:
+        return math.nan, math.nan
+    low = float(betaincinv(hits, n - hits + 1, 0.025)) if hits else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 0.975)) if hits < n else 1.0
+    return low, high

@@ -1,7 +1,7 @@
 """The HTML report of an evaluation: one file that opens anywhere, without a network."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +11,27 @@ from numpy.typing import NDArray
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.evaluation import plots
+from patchcore_dual.evaluation.advice import advice
 from patchcore_dual.evaluation.evaluation import Detector, known_mask
-from patchcore_dual.evaluation.headline import count_parts, headline
+from patchcore_dual.evaluation.figures import (
+    DAGGER,
+    allowed_text,
+    counted_parts,
+    figure,
+    interval,
+    is_defined,
+    threshold_text,
+)
+from patchcore_dual.evaluation.headline import outcomes
 from patchcore_dual.evaluation.metric_labels import (
     IMAGE_METRICS,
+    METRICS,
     OPERATING_POINT,
     PIXEL_METRICS,
     Metric,
 )
 from patchcore_dual.evaluation.results import Evaluation, ImageResult
+from patchcore_dual.scoring.drawing import draw_panels
 from patchcore_dual.utils.pages import page_environment, write_page
 from patchcore_dual.utils.pictures import jpeg_base64
 from patchcore_dual.utils.progress import Progress, silent
@@ -29,9 +41,12 @@ if TYPE_CHECKING:
 
 GALLERY_LIMIT = 48
 
-_PICTURE_SIZE = (720, 960)  # largest width and height of a picture in the gallery
+_PANEL_SIZE = (480, 640)  # largest width and height of a panel in the gallery
+_PANELS = ("Photograph, regions found", "Heat map", "True defect")
 
 FACTS = (
+    ("Date", "date"),
+    ("Model", "model"),
     ("Data set", "dataset"),
     ("Split", "split"),
     ("Normal parts", "n_test_normal"),
@@ -41,13 +56,15 @@ FACTS = (
     ("Weights (sha256)", "weights_sha256"),
     ("Image size", "size"),
     ("Seed", "seed"),
+    ("False-alarm rate allowed", "false_alarm_rate_allowed"),
+    ("Normal images behind the threshold", "n_threshold_images"),
     ("Synthetic training images", "synthetic_note"),
 )
 
 
 def write_report(
     evaluation: Evaluation,
-    pictures: Callable[[ImageResult], NDArray[np.uint8]],
+    panels: Callable[[ImageResult], Sequence[NDArray[np.uint8]]],
     path: Path,
     title: str,
 ) -> None:
@@ -55,8 +72,8 @@ def write_report(
 
     Args:
         evaluation: of any split.
-        pictures: returns the picture of a result, uint8 `[h, w, 3]` RGB: image, heat map and ground
-            truth side by side. It is called for the images of the gallery only, one by one.
+        panels: returns the panels of a result, uint8 `[h, w, 3]` RGB each: photograph, heat map
+            and, if known, true defect. It is called for the images of the gallery only, one by one.
         path: of the file; its folder is made.
         title: of the page.
     """
@@ -65,9 +82,11 @@ def write_report(
     html = page.render(
         title=title,
         evaluation=evaluation,
-        headline=headline(evaluation),
+        headline=outcomes(evaluation),
         plots=_plots(evaluation),
-        cards=[(result, jpeg_base64(pictures(result), _PICTURE_SIZE)) for result in chosen],
+        threshold_note=threshold_text(evaluation),
+        steps=advice(evaluation),
+        cards=[(result, _views(panels(result))) for result in chosen],
         n_left_out=len(evaluation.images) - len(chosen),
     )
     write_page(path, html)
@@ -79,6 +98,8 @@ def report_on(
     manifest: Manifest,
     folder: Path,
     progress: Progress = silent,
+    *,
+    title: str = "",
 ) -> Path:
     """Write `report.html` into a folder; the images of its gallery are inspected again for it.
 
@@ -88,6 +109,7 @@ def report_on(
         manifest: the data set that it was evaluated on.
         folder: made where there is none.
         progress: called with the stage, the steps done and their number.
+        title: of the page; the data set's name by default.
 
     Returns:
         The path of the report.
@@ -96,16 +118,20 @@ def report_on(
     n_cards = min(GALLERY_LIMIT, len(evaluation.images))
     drawn = 0
 
-    def picture(result: ImageResult) -> NDArray[np.uint8]:
+    def panels(result: ImageResult) -> list[NDArray[np.uint8]]:
         nonlocal drawn
         drawn += 1
         progress("pictures for the report", drawn, n_cards)
         sample = samples[result.path]
         (inspection,) = detector.inspect_many([manifest.image_path(sample)])
-        return inspection.draw(known_mask(manifest, sample, inspection.anomaly_map.shape))
+        mask = known_mask(manifest, sample, inspection.anomaly_map.shape)
+        shown = mask if result.is_defective else None
+        return draw_panels(
+            inspection.image, inspection.heat, inspection.regions, shown, _PANEL_SIZE
+        )
 
     path = folder / "report.html"
-    write_report(evaluation, picture, path, f"{evaluation.dataset}: {evaluation.scoring}")
+    write_report(evaluation, panels, path, title or _name_of(manifest.folder))
     return path
 
 
@@ -160,14 +186,14 @@ def _plots(evaluation: Evaluation) -> list[tuple[str, str, str]]:
             "Image scores",
             "The further apart the two hills, the better.",
             plots.histogram_plot(evaluation),
-        ),
-        ("ROC curve", "The dot is the model's own threshold.", plots.roc_plot(alone)),
-        (
-            "Precision and recall",
-            "The dot is the model's own threshold.",
-            plots.precision_recall_plot(alone),
-        ),
+        )
     ]
+    if evaluation.n_test_normal and evaluation.n_test_defective:
+        dot = "The dot is the model's own threshold."
+        made += [
+            ("ROC curve", dot, plots.roc_plot(alone)),
+            ("Precision and recall", dot, plots.precision_recall_plot(alone)),
+        ]
     if evaluation.kinds:
         made.append(
             (
@@ -183,9 +209,19 @@ def _environment() -> "jinja2.Environment":
     """The environment of all pages, with the filters and tables of the report."""
     environment = page_environment()
     environment.filters.update(
-        figure=_figure, counted=_counted, best=_best, score=_score, file_name=_file_name
+        figure=figure,
+        counted=counted_parts,
+        interval=interval,
+        allowed=allowed_text,
+        best=_best,
+        score=_score,
+        file_name=_file_name,
     )
     environment.globals.update(
+        dagger=DAGGER,
+        is_defined=is_defined,
+        has_any=lambda metrics, e: any(is_defined(metric, [e]) for metric in metrics),
+        recall=METRICS["recall"],
         operating_point=OPERATING_POINT,
         image_metrics=IMAGE_METRICS,
         pixel_metrics=PIXEL_METRICS,
@@ -194,19 +230,19 @@ def _environment() -> "jinja2.Environment":
     return environment
 
 
-def _figure(evaluation: Evaluation, metric: Metric) -> str:
-    return metric.text(getattr(evaluation, metric.field))
+def _views(panels: Sequence[NDArray[np.uint8]]) -> list[tuple[str, str]]:
+    """Caption and JPEG of each panel."""
+    return [
+        (name, jpeg_base64(panel, _PANEL_SIZE))
+        for name, panel in zip(_PANELS, panels, strict=False)
+    ]
 
 
-def _counted(evaluation: Evaluation, metric: Metric) -> str:
-    """The numbers behind recall and false-alarm rate; empty for other metrics."""
-    if metric.field == "recall":
-        parts = count_parts(evaluation.n_test_defective, "defective")
-        return f"{evaluation.count('found')} of {parts}"
-    if metric.field == "false_alarm_rate":
-        parts = count_parts(evaluation.n_test_normal, "normal")
-        return f"{evaluation.count('false alarm')} of {parts}"
-    return ""
+def _name_of(folder: Path) -> str:
+    """What a prepared folder is called; with its parent where it is only called "prepared"."""
+    folder = folder.resolve()
+    name = f"{folder.parent.name}/{folder.name}" if folder.name == "prepared" else folder.name
+    return name.strip("/")
 
 
 def _file_name(path: str) -> str:
@@ -219,7 +255,7 @@ def _score(value: float) -> str:
 
 def _best(evaluations: Mapping[str, Evaluation], metric: Metric) -> str | None:
     """The best figure, as it is printed; None where all are printed alike."""
-    values = {_figure(e, metric): getattr(e, metric.field) for e in evaluations.values()}
+    values = {figure(e, metric): getattr(e, metric.field) for e in evaluations.values()}
     values = {text: value for text, value in values.items() if not math.isnan(value)}
     if len(values) < 2:
         return None

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.data.manifest import Label
-from patchcore_dual.evaluation.metrics import auroc, average_precision, best_f1, recall_at_fpr
+from patchcore_dual.evaluation.metrics import (
+    auroc,
+    average_precision,
+    best_f1,
+    proportion_interval,
+    recall_at_fpr,
+)
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
 
 Outcome = Literal["miss", "false alarm", "found", "passed"]
@@ -68,6 +74,11 @@ class KindResult:
     recall: float
     auroc: float
 
+    @property
+    def recall_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `recall`."""
+        return proportion_interval(round(self.recall * self.n), self.n)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -97,6 +108,13 @@ class Evaluation:
         synthetic_images: number of synthetic images that the model was trained on, by generator.
         test_masks_used: whether some of these borrowed masks of test defects, so that figures on
             the test images are optimistic.
+        false_alarm_rate_asked: what the model was fitted for.
+        false_alarm_rate_allowed: what its threshold promises, on average over new normal parts.
+        n_threshold_images: number of normal training images behind the threshold.
+        n_training_images: number of these images that the model was fitted on; None where that is
+            not known.
+        model: name of the model.
+        date: on which it was evaluated, as 2026-11-25.
     """
 
     threshold: float
@@ -126,10 +144,43 @@ class Evaluation:
     images: tuple[ImageResult, ...]
     synthetic_images: dict[str, int] = field(default_factory=dict)
     test_masks_used: bool = False
+    false_alarm_rate_asked: float = math.nan
+    false_alarm_rate_allowed: float = math.nan
+    n_threshold_images: int = 0
+    n_training_images: int | None = None
+    model: str = ""
+    date: str = ""
 
     def count(self, outcome: Outcome) -> int:
         """Number of images with an outcome: "miss", "false alarm", "found" or "passed"."""
         return sum(r.outcome == outcome for r in self.images)
+
+    @property
+    def recall_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `recall`."""
+        return proportion_interval(self.count("found"), self.n_test_defective)
+
+    @property
+    def false_alarm_rate_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `false_alarm_rate`."""
+        return proportion_interval(self.count("false alarm"), self.n_test_normal)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What forbids to read the figures as those of new parts, in sentences."""
+        said = []
+        if self.n_training_images is None:
+            said.append(
+                "The model keeps no list of the images it was fitted on, so it cannot be checked "
+                "whether these are among them."
+            )
+        elif self.n_training_images:
+            n, n_all = self.n_training_images, len(self.images)
+            which = "These images were" if n == n_all else f"{n} of these {n_all} images were"
+            said.append(f"{which} used to fit the model: no figure here holds for new parts.")
+        if self.test_masks_used:
+            said.append("It was trained with masks of test defects.")
+        return said
 
     @property
     def synthetic_note(self) -> str:
@@ -148,9 +199,15 @@ class Evaluation:
         return np.array([r.is_defective for r in self.images], dtype=bool)
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON values; None for NaN."""
-        values: dict[str, Any] = _none_for_nan(asdict(self))
-        return values
+        """All fields as JSON values, with intervals and warnings; None for NaN."""
+        values: dict[str, Any] = asdict(self)
+        values["recall_interval"] = self.recall_interval
+        values["false_alarm_rate_interval"] = self.false_alarm_rate_interval
+        values["warnings"] = self.warnings
+        for name, kind in self.kinds.items():
+            values["kinds"][name]["recall_interval"] = kind.recall_interval
+        without_nan: dict[str, Any] = _none_for_nan(values)
+        return without_nan
 
 
 def summarise(

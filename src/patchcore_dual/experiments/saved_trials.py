@@ -117,7 +117,12 @@ def _trial_digest(trial: Trial, split: Manifest, seed: int) -> str:
 
 def _evaluation(values: dict[str, Any]) -> TrialEvaluation:
     """The evaluation of which `to_json` gave these values."""
-    nan = {f.name: math.nan for f in fields(Evaluation) if values.get(f.name) is None}
+    values = {f.name: values.get(f.name) for f in fields(TrialEvaluation)}
+    nan = {
+        f.name: math.nan
+        for f in fields(Evaluation)
+        if values[f.name] is None and f.default is not None
+    }
     kinds = {
         name: KindResult(kind["n"], _number(kind["recall"]), _number(kind["auroc"]))
         for name, kind in values["kinds"].items()

@@ -34,7 +34,7 @@ class CalibrationSet:
         evidence: of the normal images and of the real defective ones, each from banks and a probe
             that were built without it.
         normals, defectives: names of these images, in the same order.
-        sha256: hex digest of each image file, by name.
+        sha256: hex digest of each real training image's file, by name, whether scored here or not.
         prepared: the folder that the images lie in.
         covering_radius: of the normal bank's coreset, among projected features.
         whitening: that of the probe's inputs; None for a rule without a probe.

@@ -55,6 +55,11 @@ class Model:
         """What thresholds, rule and probe can be renewed from, read when it is first used."""
         return self.read_calibration()
 
+    def training_sha256(self) -> frozenset[str] | None:
+        """Hex digests of the image files that it was fitted on; None if it kept none."""
+        calibration = self.calibration
+        return None if calibration is None else frozenset(calibration.sha256.values())
+
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
         return {
@@ -63,6 +68,9 @@ class Model:
             "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
             "seed": self.settings.seed,
+            "false_alarm_rate_asked": self.settings.false_alarm_rate,
+            "false_alarm_rate_allowed": self.thresholds.image.false_alarm_rate,
+            "n_threshold_images": self.thresholds.image.images,
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }

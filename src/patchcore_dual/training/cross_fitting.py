@@ -90,7 +90,7 @@ def cross_fit(
         ),
         normals,
         defectives,
-        {s.image: file_sha256(training_set.image_path(s)) for s in scored},
+        {s.image: file_sha256(training_set.image_path(s)) for s in training_set.real()},
         str(training_set.folder.resolve()),
         banks.radius,
         probes.whitening if probes else None,
