@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from patchcore_dual.data.listing import IMAGE_SUFFIXES, list_images, natural_key
+from patchcore_dual.data.masks import read_mask
 from patchcore_dual.errors import ImageError
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "write_png",
 ]
 
-_LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP"})
 # Raised by Pillow for damaged files, depending on their format.
 _DECODING_ERRORS = (
     OSError,
@@ -66,33 +66,6 @@ def check_image(image: NDArray[Any], name: str = "") -> None:
             f"{name or 'the image'} is {image.dtype} {list(image.shape)}; "
             "give uint8 [H, W, 3], RGB."
         )
-
-
-def read_mask(path: Path | str) -> NDArray[np.bool_]:
-    """Read a mask file: a pixel is defective where its grey value is above 127.
-
-    A lossless file without any value above 127 holds labels (0 and 1, or other small numbers):
-    there, every pixel above 0 is defective.
-
-    Returns:
-        bool [H, W], True in defects.
-
-    Raises:
-        ImageError: as for `read_image`.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     write_png(Path(folder, "mask.png"), np.array([[False, True, True]]))
-    ...     read_mask(f"{folder}/mask.png")
-    array([[False,  True,  True]])
-    """
-    image = _open_upright(Path(path))
-    lossless = image.format not in _LOSSY_FORMATS
-    grey = np.asarray(image) if image.mode.startswith("I;16") else _grey(image, Path(path))
-    middle = 127 * 257 if grey.dtype == np.uint16 else 127
-    if lossless and grey.max(initial=0) <= middle:
-        return grey > 0
-    return grey > middle
 
 
 def write_png(path: Path, array: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
@@ -144,9 +117,3 @@ def _rgb(image: Image.Image, path: Path) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def _grey(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))
-    return np.asarray(_rgb(image, path).convert("L"))
