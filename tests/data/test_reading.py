@@ -63,7 +63,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 
 def test_float_image_is_refused_by_name(tmp_path: Path) -> None:
-    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
+    Image.fromarray(np.full((4, 4), 255, np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(ImageError, match=r"f\.tif has 32-bit pixels.*16-bit"):
         read_image(tmp_path / "f.tif")
 
