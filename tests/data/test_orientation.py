@@ -59,7 +59,8 @@ def test_every_orientation_is_pillows(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"a{suffix}"
-    Image.fromarray(IMAGE).save(path, exif=exif, **({"lossless": True} * (suffix == ".webp")))
+    options = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(IMAGE).save(path, exif=exif, **options)
     with Image.open(path) as image:
         image.load()
         expected = np.asarray(ImageOps.exif_transpose(image))

@@ -18,7 +18,9 @@ from patchcore_dual.errors import ImageError
 MAX_MEGAPIXELS = 179  # of one image: Pillow's limit
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
+# What Pillow warns of is either an error here or of no consequence.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 @dataclass(frozen=True)

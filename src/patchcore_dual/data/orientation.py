@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ORIENTATION = 0x0112
-_FORMATS = {1: "B", 3: "H", 4: "I"}  # of the types of number that stand for an orientation
+_FORMATS = {
+    1: "B",
+    3: "H",
+    4: "I",
+    8: "h",
+    9: "i",
+}  # of the types of number that stand for an orientation
 _IN_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>\s*)([1-8])\b""")
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -67,7 +73,9 @@ def _find_orientation(tiff: bytes) -> tuple[int, int, str] | None:
         length, value = (20, 12) if is_big else (12, 8)
         for entry in range(entries, entries + length * min(n_entries, 4096), length):
             if at("H", entry) == _ORIENTATION:
-                number = _FORMATS.get(at("H", entry + 2), "H")
+                number = _FORMATS.get(at("H", entry + 2))
+                if number is None:
+                    return None
                 found = at(number, entry + value)
                 return (found, entry + value, order + number) if 1 <= found <= 8 else None
     except struct.error:  # the directory lies beyond the end
