@@ -12,7 +12,7 @@ from PIL import Image
 from lookalikes import surface
 from patchcore_dual.data.orientation import turn
 from patchcore_dual.data.reading import read, read_mask
-from patchcore_dual.errors import ImageError
+from patchcore_dual.errors import DataError
 
 GREY = surface(3, 36, 24)[..., 0]
 FORMATS = {
@@ -54,11 +54,11 @@ def encoded(format: str, mode: str, **options: object) -> bytes:
 
 
 def read_or_refuse(path: Path) -> None:
-    """Anything but a reading or an ImageError fails the test that calls this."""
+    """Anything but a reading or a DataError fails the test that calls this."""
     for function in (lambda p: read(p).pixels, read_mask):
         try:
             pixels = function(path)
-        except ImageError as error:
+        except DataError as error:
             message = str(error)
         else:
             message = path.name

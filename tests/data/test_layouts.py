@@ -187,3 +187,119 @@ def test_safe_names() -> None:
     paths = ["a/b.png", "a/b.jpg", "A/B.png", "x y/ö (1).png", "a/b-2.png", "(.png"]
     names = safe_names(map(Path, paths))
     assert names == ["a-b", "a-b-2", "A-B-3", "x_y-ö_1_", "a-b-2-2", "_"]
+
+
+def parts_with_masks_in(folder: Path, where: Callable[[str], str]) -> Path:
+    """good/ and scratch/, whose masks lie where `where` says for the number of an image."""
+    make_folder(folder)
+    for number in range(4):
+        target = folder / where(str(number))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"masks/scratch/{number}_mask.png").rename(target)
+    (folder / "masks/scratch").rmdir()
+    if not any((folder / "masks").iterdir()):
+        (folder / "masks").rmdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "masks/scratch/{}.png",
+        "Masks/scratch/{}.png",
+        "mask/scratch/{}.png",
+        "ground_truth/scratch/{}_mask.png",
+        "Ground Truth/Scratch/{}.png",
+        "gt/{}.png",
+        "GT/scratch/{}_gt.bmp",
+        "labels/{}.png",
+        "annotations/scratch/{}.tif",
+        "scratch/masks/{}.png",
+        "scratch/GT/{}.gif",
+        "scratch_mask/{}.png",
+        "scratch/{}_mask.png",
+        "scratch/{}_GT.PNG",
+        "scratch/{}_label.bmp",
+        "scratch/{}-mask.jpg",
+        "scratch/mask_{}.png",
+        "masks/scratch/{}.png.png",
+    ],
+)
+def test_masks_are_found_by_their_usual_names_and_places(where: str, tmp_path: Path) -> None:
+    parts_with_masks_in(tmp_path, where.format)
+    source = read_source("folder", tmp_path)
+    samples = by_path(source.samples, tmp_path)
+    assert len(samples) == 16
+    for number in range(4):
+        assert samples[f"scratch/{number}.png"].mask == tmp_path / where.format(number)
+    assert {s.kind for s in samples.values()} == {"", "scratch", "stain"}
+    assert source.notes == []
+
+
+def test_several_masks_of_an_image_are_all_its_own(tmp_path: Path) -> None:
+    parts_with_masks_in(tmp_path, "masks/scratch/{}_mask_1.png".format)
+    save(tmp_path / "masks/scratch/2_mask_2.png", surface(0, 40, 30)[..., 0])
+    samples = by_path(read_source("folder", tmp_path).samples, tmp_path)
+    named = [path.name for path in samples["scratch/2.png"].masks]
+    assert named == ["2_mask_1.png", "2_mask_2.png"]
+
+
+def test_accents_written_in_either_way_are_one_name(tmp_path: Path) -> None:
+    save(tmp_path / "good/0.png", surface(0, 40, 30))
+    save(tmp_path / "d\u00e9faut/\u00e9.png", surface(1, 40, 30))
+    mask = save(tmp_path / "masks/de\u0301faut/e\u0301.png", surface(0, 40, 30)[..., 0])
+    (sample,) = [s for s in read_source("folder", tmp_path).samples if s.label == "positive"]
+    assert sample.mask == mask
+
+
+def test_masks_of_no_image_stop_with_the_rule(tmp_path: Path) -> None:
+    parts_with_masks_in(tmp_path, "masks/scratch/photo{}.png".format)
+    with pytest.raises(DataError, match=r"None of the 4 masks.*KIND/NAME\.png"):
+        read_source("folder", tmp_path)
+
+
+def test_a_kind_of_drawn_pictures_is_taken_for_masks(tmp_path: Path) -> None:
+    parts_with_masks_in(tmp_path, "painted/{}.png".format)
+    with pytest.raises(DataError, match="painted/ holds pictures of a few plain colours"):
+        read_source("folder", tmp_path)
+
+
+def test_images_below_the_first_level_and_good_in_capitals_are_read(tmp_path: Path) -> None:
+    save(tmp_path / "good/0.png", surface(0, 40, 30))
+    save(tmp_path / "Good/monday/1.png", surface(1, 40, 30))
+    save(tmp_path / "crack/cam1/2.png", surface(2, 40, 30))
+    save(tmp_path / "crack/cam2/2.png", surface(3, 40, 30))
+    mask = save(tmp_path / "masks/crack/cam2/2.png", surface(0, 40, 30)[..., 0])
+    samples = by_path(read_source("folder", tmp_path).samples, tmp_path)
+    labels = {name: (s.label, s.kind) for name, s in samples.items()}
+    assert labels == {
+        "good/0.png": ("negative", ""),
+        "Good/monday/1.png": ("negative", ""),
+        "crack/cam1/2.png": ("positive", "crack"),
+        "crack/cam2/2.png": ("positive", "crack"),
+    }
+    assert samples["crack/cam2/2.png"].mask == mask
+    assert samples["crack/cam1/2.png"].mask is None
+
+
+def test_everything_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    save(tmp_path / "loose.png", surface(0, 40, 30))
+    (tmp_path / "good/phone.heic").touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.patchcore-dual-output").touch()
+    save(tmp_path / "out/0.png", surface(0, 40, 30))
+    save(tmp_path / "@eaDir/0.png", surface(0, 40, 30))
+    source = read_source("folder", tmp_path)
+    assert len(source.samples) == 16
+    (note,) = source.notes
+    assert note.startswith("3 left out: ")
+    assert all(name in note for name in ("loose.png", "good/phone.heic", "out"))
+
+
+def test_images_and_masks_in_folders_of_their_own(tmp_path: Path) -> None:
+    make_folder(tmp_path / "images")
+    (tmp_path / "images/masks").rename(tmp_path / "masks")
+    assert recognise(tmp_path) == "folder"
+    samples = by_path(read_source("folder", tmp_path).samples, tmp_path)
+    assert samples["images/scratch/0.png"].mask == tmp_path / "masks/scratch/0_mask.png"

@@ -74,7 +74,7 @@ def test_columns_are_found_by_name_and_optional_ones_have_defaults(tmp_path: Pat
     [
         ("", r"line 1: no column image,label,split \(there are none\)"),
         ("image,mask,label\na.png,,negative\n", r"line 1: no column split \(there are image,mask"),
-        ("image;label;split\n", "line 1: no column image,label,split"),
+        ("image:label:split\n", "line 1: no column image,label,split"),
         ("image,label,split,x,x\n", "line 1: more than one column x"),
         ("image,label,split\n", "lists no images"),
         ("image,label,split\na.png,negative\n", "line 2: 2 values where 3 are expected"),

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lookalikes import save, surface
-from patchcore_dual.data.reading import list_images, read, read_image, read_mask, write_png
+from patchcore_dual.data.reading import list_images, read, read_image, write_png
 from patchcore_dual.errors import DataError, ImageError
 
 IMAGE = surface(1, 20, 12)
@@ -85,38 +85,6 @@ def test_missing_file_and_text_are_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png")
     with pytest.raises(ImageError, match="does not exist"):
         read_image(tmp_path / "b.png")
-
-
-@pytest.mark.parametrize(
-    ("values", "suffix", "expected"),
-    [
-        ([0, 255, 128, 127], ".png", [False, True, True, False]),
-        ([0, 1, 1, 0], ".png", [False, True, True, False]),
-        ([0, 3, 127, 0], ".bmp", [False, True, True, False]),
-        ([0, 0, 0, 0], ".png", [False] * 4),
-    ],
-)
-def test_mask_rule(tmp_path: Path, values: list[int], suffix: str, expected: list[bool]) -> None:
-    save(tmp_path / f"m{suffix}", np.array([values], np.uint8))
-    mask = read_mask(tmp_path / f"m{suffix}")
-    assert mask.dtype == np.bool_
-    assert mask.tolist() == [expected]
-
-
-def test_noise_of_a_jpeg_mask_is_no_defect(tmp_path: Path) -> None:
-    save(tmp_path / "m.jpg", np.full((16, 16), 5, np.uint8))
-    assert not read_mask(tmp_path / "m.jpg").any()
-
-
-def test_one_bit_rgb_and_16_bit_masks(tmp_path: Path) -> None:
-    mask = np.zeros((8, 8), np.uint8)
-    mask[2:4, 3:6] = 255
-    Image.fromarray(mask).convert("1").save(tmp_path / "bit.bmp")
-    save(tmp_path / "rgb.png", np.repeat(mask[..., None], 3, axis=2))
-    save(tmp_path / "deep.png", mask.astype(np.uint16) * 257)
-    save(tmp_path / "deep01.png", (mask > 0).astype(np.uint16))
-    for path in tmp_path.iterdir():
-        assert np.array_equal(read_mask(path), mask > 0), path.name
 
 
 def test_images_are_listed_in_natural_order(tmp_path: Path) -> None:

@@ -78,12 +78,12 @@ def test_split_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("group;split\n", "line 1: expected the columns group,split"),
+        ("group:split\n", "line 1: expected the columns group,split"),
         ("group,split\na,train\nz,test\n", "line 3: the data set has no group 'z'"),
         ("group,split\na,train\nb,validation\n", "line 3: the split is 'validation'"),
         ("group,split\na,train\na,test\n", "line 3: the group 'a' is named a second time"),
         ("group,split\na,train\n", "does not say where 1 groups belong: b"),
-        ("group,split\na\n", "line 2: the split is ''"),
+        ("group,split\na\n", "line 2: 1 values where 2 are expected"),
     ],
 )
 def test_bad_split_file_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -57,6 +57,17 @@ def prepare(
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave damaged files out and list them.")
     ] = False,
+    ignore_label: Annotated[
+        str,
+        typer.Option(
+            metavar="N",
+            help="A label in masks that marks no defect, as 255 in VOC; none counts every label.",
+        ),
+    ] = "ask",
+    large_masks: Annotated[
+        bool,
+        typer.Option("--large-masks", help="Accept masks that mark more than half of an image."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a prepared data set.")
     ] = False,
@@ -72,6 +83,7 @@ def prepare(
       patchcore-dual prepare folder photos prepared --size 256x256
     """
     from patchcore_dual.cli.console import print_json, progress_bar
+    from patchcore_dual.data.mask_rule import MaskRule
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
 
@@ -87,6 +99,7 @@ def prepare(
             bit_depth=parse_bit_depth(bit_depth),
             skip_unreadable=skip_unreadable,
             overwrite=overwrite,
+            masks=MaskRule(parse_label(ignore_label), large_masks),
             progress=progress,
         )
     if as_json:
@@ -118,6 +131,17 @@ def parse_bit_depth(bit_depth: str) -> int | None:
     if not re.fullmatch("[0-9]{1,2}", bit_depth):
         raise SettingsError(f"--bit-depth is {bit_depth!r}; use auto, or 8 to 16.")
     return int(bit_depth)
+
+
+def parse_label(label: str) -> int | Literal["ask", "count"]:
+    """`--ignore-label` as `MaskRule.ignore`: ask, none (count every label) or a number."""
+    from patchcore_dual.errors import SettingsError
+
+    if label in ("ask", "none"):
+        return "ask" if label == "ask" else "count"
+    if not label.isdecimal():
+        raise SettingsError(f"--ignore-label is {label!r}; use a number, as 255, or none.")
+    return int(label)
 
 
 def _print(summary: "PreparationSummary", prepared: Path) -> None:

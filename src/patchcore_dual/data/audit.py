@@ -16,7 +16,8 @@ from patchcore_dual.data.duplicates import (
     thumbnail,
 )
 from patchcore_dual.data.manifest import Manifest, Sample, Split
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -141,5 +142,5 @@ def audit_folder(prepared: Path, progress: Progress = silent) -> AuditReport:
 def _fingerprint(manifest: Manifest, sample: Sample) -> Fingerprint:
     image = read_image(manifest.image_path(sample))
     mask_path = manifest.mask_path(sample)
-    mask = digest(read_mask(mask_path)) if mask_path else ""
+    mask = digest(read_prepared_mask(mask_path)) if mask_path else ""
     return Fingerprint(sample.image, digest(image), thumbnail(image), sample.label, mask)

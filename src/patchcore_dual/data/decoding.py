@@ -77,16 +77,6 @@ def decode(source: Path | bytes, name: str = "", only_deep: bool = False) -> Dec
         ) from None
 
 
-def open_upright(path: Path) -> Image.Image:
-    """The first page of a file as a Pillow image, upright; `format` is that of the file."""
-    decoded = decode(path)
-    assert decoded is not None
-    image = decoded.image
-    upright = turn_image(image, decoded.orientation)
-    upright.format = image.format
-    return upright
-
-
 def turn_image(image: Image.Image, orientation: int) -> Image.Image:
     """Bring a stored Pillow image upright."""
     turns = {

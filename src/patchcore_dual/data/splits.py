@@ -1,6 +1,5 @@
 """Splitting a data set into train and test, group by group (a commutator, a tile)."""
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from patchcore_dual.data.csv_files import read_csv_file
 from patchcore_dual.data.sample import Split
 from patchcore_dual.errors import DataError, SettingsError
 
@@ -94,15 +94,12 @@ def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
             is unknown or repeated, or it lacks a group; with file and line.
     """
     sides: dict[str, Split] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if set(reader.fieldnames or ()) != {"group", "split"}:
-                raise DataError(f"{path}, line 1: expected the columns group,split.")
-            for row in reader:
-                _add_row(sides, row, groups, f"{path}, line {reader.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a split file ({error}).") from None
+    table = read_csv_file(path)
+    if set(table.columns) != {"group", "split"}:
+        raise DataError(f"{path}, line 1: expected the columns group,split.")
+    for number, values in table.rows:
+        row = dict(zip(table.columns, values, strict=True))
+        _add_row(sides, row, groups, f"{path}, line {number}")
     if missing := sorted(set(groups) - set(sides)):
         named = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         raise DataError(f"{path} does not say where {len(missing)} groups belong: {named}")
@@ -110,9 +107,9 @@ def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
 
 
 def _add_row(
-    sides: dict[str, Split], row: dict[str, str | None], groups: Collection[str], where: str
+    sides: dict[str, Split], row: dict[str, str], groups: Collection[str], where: str
 ) -> None:
-    group, split = (row["group"] or "").strip(), (row["split"] or "").strip()
+    group, split = row["group"].strip(), row["split"].strip()
     if group not in groups:
         raise DataError(f"{where}: the data set has no group {group!r}.")
     if group in sides:

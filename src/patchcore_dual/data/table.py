@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from patchcore_dual.data.csv_files import read_csv_file
 from patchcore_dual.data.sample import Sample
 from patchcore_dual.errors import DataError
 
@@ -25,7 +26,7 @@ def to_csv(samples: Sequence[Sample]) -> bytes:
         provenance = json.dumps(s.provenance, sort_keys=True) if s.provenance else ""
         known = (getattr(s, c) for c in COLUMNS if c != "provenance")
         writer.writerow([*known, provenance, *(s.extra.get(c, "") for c in extra)])
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def read_csv(path: Path) -> tuple[Sample, ...]:
@@ -39,16 +40,11 @@ def read_csv(path: Path) -> tuple[Sample, ...]:
         DataError: a required column is missing, or a row does not fit the columns; with file and
             line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            _check_header(header, f"{path}, line 1")
-            samples = tuple(
-                _read_row(header, row, f"{path}, line {reader.line_num}") for row in reader
-            )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is damaged ({error}). Prepare the data set again.") from None
+    table = read_csv_file(path)
+    _check_header(table.columns, f"{path}, line 1")
+    samples = tuple(
+        _read_row(table.columns, row, f"{path}, line {number}") for number, row in table.rows
+    )
     if not samples:
         raise DataError(f"{path} lists no images. Prepare the data set again.")
     return samples
@@ -65,8 +61,6 @@ def _check_header(header: Sequence[str], where: str) -> None:
 
 
 def _read_row(header: Sequence[str], row: Sequence[str], where: str) -> Sample:
-    if len(row) != len(header):
-        raise DataError(f"{where}: {len(row)} values where {len(header)} are expected.")
     values = dict(zip(header, row, strict=True))
     if values["label"] not in ("positive", "negative"):
         raise DataError(f"{where}: label is {values['label']!r}; use positive or negative.")
@@ -77,6 +71,7 @@ def _read_row(header: Sequence[str], row: Sequence[str], where: str) -> Sample:
     # An empty value means the default.
     known: dict[str, Any] = {"mask": ""} | {c: values[c] for c in COLUMNS if values.get(c)}
     for column in ("image", "mask"):
+        known[column] = known[column].replace("\\", "/")
         path = Path(known[column])
         if path.is_absolute() or ".." in path.parts:
             raise DataError(f"{where}: {column} has to be a path inside the folder.")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RealDefect:
 def known_defects(manifest: Manifest) -> tuple[Sample, ...]:
     """The real defective training images whose mask is known and not empty."""
     known = (s for s in manifest.real().part("train", "positive") if s.mask_is_known)
-    return tuple(s for s in known if read_mask(manifest.folder / s.mask).any())
+    return tuple(s for s in known if read_prepared_mask(manifest.folder / s.mask).any())
 
 
 def read_defect(manifest: Manifest, sample: Sample) -> RealDefect:
@@ -36,6 +37,6 @@ def read_defect(manifest: Manifest, sample: Sample) -> RealDefect:
     return RealDefect(
         sample.image,
         read_image(manifest.image_path(sample)),
-        read_mask(manifest.folder / sample.mask),
+        read_prepared_mask(manifest.folder / sample.mask),
         sample.kind,
     )

@@ -9,7 +9,8 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, coreset_size, select_coresets
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.features.defect_patches import defect_patches
 from patchcore_dual.training.checkpoint import FitCheckpoint
 from patchcore_dual.training.context import FitContext
@@ -60,7 +61,7 @@ def defect_mask(
     """bool `[H, W]`: the sample's mask, or its pseudo mask."""
     if sample.image in pseudo_masks:
         return pseudo_masks[sample.image]
-    return read_mask(training_set.folder / sample.mask)
+    return read_prepared_mask(training_set.folder / sample.mask)
 
 
 def _choose(

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.ndimage import label
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.scoring.fusion.position import position_statistics
@@ -53,7 +54,7 @@ def propose_pseudo_masks(
     patches = {}  # whitened defect patches of each image, annotated or proposed
     for sample in masked:
         features = embed(sample)
-        mask = read_mask(training_set.folder / sample.mask)
+        mask = read_prepared_mask(training_set.folder / sample.mask)
         patches[sample.image] = whitening(features[covered_cells(mask, *features.shape[:2])])
     proposals: dict[str, np.ndarray] = {}
     sizes: dict[str, tuple[int, int]] = {}

@@ -1,13 +1,15 @@
 """`Layout`: the arrangement of a published data set on disk, and the samples read from it."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from patchcore_dual.data.listing import natural_key
+from patchcore_dual.data.listing import OUTPUT_MARKER, is_passed_over, natural_key, printable
 from patchcore_dual.data.manifest import MANIFEST_NAME
+from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
 from patchcore_dual.data.sample import Label, Split
 from patchcore_dual.errors import DataError
 
@@ -19,6 +21,8 @@ class RawSample:
     Attributes:
         image: the image file.
         mask: its mask file; None: the part is normal, or the position of its defect is unknown.
+        more_masks: further mask files of the image, where each marks some of its defects.
+        mask_rule: how its masks are read; those of published data sets need no questions.
         name: a name that is unique in the data set and safe as a file name.
         label: None where the mask decides.
         split: None where the data set has no split of its own.
@@ -33,6 +37,13 @@ class RawSample:
     split: Split | None = None
     kind: str = ""
     group: str = ""
+    more_masks: tuple[Path, ...] = ()
+    mask_rule: MaskRule = PUBLISHED
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All mask files of the image."""
+        return (self.mask, *self.more_masks) if self.mask else ()
 
 
 @dataclass(frozen=True)
@@ -81,11 +92,24 @@ def contains(folder: Path, pattern: str) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in `folder` that may hold data: neither hidden nor prepared data sets."""
+    """The folders in `folder` that may hold data.
+
+    Hidden folders, those of programs, prepared data sets and pictures that `inspect` wrote are not
+    among them.
+
+    Raises:
+        DataError: the folder may not be read.
+    """
     if not folder.is_dir():
         return []
-    found = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted((p for p in found if not (p / MANIFEST_NAME).exists()), key=natural_key)
+    try:
+        found = [p for p in folder.iterdir() if not is_passed_over(p.name) and p.is_dir()]
+    except OSError as error:
+        raise DataError(f"{printable(folder)} cannot be read: {error.strerror}.") from None
+    markers = (MANIFEST_NAME, OUTPUT_MARKER)
+    return sorted(
+        (p for p in found if not any(os.path.exists(p / m) for m in markers)), key=natural_key
+    )
 
 
 def safe_names(relative_paths: Iterable[Path]) -> list[str]:

@@ -1,8 +1,8 @@
 """Magnetic Tile Defects: MT_KIND/Imgs/NAME.jpg with the mask NAME.png; MT_Free is normal."""
 
-import csv
 from pathlib import Path
 
+from patchcore_dual.data.csv_files import read_csv_file
 from patchcore_dual.data.layouts.layout import (
     Layout,
     RawSample,
@@ -65,11 +65,11 @@ def _read_tiles(source: Path, images: list[str]) -> tuple[dict[str, str], list[s
             f"No {TILES_NAME} in the source: images of one tile are kept together only where "
             "they are near duplicates."
         ]
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"image", "tile"} <= set(reader.fieldnames or ()):
-            raise DataError(f"{path}, line 1: expected the columns image,tile.")
-        tiles = {row["image"]: row["tile"] for row in reader}
+    table = read_csv_file(path)
+    if not {"image", "tile"} <= set(table.columns):
+        raise DataError(f"{path}, line 1: expected the columns image,tile.")
+    rows = [dict(zip(table.columns, values, strict=True)) for _, values in table.rows]
+    tiles = {row["image"].strip().replace("\\", "/"): row["tile"].strip() for row in rows}
     missing = [image for image in images if not tiles.get(image)]
     notes = [f"{TILES_NAME} names no tile for {some(missing)}: each is its own group."]
     return tiles, notes if missing else []

@@ -1,15 +1,22 @@
 """Reading a data set in a named layout, with an error that names the layout it seems to have."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from patchcore_dual.data.layouts import LAYOUTS
 from patchcore_dual.data.layouts.layout import Layout, Source, WrongLayoutError, some, subfolders
 from patchcore_dual.data.manifest import MANIFEST_NAME
+from patchcore_dual.data.mask_rule import ASK, MaskRule
 from patchcore_dual.errors import DataError, SettingsError
 
 
-def read_source(layout: str, folder: Path) -> Source:
+def read_source(layout: str, folder: Path, masks: MaskRule = ASK) -> Source:
     """The data set in `folder`, read in the layout of that name.
+
+    Args:
+        layout: a name from `LAYOUTS`.
+        folder: the folder of the data set.
+        masks: answers for masks that are a user's own.
 
     Raises:
         SettingsError: there is no such layout.
@@ -23,11 +30,13 @@ def read_source(layout: str, folder: Path) -> Source:
     if not folder.is_dir():
         raise DataError(f"{folder} is a file; name the folder that holds the data set.")
     try:
-        return LAYOUTS[layout].read(folder)
+        source = LAYOUTS[layout].read(folder)
     except WrongLayoutError as error:
         if str(error) and recognise(folder) == layout:
             raise
         raise _wrong_layout(folder, LAYOUTS[layout]) from None
+    own = [replace(s, mask_rule=masks) if s.mask_rule == ASK else s for s in source.samples]
+    return replace(source, samples=own)
 
 
 def recognise(folder: Path) -> str | None:

@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from patchcore_dual.data.duplicates import DuplicateSet, NearDuplicatePair
 from patchcore_dual.data.listing import natural_key
+from patchcore_dual.data.mask_rule import PUBLISHED
 from patchcore_dual.data.prepare.scanning import Scan
 from patchcore_dual.data.sample import Split
 from patchcore_dual.data.splits import NORMAL, read_split_file, split_by_group
-from patchcore_dual.errors import SettingsError
+from patchcore_dual.errors import DataError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,37 @@ def place(
         sides = _sides_by_seed([s for s in scans if s.name not in dropped], groups, settings)
     placed = [Placed(s, sides[s.name], groups[s.name]) for s in scans if s.name not in dropped]
     return placed, [s.name for s in scans if s.name in dropped]
+
+
+def settle_copies(
+    scans: Sequence[Scan], copies: Sequence[DuplicateSet]
+) -> tuple[list[DuplicateSet], list[str]]:
+    """The sets of copies, those with a known mask first, so that `place` keeps these; and notes.
+
+    Raises:
+        DataError: the same picture is normal and defective, and the data set is a user's own.
+    """
+    by_name = {s.name: s for s in scans}
+    settled, notes = [], []
+    for one in copies:
+        members = [by_name[name] for name in one.images]
+        is_own = not any(m.sample.mask_rule is PUBLISHED for m in members)
+        if one.labels_differ and is_own:
+            normal = next(m.name for m in members if m.label == "negative")
+            defective = next(m.name for m in members if m.label == "positive")
+            raise DataError(
+                f"{normal} and {defective} are the same picture, once among the normal images and "
+                "once among the defective ones. Remove the wrong one."
+            )
+        ordered = sorted(members, key=lambda m: not m.defect_area) if is_own else members
+        settled.append(replace(one, images=tuple(m.name for m in ordered)))
+        if len({m.sample.kind for m in members}) > 1 and is_own:
+            has_mask = ", which has a mask" if ordered[0].defect_area else ""
+            others = ", ".join(m.name for m in ordered[1:])
+            notes.append(
+                f"{others}: the same picture as {ordered[0].name}{has_mask}; its kind counts."
+            )
+    return settled, notes
 
 
 def join_groups(groups: Mapping[str, str], similar: Iterable[Sequence[str]]) -> dict[str, str]:

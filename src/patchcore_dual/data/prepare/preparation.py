@@ -17,13 +17,16 @@ from patchcore_dual.data.crops import crop_boxes
 from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
 from patchcore_dual.data.layouts.layout import RawSample
 from patchcore_dual.data.layouts.recognise import read_source
+from patchcore_dual.data.listing import printable
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
 from patchcore_dual.data.mask_orientation import match_mask
-from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place
+from patchcore_dual.data.mask_rule import ASK, MaskRule
+from patchcore_dual.data.masks import read_source_mask
+from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
 from patchcore_dual.data.prepare.reading_notes import reading_notes
-from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, scan
+from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, bright_mask_notes, scan
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
-from patchcore_dual.data.reading import read, read_mask, write_png
+from patchcore_dual.data.reading import read, write_png
 from patchcore_dual.data.resizing import resize_image, resize_mask
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
@@ -43,6 +46,7 @@ def prepare(
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
+    masks: MaskRule = ASK,
     progress: Progress = silent,
 ) -> PreparationSummary:
     """Prepare a data set for training.
@@ -60,6 +64,7 @@ def prepare(
         bit_depth: how many bits of 16-bit files are used; None finds it from their values.
         skip_unreadable: leave unreadable files out and list them, instead of raising.
         overwrite: replace a prepared data set.
+        masks: answers to what masks cannot say by themselves.
         progress: called with stage, number of images done, and number of all.
 
     Returns:
@@ -87,12 +92,13 @@ def prepare(
     if bit_depth is not None:
         check_bit_depth(bit_depth)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
-    found = read_source(layout, source)
+    found = read_source(layout, source, masks)
     if bit_depth is None:
         bit_depth = find_bit_depth(s.image for s in found.samples)
     scans, skipped = _scan_all(found.samples, source, bit_depth, skip_unreadable, progress)
     fingerprints = [s.fingerprint for s in scans]
     copies, near = find_exact_duplicates(fingerprints), find_near_duplicates(fingerprints)
+    copies, copy_notes = settle_copies(scans, copies)
     placed, dropped = place(scans, copies, near, found.has_official_split, split)
     _check_sides(placed, source)
     with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite) as folder:
@@ -113,7 +119,12 @@ def prepare(
             dropped_copies=dropped,
             skipped=skipped,
             bit_depth=bit_depth,
-            notes=[*found.notes, *reading_notes(scans, bit_depth)],
+            notes=[
+                *found.notes,
+                *copy_notes,
+                *bright_mask_notes(scans),
+                *reading_notes(scans, bit_depth),
+            ],
             audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
         )
         text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -193,7 +204,8 @@ def _write_one(
     height, width = height or image.shape[0], width or image.shape[1]
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
     if raw.mask and placed.scan.defect_area:
-        mask, _ = match_mask(read_mask(raw.mask), image, how_read.orientation)
+        mask = read_source_mask(raw.masks, raw.mask_rule).mask
+        mask, _ = match_mask(mask, image, how_read.orientation)
     image, mask = resize_image(image, width, height), resize_mask(mask, width, height)
 
     image_name = f"{side}/{placed.scan.label}/{raw.name}.png"
@@ -228,4 +240,4 @@ def _describe(split: SplitSettings, is_official: bool) -> dict[str, Any]:
 
 
 def _relative(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix()
+    return printable(path.relative_to(source).as_posix())

@@ -1,11 +1,14 @@
 """Scanning a data set: every image is read once, its label decided, its content measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
-from patchcore_dual.data.layouts.layout import RawSample
+from patchcore_dual.data.layouts.layout import RawSample, some
+from patchcore_dual.data.listing import printable
 from patchcore_dual.data.mask_orientation import MaskTurn, match_mask
-from patchcore_dual.data.reading import HowRead, read, read_mask
+from patchcore_dual.data.masks import read_source_mask
+from patchcore_dual.data.reading import HowRead, read
 from patchcore_dual.data.sample import Label
 from patchcore_dual.errors import DataError, ImageError
 
@@ -23,6 +26,7 @@ class Scan:
         fingerprint: summary of the image to find duplicates by.
         how_read: what was decided to read it.
         mask_turn: how its mask goes with the turn that EXIF gave the image.
+        mask_is_dark_on_bright: whether the mask file is dark on a bright background.
     """
 
     sample: RawSample
@@ -33,6 +37,7 @@ class Scan:
     fingerprint: Fingerprint
     how_read: HowRead
     mask_turn: MaskTurn
+    mask_is_dark_on_bright: bool = False
 
     @property
     def name(self) -> str:
@@ -69,9 +74,10 @@ def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> S
     """
     try:
         image, how_read = read(sample.image, bit_depth)
-        mask = read_mask(sample.mask) if sample.mask else None
+        reading = read_source_mask(sample.masks, sample.mask_rule) if sample.masks else None
     except ImageError as error:
         raise UnreadableError(str(error)) from None
+    mask = reading.mask if reading else None
     height, width = image.shape[:2]
     mask_turn: MaskTurn = "none"
     if mask is not None:
@@ -90,4 +96,19 @@ def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> S
     label: Label = sample.label or ("positive" if area else "negative")
     mask_digest = digest(mask) if mask is not None and area else ""
     fingerprint = Fingerprint(source_name, digest(image), thumbnail(image), label, mask_digest)
-    return Scan(sample, label, width, height, area, fingerprint, how_read, mask_turn)
+    is_dark_on_bright = reading is not None and reading.is_dark_on_bright
+    return Scan(
+        sample, label, width, height, area, fingerprint, how_read, mask_turn, is_dark_on_bright
+    )
+
+
+def bright_mask_notes(scans: Sequence[Scan]) -> list[str]:
+    """A sentence that names the masks that are dark on a bright background, if there are any."""
+    bright = [printable(s.sample.mask) for s in scans if s.mask_is_dark_on_bright and s.sample.mask]
+    n_masks = sum(s.sample.mask is not None for s in scans)
+    if not bright:
+        return []
+    return [
+        f"{len(bright)} of {n_masks} masks have a bright border, so that what is darker counts as "
+        f"the defect: {some(bright)}."
+    ]

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.synthesis.generator import MIN_CHANGED_PIXELS, Generator, TargetMask
 from patchcore_dual.synthesis.masks.parts import part_region
@@ -106,7 +107,7 @@ class Parents:
         """Whether a mask has a shape to borrow: more than a speck, less than the whole image."""
         if not sample.mask_is_known:
             return False
-        mask = read_mask(self.manifest.folder / sample.mask)
+        mask = read_prepared_mask(self.manifest.folder / sample.mask)
         return MIN_CHANGED_PIXELS <= mask.sum() < mask.size
 
     def _check_donors(self, generator: Generator, masks: Masks) -> None:

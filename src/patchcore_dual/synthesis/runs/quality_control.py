@@ -10,7 +10,8 @@ from PIL import Image
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image, read_mask
+from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.review import ACCEPT_NAME, REJECT_NAME, read_list
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.synthesis.gates.candidates import Candidate
@@ -109,7 +110,7 @@ def _read_candidates(manifest: Manifest, rows: Sequence[Sample]) -> list[Candida
         Candidate(
             name=Path(row.image).name,
             image=read_image(manifest.image_path(row)),
-            mask=read_mask(manifest.folder / row.mask),
+            mask=read_prepared_mask(manifest.folder / row.mask),
             normal=read_image(manifest.folder / row.provenance["normal"]),
             normal_name=row.provenance["normal"],
         )
@@ -135,7 +136,7 @@ def _cards(manifest: Manifest, rows: Sequence[Sample], report: QualityReport | N
             Card(
                 name=name,
                 image=read_image(manifest.image_path(row)),
-                mask=read_mask(manifest.folder / row.mask),
+                mask=read_prepared_mask(manifest.folder / row.mask),
                 kind=row.kind,
                 facts=_facts(row),
                 gates=result.gates if result else {},
