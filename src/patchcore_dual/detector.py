@@ -112,7 +112,7 @@ class PatchCoreDual:
         Raises:
             ImageError: for a file that cannot be read, or something else than an `Image`.
         """
-        return self._inspect(read_input(image, self.model.size, name))
+        return self._inspect(read_input(image, self.model.size, name, self.model.bit_depth))
 
     @overload
     def inspect_many(self, images: Iterable[Image]) -> Iterator[Inspection]: ...
@@ -132,7 +132,7 @@ class PatchCoreDual:
             on_error: what happens at an image that cannot be read: the error is raised, or given
                 in place of the inspection, and the images after it follow.
         """
-        for image in read_inputs(images, self.model.size, on_error):
+        for image in read_inputs(images, self.model.size, on_error, self.model.bit_depth):
             yield image if isinstance(image, ImageError) else self._inspect(image)
 
     def _inspect(self, image: InputImage) -> Inspection:

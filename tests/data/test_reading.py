@@ -1,3 +1,4 @@
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lookalikes import save, surface
-from patchcore_dual.data.reading import list_images, read_image, write_png
+from patchcore_dual.data.reading import list_images, read, read_image, write_png
 from patchcore_dual.errors import DataError, ImageError
 
 IMAGE = surface(1, 20, 12)
@@ -63,7 +64,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 
 def test_float_image_is_refused_by_name(tmp_path: Path) -> None:
-    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
+    Image.fromarray(np.full((4, 4), 255, np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(ImageError, match=r"f\.tif has 32-bit pixels.*16-bit"):
         read_image(tmp_path / "f.tif")
 
@@ -93,3 +94,63 @@ def test_images_are_listed_in_natural_order(tmp_path: Path) -> None:
     assert [p.name for p in list_images(tmp_path)] == ["Part1.bmp", "Part2.PNG", "Part10.jpg"]
     with pytest.raises(DataError, match="is not a folder"):
         list_images(tmp_path / "none")
+
+
+def test_alpha_of_0_everywhere_leaves_the_colours(tmp_path: Path) -> None:
+    for alpha, note in ((0, "transparency ignored, colours kept"), (255, "")):
+        rgba = np.dstack([IMAGE, np.full(IMAGE.shape[:2], alpha, np.uint8)])
+        for suffix in (".png", ".tif"):
+            save(tmp_path / f"a{suffix}", rgba)
+            reading = read(tmp_path / f"a{suffix}")
+            assert np.array_equal(reading.pixels, IMAGE)
+            assert reading.how.note == note
+
+
+def test_colour_called_transparent_in_greys_and_palettes_is_kept(tmp_path: Path) -> None:
+    grey = np.full((20, 20), 200, np.uint8)
+    grey[5:9, 5:9] = 255
+    Image.fromarray(grey).save(tmp_path / "grey.png", transparency=255)
+    palette = Image.fromarray(grey).convert("P")
+    palette.save(tmp_path / "palette.png", transparency=bytes([0] * 256))
+    palette.save(tmp_path / "palette.gif", transparency=255)
+    for path in tmp_path.iterdir():
+        reading = read(path)
+        assert np.array_equal(reading.pixels[..., 0], grey), path.name
+        assert reading.how.alpha == "ignored"
+
+
+def test_shape_cut_out_by_alpha_is_said(tmp_path: Path) -> None:
+    alpha = np.zeros(IMAGE.shape[:2], np.uint8)
+    alpha[2:, 2:] = 255
+    save(tmp_path / "a.png", np.dstack([IMAGE, alpha]))
+    reading = read(tmp_path / "a.png")
+    assert np.array_equal(reading.pixels, np.where(alpha[..., None] > 0, IMAGE, 0))
+    assert reading.how.note == "black where it is transparent"
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png"])
+def test_first_of_several_pages_is_read_and_said(tmp_path: Path, suffix: str) -> None:
+    pages = [Image.new("RGB", (12, 8), (10 * i, 0, 0)) for i in range(3)]
+    pages[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=pages[1:])
+    reading = read(tmp_path / f"a{suffix}")
+    assert reading.how.n_pages == 3
+    assert "the first of 3 pages" in reading.how.note
+    assert reading.pixels.shape == (8, 12, 3)
+    assert not reading.pixels.any()
+
+
+def test_scan_above_179_megapixels_is_too_large_not_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 20000 10000 255\n")
+    header = np.frombuffer((20000).to_bytes(4, "big") + (10000).to_bytes(4, "big"), np.uint8)
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    png = bytearray((tmp_path / "a.png").read_bytes())
+    png[16:24] = header.tobytes()
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(png)
+    for name in ("a.pgm", "a.png"):
+        with pytest.raises(
+            ImageError, match=r"has 200 megapixels.*too large for one pass"
+        ) as error:
+            read_image(tmp_path / name)
+        assert "tiles" in str(error.value)
+        assert "damaged" not in str(error.value)

@@ -46,6 +46,14 @@ def prepare(
             "training images are all normal (mvtec)."
         ),
     ] = 0,
+    bit_depth: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="How many bits of 16-bit files the camera uses: 10, 12, 14 …; auto finds it "
+            "from the largest value of all images.",
+        ),
+    ] = "auto",
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave damaged files out and list them.")
     ] = False,
@@ -88,6 +96,7 @@ def prepare(
             width=width,
             height=height,
             split=SplitSettings(train_fraction, split_seed, split_file, train_defects),
+            bit_depth=parse_bit_depth(bit_depth),
             skip_unreadable=skip_unreadable,
             overwrite=overwrite,
             masks=MaskRule(parse_label(ignore_label), large_masks),
@@ -111,6 +120,17 @@ def parse_size(size: str) -> tuple[int, int] | tuple[None, None]:
             f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or native."
         )
     return int(match[1]), int(match[2])
+
+
+def parse_bit_depth(bit_depth: str) -> int | None:
+    """`12` as 12, `auto` as None; SettingsError for anything else."""
+    from patchcore_dual.errors import SettingsError
+
+    if bit_depth == "auto":
+        return None
+    if not re.fullmatch("[0-9]{1,2}", bit_depth):
+        raise SettingsError(f"--bit-depth is {bit_depth!r}; use auto, or 8 to 16.")
+    return int(bit_depth)
 
 
 def parse_label(label: str) -> int | Literal["ask", "count"]:

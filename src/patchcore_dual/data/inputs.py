@@ -25,19 +25,25 @@ class InputImage(NamedTuple):
         original: uint8 `[H, W, 3]`, contiguous; never the caller's own array, which a camera may
             fill with its next frame.
         resized: uint8 `[h, w, 3]`; `original` itself where no resizing is needed.
+        how_read: what is to be known of how its file was read, in words.
     """
 
     name: str
     original: np.ndarray
     resized: np.ndarray
+    how_read: str = ""
 
     @property
     def note(self) -> str:
-        """How it was resized, in words; empty where it was not."""
-        return "" if self.resized is self.original else resizing_note(self.original, self.resized)
+        """How it was read and resized, in words; empty where there is nothing to say."""
+        is_resized = self.resized is not self.original
+        resizing = resizing_note(self.original, self.resized) if is_resized else ""
+        return "; ".join(note for note in (self.how_read, resizing) if note)
 
 
-def read_input(image: Image, size: tuple[int, int] | None, name: str = "") -> InputImage:
+def read_input(
+    image: Image, size: tuple[int, int] | None, name: str = "", bit_depth: int | None = None
+) -> InputImage:
     """Read what is to be inspected, and bring it to the model's size.
 
     >>> frame = np.zeros((40, 30, 3), np.uint8)
@@ -46,23 +52,28 @@ def read_input(image: Image, size: tuple[int, int] | None, name: str = "") -> In
 
     Args:
         size: width and height; None leaves images as they are.
+        bit_depth: of 16-bit files; see `read_image`.
 
     Raises:
         ImageError: for a file that cannot be read, or something else than an `Image`.
     """
-    pixels, name = read_pixels(image, name)
-    return InputImage(name, pixels, resize_image(pixels, *size) if size else pixels)
+    pixels, name, how_read = read_pixels(image, name, bit_depth)
+    resized = resize_image(pixels, *size) if size else pixels
+    return InputImage(name, pixels, resized, how_read)
 
 
 def read_inputs(
-    images: Iterable[Image], size: tuple[int, int] | None, on_error: OnError = "raise"
+    images: Iterable[Image],
+    size: tuple[int, int] | None,
+    on_error: OnError = "raise",
+    bit_depth: int | None = None,
 ) -> Iterator[InputImage | ImageError]:
     """Read one image after the other; from a list, the next two while one is worked on.
 
     From an iterator, as of a camera, the next image is taken only when it is asked for.
 
     Args:
-        size: see `read_input`.
+        size, bit_depth: see `read_input`.
         on_error: whether the error of an image that cannot be read is raised, or given in its
             place.
     """
@@ -75,7 +86,7 @@ def read_inputs(
 
     def read(image: Image) -> InputImage | ImageError:
         try:
-            return read_input(image, size)
+            return read_input(image, size, bit_depth=bit_depth)
         except ImageError as error:
             if on_error == "raise":
                 raise

@@ -4,7 +4,6 @@ The background is the commonest value on the border of a mask; whatever else is 
 cannot be told for certain is asked: an "ignore" label, a mask that covers most of its image.
 """
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from patchcore_dual.data.decoding import decode, turn_image
 from patchcore_dual.data.mask_rule import ASK, PUBLISHED, MaskRule
 from patchcore_dual.errors import DataError, ImageError
 
@@ -28,25 +28,6 @@ VOID = (224, 224, 192)  # the colour of label 255 in the palette of PASCAL VOC
 
 _LOSSY_FORMATS = frozenset({"JPEG", "MPO", "AVIF"})
 _OFTEN_LOSSY = frozenset({"WEBP", "JPEG2000"})
-# Raised by Pillow for damaged files, depending on their format.
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class MaskReading(NamedTuple):
@@ -336,29 +317,12 @@ def _scale(pixels: NDArray[Any]) -> float:
 
 def _open_upright(path: Path) -> Image.Image:
     """The decoded file, upright by its EXIF orientation; `format` is that of the file."""
-    if not path.is_file():
-        raise ImageError(f"{path} does not exist. Check the path.")
-    try:
-        with Image.open(path) as image:
-            pages = getattr(image, "n_frames", 1)
-            image.load()
-            turn = _TURNS.get(_orientation(image))
-            upright = image.transpose(turn) if turn is not None else image.copy()
-            upright.format = image.format
-    except _DECODING_ERRORS as error:
+    decoded = decode(path)
+    assert decoded is not None
+    if decoded.n_pages > 1:
         raise ImageError(
-            f"{path} cannot be read as an image ({str(error).rstrip('.')}). "
-            "Replace the file with an intact copy or remove it."
-        ) from None
-    if pages > 1 and upright.format != "MPO":
-        raise ImageError(f"{path} has {pages} pages; save each page of the mask as a file.")
+            f"{path} has {decoded.n_pages} pages; save each page of the mask as a file."
+        )
+    upright = turn_image(decoded.image, decoded.orientation)
+    upright.format = decoded.image.format
     return upright
-
-
-def _orientation(image: Image.Image) -> Any:
-    """The value of the tag, which may be of any type in a damaged file."""
-    try:
-        value = image.getexif().get(_ORIENTATION)
-        return value if isinstance(value, int) else None
-    except Exception:  # Pillow raises errors of many types for odd metadata.
-        return None

@@ -5,14 +5,15 @@ What is unambiguous is taken; for the rest, the error says how to make it so.
 
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image as Pillow
 
-from patchcore_dual.data.reading import read_image
+from patchcore_dual.data.decoding import turn_image
+from patchcore_dual.data.orientation import orientation_of
+from patchcore_dual.data.reading import Reading, read
 from patchcore_dual.errors import ImageError
 
 
@@ -27,28 +28,22 @@ Image = np.ndarray | os.PathLike[str] | str | bytes | Pillow.Image | Tensor
 """What can be inspected: the path of an image file, the bytes of one, an array or PyTorch tensor
 uint8 `[H, W, 3]` (RGB) or `[H, W]` (grey), a tensor uint8 `[3, H, W]`, or a Pillow image."""
 
-_TURNED_BY_EXIF = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
 _ORIENTATION = 0x0112  # the tag's number in EXIF
 _MODES_OF_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 
 
-def read_pixels(image: Image, name: str = "") -> tuple[np.ndarray, str]:
-    """An image's pixels, and its name, which is a file's path by default.
+def read_pixels(
+    image: Image, name: str = "", bit_depth: int | None = None
+) -> tuple[np.ndarray, str, str]:
+    """An image's pixels, its name, which is a file's path by default, and how it was read.
 
-    >>> pixels, _ = read_pixels(np.full((2, 4), 7, np.uint8))
+    >>> pixels, _, _ = read_pixels(np.full((2, 4), 7, np.uint8))
     >>> pixels.shape, pixels[0, 0].tolist()
     ((2, 4, 3), [7, 7, 7])
 
     Returns:
-        uint8 `[H, W, 3]`, RGB, contiguous, never the caller's own array; and the name.
+        uint8 `[H, W, 3]`, RGB, contiguous, never the caller's own array; the name;
+        and a note of how a file was read, empty where there is nothing to say.
 
     Raises:
         ImageError: for a file that cannot be read, or something else than an `Image`.
@@ -58,20 +53,23 @@ def read_pixels(image: Image, name: str = "") -> tuple[np.ndarray, str]:
             raise ImageError(
                 f"{image} is a folder. Give its images one by one, or to inspect_many as a list."
             )
-        return np.ascontiguousarray(read_image(Path(image))), name or str(image)
+        reading = read(Path(image), bit_depth)
+        return reading.pixels, name or str(image), reading.how.note
     what = name or "the image"
     if isinstance(image, bytes | bytearray | memoryview):
-        return _decoded(bytes(image), what), name
+        reading = read(bytes(image), bit_depth, what)
+        return reading.pixels, name, reading.how.note
     if isinstance(image, Pillow.Image):
-        return _of_pillow(image, what), name
+        reading = _of_pillow(image, what, bit_depth)
+        return reading.pixels, name, reading.how.note
     if isinstance(image, np.ndarray):
-        return _rgb(image, what), name
+        return _rgb(image, what), name, ""
     if hasattr(image, "detach") and hasattr(image, "cpu"):  # a PyTorch tensor, on any device
         try:
             array = image.detach().cpu().numpy()
         except (TypeError, RuntimeError) as error:
             raise ImageError(f"{what} is a tensor without an array ({error}).") from None
-        return _rgb(_planes_last(array, what), what), name
+        return _rgb(_planes_last(array, what), what), name, ""
     if image is None:
         raise ImageError(
             f"{what} is None: cv2.imread returns None for a file that is missing or no image. "
@@ -121,30 +119,25 @@ def _planes_last(array: np.ndarray, name: str) -> np.ndarray:
     return array if array.shape[2] == 3 else array.transpose(1, 2, 0)
 
 
-def _of_pillow(image: Pillow.Image, name: str) -> np.ndarray:
+def _of_pillow(image: Pillow.Image, name: str, bit_depth: int | None) -> Reading:
     """As the file would be read that the image came from, or could be saved to."""
     try:
-        turn = _TURNED_BY_EXIF.get(image.getexif().get(_ORIENTATION, 1))
-        upright = image if turn is None else image.transpose(turn)
+        upright = turn_image(image, _orientation(image))
         if upright.mode in ("L", "RGB") and not upright.has_transparency_data:
-            return _rgb(np.asarray(upright), name)
+            return Reading(_rgb(np.asarray(upright), name))
         # Palettes, transparency, more than 8 bits: one rule for all, that of files.
         file = io.BytesIO()
         if upright.mode in _MODES_OF_PNG:
-            upright.save(file, format="PNG", compress_level=1)
+            upright.save(file, format="PNG", compress_level=1, exif=b"")
         else:
             upright.save(file, format="TIFF")
     except (OSError, SyntaxError, ValueError, TypeError, EOFError) as error:
         raise ImageError(f"{name} cannot be read from Pillow ({error}).") from None
-    return _decoded(file.getvalue(), name)
+    return read(file.getvalue(), bit_depth, name)
 
 
-def _decoded(content: bytes, name: str) -> np.ndarray:
-    """The image of a file's bytes, read by the rules of files."""
-    with tempfile.TemporaryDirectory(prefix="patchcore-dual-") as folder:
-        path = Path(folder, "image")
-        path.write_bytes(content)
-        try:
-            return np.ascontiguousarray(read_image(path))
-        except ImageError as error:
-            raise ImageError(str(error).replace(str(path), name)) from None
+def _orientation(image: Pillow.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF may hold anything, and Pillow raises whatever it leads to
+        return orientation_of(image.info.get("exif", b""))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.bit_depth import source_bit_depth
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet
@@ -60,6 +61,11 @@ class Model:
         calibration = self.calibration
         return None if calibration is None else frozenset(calibration.sha256.values())
 
+    @property
+    def bit_depth(self) -> int | None:
+        """How many bits the 16-bit files it was fitted on use; None where there were none."""
+        return self.trained_on.get("bit_depth")
+
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
         return {
@@ -98,6 +104,7 @@ def describe_training_set(manifest: Manifest) -> dict[str, Any]:
     return {
         "data": manifest.folder.resolve().name,
         "manifest_sha256": manifest.sha256(),
+        "bit_depth": source_bit_depth(manifest.folder),
         "normal_images": len(manifest.part(label="negative")),
         "defective_images": len(defective),
         "defective_images_without_mask": sum(not s.mask_is_known for s in defective),

@@ -12,18 +12,21 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.data.audit import build_report
+from patchcore_dual.data.bit_depth import check_bit_depth, find_bit_depth
 from patchcore_dual.data.crops import crop_boxes
 from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
 from patchcore_dual.data.layouts.layout import RawSample
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.listing import printable
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
+from patchcore_dual.data.mask_orientation import match_mask
 from patchcore_dual.data.mask_rule import ASK, MaskRule
 from patchcore_dual.data.masks import read_source_mask
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
+from patchcore_dual.data.prepare.reading_notes import reading_notes
 from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, bright_mask_notes, scan
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
-from patchcore_dual.data.reading import read_image, write_png
+from patchcore_dual.data.reading import read, write_png
 from patchcore_dual.data.resizing import resize_image, resize_mask
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
@@ -40,6 +43,7 @@ def prepare(
     width: int | None = None,
     height: int | None = None,
     split: SplitSettings | None = None,
+    bit_depth: int | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
     masks: MaskRule = ASK,
@@ -57,6 +61,7 @@ def prepare(
             data set and `overwrite` is True.
         width, height: size of every prepared image in pixels; None for both keeps the sizes.
         split: how train and test are decided.
+        bit_depth: how many bits of 16-bit files are used; None finds it from their values.
         skip_unreadable: leave unreadable files out and list them, instead of raising.
         overwrite: replace a prepared data set.
         masks: answers to what masks cannot say by themselves.
@@ -84,16 +89,20 @@ def prepare(
     split = split or SplitSettings()
     source, prepared = source.resolve(), prepared.resolve()
     _check_arguments(source, prepared, width, height)
+    if bit_depth is not None:
+        check_bit_depth(bit_depth)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
     found = read_source(layout, source, masks)
-    scans, skipped = _scan_all(found.samples, source, skip_unreadable, progress)
+    if bit_depth is None:
+        bit_depth = find_bit_depth(s.image for s in found.samples)
+    scans, skipped = _scan_all(found.samples, source, bit_depth, skip_unreadable, progress)
     fingerprints = [s.fingerprint for s in scans]
     copies, near = find_exact_duplicates(fingerprints), find_near_duplicates(fingerprints)
     copies, copy_notes = settle_copies(scans, copies)
     placed, dropped = place(scans, copies, near, found.has_official_split, split)
     _check_sides(placed, source)
     with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite) as folder:
-        samples, n_crops = _write_all(placed, folder, width, height, progress)
+        samples, n_crops = _write_all(placed, folder, width, height, bit_depth, progress)
         summary = PreparationSummary(
             prepared=prepared,
             layout=layout,
@@ -109,7 +118,13 @@ def prepare(
             n_crops=n_crops,
             dropped_copies=dropped,
             skipped=skipped,
-            notes=[*found.notes, *copy_notes, *bright_mask_notes(scans)],
+            bit_depth=bit_depth,
+            notes=[
+                *found.notes,
+                *copy_notes,
+                *bright_mask_notes(scans),
+                *reading_notes(scans, bit_depth),
+            ],
             audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
         )
         text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -129,14 +144,18 @@ def _check_arguments(source: Path, prepared: Path, width: int | None, height: in
 
 
 def _scan_all(
-    samples: Sequence[RawSample], source: Path, skip_unreadable: bool, progress: Progress
+    samples: Sequence[RawSample],
+    source: Path,
+    bit_depth: int | None,
+    skip_unreadable: bool,
+    progress: Progress,
 ) -> tuple[list[Scan], list[str]]:
     scans: list[Scan] = []
     skipped: list[str] = []
     for done, sample in enumerate(samples):
         progress("reading images", done, len(samples))
         try:
-            scans.append(scan(sample, _relative(sample.image, source)))
+            scans.append(scan(sample, _relative(sample.image, source), bit_depth))
         except UnreadableError as error:
             if not skip_unreadable:
                 raise UnreadableError(f"{error} Or leave it out with --skip-unreadable.") from None
@@ -160,6 +179,7 @@ def _write_all(
     folder: Path,
     width: int | None,
     height: int | None,
+    bit_depth: int | None,
     progress: Progress,
 ) -> tuple[list[Sample], int]:
     """Write every image; return the samples of the manifest and the number of crops."""
@@ -169,7 +189,7 @@ def _write_all(
     samples, n_crops = [], 0
     for done, one in enumerate(placed):
         progress("writing images", done, len(placed))
-        sample, crops = _write_one(one, folder, width, height)
+        sample, crops = _write_one(one, folder, width, height, bit_depth)
         samples.append(sample)
         n_crops += crops
     progress("writing images", len(placed), len(placed))
@@ -177,14 +197,15 @@ def _write_all(
 
 
 def _write_one(
-    placed: Placed, folder: Path, width: int | None, height: int | None
+    placed: Placed, folder: Path, width: int | None, height: int | None, bit_depth: int | None
 ) -> tuple[Sample, int]:
     raw, side = placed.scan.sample, placed.split
-    image = read_image(raw.image)
+    image, how_read = read(raw.image, bit_depth)
     height, width = height or image.shape[0], width or image.shape[1]
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
     if raw.mask and placed.scan.defect_area:
         mask = read_source_mask(raw.masks, raw.mask_rule).mask
+        mask, _ = match_mask(mask, image, how_read.orientation)
     image, mask = resize_image(image, width, height), resize_mask(mask, width, height)
 
     image_name = f"{side}/{placed.scan.label}/{raw.name}.png"

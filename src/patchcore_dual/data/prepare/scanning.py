@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
 from patchcore_dual.data.layouts.layout import RawSample, some
 from patchcore_dual.data.listing import printable
+from patchcore_dual.data.mask_orientation import MaskTurn, match_mask
 from patchcore_dual.data.masks import read_source_mask
-from patchcore_dual.data.reading import read_image
+from patchcore_dual.data.reading import HowRead, read
 from patchcore_dual.data.sample import Label
 from patchcore_dual.errors import DataError, ImageError
 
@@ -23,6 +24,8 @@ class Scan:
         defect_area: number of defective pixels in the original mask; 0 for a normal image, and
             for a defective one whose mask is unknown.
         fingerprint: summary of the image to find duplicates by.
+        how_read: what was decided to read it.
+        mask_turn: how its mask goes with the turn that EXIF gave the image.
         mask_is_dark_on_bright: whether the mask file is dark on a bright background.
     """
 
@@ -32,6 +35,8 @@ class Scan:
     height: int
     defect_area: int
     fingerprint: Fingerprint
+    how_read: HowRead
+    mask_turn: MaskTurn
     mask_is_dark_on_bright: bool = False
 
     @property
@@ -54,12 +59,13 @@ class UnreadableError(ImageError):
     """An image or mask file that cannot be read at all."""
 
 
-def scan(sample: RawSample, source_name: str) -> Scan:
+def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> Scan:
     """Read a sample's image and mask. Where the layout gives no label, the mask decides.
 
     Args:
         sample: the image as its layout describes it.
         source_name: name of the image in reports.
+        bit_depth: of the data set's 16-bit files; see `read_image`.
 
     Raises:
         UnreadableError: a file cannot be read.
@@ -67,12 +73,15 @@ def scan(sample: RawSample, source_name: str) -> Scan:
         DataError: the mask of a normal image marks a defect.
     """
     try:
-        image = read_image(sample.image)
+        image, how_read = read(sample.image, bit_depth)
         reading = read_source_mask(sample.masks, sample.mask_rule) if sample.masks else None
     except ImageError as error:
         raise UnreadableError(str(error)) from None
     mask = reading.mask if reading else None
     height, width = image.shape[:2]
+    mask_turn: MaskTurn = "none"
+    if mask is not None:
+        mask, mask_turn = match_mask(mask, image, how_read.orientation)
     if mask is not None and mask.shape != (height, width):
         raise ImageError(
             f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]} pixels but its image "
@@ -88,7 +97,9 @@ def scan(sample: RawSample, source_name: str) -> Scan:
     mask_digest = digest(mask) if mask is not None and area else ""
     fingerprint = Fingerprint(source_name, digest(image), thumbnail(image), label, mask_digest)
     is_dark_on_bright = reading is not None and reading.is_dark_on_bright
-    return Scan(sample, label, width, height, area, fingerprint, is_dark_on_bright)
+    return Scan(
+        sample, label, width, height, area, fingerprint, how_read, mask_turn, is_dark_on_bright
+    )
 
 
 def bright_mask_notes(scans: Sequence[Scan]) -> list[str]:

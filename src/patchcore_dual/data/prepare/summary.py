@@ -50,6 +50,7 @@ class PreparationSummary:
         n_crops: number of defect crops.
         dropped_copies: source names of the images that were dropped as exact copies.
         skipped: source names of the unreadable images.
+        bit_depth: how many bits of 16-bit files were taken as used; None without such files.
         notes: remarks on the source, a sentence each.
         audit: the audit of all readable images.
     """
@@ -68,6 +69,7 @@ class PreparationSummary:
     n_crops: int
     dropped_copies: list[str]
     skipped: list[str]
+    bit_depth: int | None
     notes: list[str]
     audit: AuditReport
 
