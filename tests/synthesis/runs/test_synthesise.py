@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -255,6 +256,34 @@ def test_resumed_after_a_kill(data, uninterrupted):
         for number in range(COUNT + 1, len(journal) + 1)
         for name in (f"{number:04d}.png", f"{number:04d}_mask.png")
     )
+
+
+def test_two_runs_into_one_set_are_one_and_a_clear_error(data, uninterrupted):
+    refused = []
+
+    def make_again(stage, done, total):
+        if not refused:
+            with pytest.raises(DataError, match=r"run is in use: another augment .*another --name"):
+                make(data)
+            refused.append(done)
+
+    make(data, progress=make_again)
+    assert refused == [0]
+    assert contents(data.folder / "synthetic" / "run") == uninterrupted
+    assert sorted(p.name for p in (data.folder / "synthetic").iterdir()) == ["run", "uninterrupted"]
+
+
+def test_sets_that_end_at_the_same_time_are_all_in_the_manifest(data):
+    rows = {name: make(data, name, count=1) for name in ("a", "b", "c", "d")}
+    threads = [
+        threading.Thread(target=enrol, args=(data.folder, data.folder / "synthetic" / name, row))
+        for name, row in rows.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Manifest.load(data.folder).synthetic()) == 4
 
 
 def test_a_rerun_of_a_finished_set_generates_nothing(data):
