@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from patchcore_dual.experiments.bootstrap import Figure
 from patchcore_dual.experiments.protocol_plots import difference_plot, few_shot_plot, gain_plot
 from patchcore_dual.experiments.result_rows import MEAN_OVER_KINDS, Row, RowCondition
@@ -51,8 +53,21 @@ def test_one_condition_has_a_line_for_each_method():
     rows = [row(RowCondition(), "base", 0.5)]
     rows += [row(RowCondition(), name, 0.7, 0.2) for name in ("one", "two")]
     svg = difference_plot(rows, "image_auroc")
-    assert {"one", "two", "Image AUROC, difference to base"} <= set(texts(svg))
+    assert {"one", "two", "Image AUROC", "difference to base"} <= set(texts(svg))
     assert len(set(heights(svg))) == 2
+
+
+def test_the_axis_of_differences_is_not_cut_off_beside_long_names_of_methods():
+    """Its label is centred on the whole figure, however narrow the axes are."""
+    rows = [row(RowCondition(), "base", 0.5)]
+    rows += [row(RowCondition(), "a method with a very long name, in full", 0.7, 0.2)]
+    svg = difference_plot(rows, "image_auroc")
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+    tags = re.findall(r"<text ([^>]*)>(?:Image AUROC|difference to base)<", svg)
+    assert len(tags) == 2
+    for tag in tags:
+        x = float(re.search(r'(?:x="|translate\()([\d.]+)', tag)[1])
+        assert x == pytest.approx(width / 2, abs=width / 5)
 
 
 def test_gains_are_of_the_synthetic_images_that_are_asked_for():

@@ -109,7 +109,7 @@ def test_it_says_where_its_images_lie_and_what_they_were(calibrated, prepared):
     model, _ = calibrated
     calibration = model.calibration
     assert calibration.prepared == str(prepared.folder.resolve())
-    assert set(calibration.sha256) == {*calibration.normals, *calibration.defectives}
+    assert set(calibration.sha256) == {s.image for s in prepared.real().part("train")}
     for name, digest in calibration.sha256.items():
         assert file_sha256(prepared.folder / name) == digest
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from patchcore_dual.evaluation.metric_labels import METRICS
-from patchcore_dual.evaluation.plot_style import INK, LINE, SERIES, new_axes, styled, svg_of
+from patchcore_dual.evaluation.plot_style import INK, LINE, MUTED, SERIES, new_axes, styled, svg_of
 from patchcore_dual.experiments.result_rows import Row
 
 
@@ -35,7 +35,11 @@ def difference_plot(rows: Sequence[Row], field: str) -> str:
     labels = methods if alone else [condition.label for condition in conditions]
     with styled():
         size = (4.6, max(1.4, 0.9 + 0.42 * len(labels)))
-        figure, axes = new_axes(f"{METRICS[field].name}, difference to {baseline}", "", size)
+        figure, axes = new_axes("", "", size)
+        # Of the figure and in two lines: below narrow axes it would be cut off at the edge.
+        figure.supxlabel(
+            f"{METRICS[field].name}\ndifference to {baseline}", fontsize=9, color=MUTED
+        )
         axes.grid(False, axis="y")
         axes.axvline(0, color=INK, linewidth=1)
         for i, (color, method) in enumerate(zip(SERIES[1:], methods, strict=False)):
