@@ -16,6 +16,7 @@ import pytest
 
 from lookalikes import make_folder, make_ksdd2, surface
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data import pixels
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.data.reading import read_image
@@ -252,9 +253,9 @@ def test_of_a_stream_none_is_taken_before_its_turn(detector, prepared):
 
 def test_a_list_is_read_ahead_by_two_and_answered_alike(detector, prepared, monkeypatch):
     opened = []
+    read = pixels.read
     monkeypatch.setattr(
-        "patchcore_dual.data.pixels.read_image",
-        lambda path: opened.append(path) or read_image(path),
+        pixels, "read", lambda path, *rest: opened.append(path) or read(path, *rest)
     )
     paths = [prepared.image_path(s) for s in prepared.part("test").samples[:6]]
     for n, inspection in enumerate(detector.inspect_many(paths), start=1):

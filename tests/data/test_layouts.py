@@ -16,6 +16,7 @@ from lookalikes import (
 from patchcore_dual.data.layouts import LAYOUTS
 from patchcore_dual.data.layouts.layout import RawSample, safe_names
 from patchcore_dual.data.layouts.recognise import read_source, recognise
+from patchcore_dual.data.listing import OUTPUT_MARKER
 from patchcore_dual.errors import DataError
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -286,7 +287,7 @@ def test_everything_left_out_is_counted_and_named(tmp_path: Path) -> None:
     save(tmp_path / "loose.png", surface(0, 40, 30))
     (tmp_path / "good/phone.heic").touch()
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/.patchcore-dual-output").touch()
+    (tmp_path / "out" / OUTPUT_MARKER).touch()
     save(tmp_path / "out/0.png", surface(0, 40, 30))
     save(tmp_path / "@eaDir/0.png", surface(0, 40, 30))
     source = read_source("folder", tmp_path)

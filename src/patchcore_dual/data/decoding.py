@@ -48,13 +48,16 @@ class Decoded:
         return 0 if self.values is None else 1 if self.values.shape[2] < 3 else 3
 
 
-def decode(source: Path | bytes, name: str = "", only_deep: bool = False) -> Decoded | None:
+def decode(
+    source: Path | bytes, name: str = "", *, only_deep: bool = False, with_values: bool = True
+) -> Decoded | None:
     """Decode an image file.
 
     Args:
         source: the file, or its bytes.
         name: what it is called in errors; its path by default.
         only_deep: decode it only if it has more than 8 bits a value, else give None.
+        with_values: give the values of a file with more than 8 bits; masks read the image itself.
 
     Raises:
         ImageError: the file is missing, damaged, too large, not an image, or has numbers that no
@@ -65,7 +68,7 @@ def decode(source: Path | bytes, name: str = "", only_deep: bool = False) -> Dec
         if isinstance(source, Path) and not source.is_file():
             raise ImageError(f"{name} does not exist. Check the path.")
         content = source.read_bytes() if isinstance(source, Path) else source
-        return _decode(content, name, only_deep)
+        return _decode(content, name, only_deep=only_deep, with_values=with_values)
     except ImageError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -91,7 +94,7 @@ def turn_image(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def _decode(content: bytes, name: str, only_deep: bool) -> Decoded | None:
+def _decode(content: bytes, name: str, *, only_deep: bool, with_values: bool) -> Decoded | None:
     orientation = 1
     if content[:2] == b"\xff\xd8":
         content, exif, xmp = _without_metadata(content)
@@ -108,7 +111,7 @@ def _decode(content: bytes, name: str, only_deep: bool) -> Decoded | None:
         image.load()
     if orientation == 1:
         orientation = orientation_of(*_metadata(image))
-    if not is_deep:
+    if not is_deep or not with_values:
         return Decoded(image, orientation, n_pages)
     if photometric == _WHITE_IS_ZERO:
         raise ImageError(

@@ -317,7 +317,7 @@ def _scale(pixels: NDArray[Any]) -> float:
 
 def _open_upright(path: Path) -> Image.Image:
     """The decoded file, upright by its EXIF orientation; `format` is that of the file."""
-    decoded = decode(path)
+    decoded = decode(path, with_values=False)
     assert decoded is not None
     if decoded.n_pages > 1:
         raise ImageError(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from patchcore_dual.errors import SettingsError, WeightsError
+from patchcore_dual.errors import MissingDependencyError, SettingsError, WeightsError
 from patchcore_dual.synthesis.diag.pipeline import (
     explained_memory,
     import_pipeline_class,
@@ -188,8 +188,8 @@ def test_packages_that_are_not_installed(original, monkeypatch) -> None:
     def find_spec(name: str, *args: object) -> object:
         return None if name in ("diffusers", "accelerate") else real(name, *args)
 
-    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    with pytest.raises(SettingsError, match=r"diffusers, accelerate.*pip install.*\[diag\]"):
+    monkeypatch.setattr("patchcore_dual.utils.dependencies.find_spec", find_spec)
+    with pytest.raises(MissingDependencyError, match=r"diag needs diffusers.*pip install.*diag"):
         load_pipeline(original, device="cpu")
 
 

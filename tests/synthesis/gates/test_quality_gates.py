@@ -258,7 +258,9 @@ def test_a_report_says_how_many_and_why(report):
     assert first.startswith("Gates: 4 of 9 pass; left out: ")
     assert "2 near duplicate" in first
     assert "hardly visible" in first
-    assert second.startswith("Kernel distance of their patches to real defects' patches: ")
+    assert second.startswith(
+        "Kernel distance to the patches of real defects (lower is closer): synthetic "
+    )
     told = report.to_json()
     assert told["passed"] == list(report.passed)
     assert set(told["left_out"]) == {

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from patchcore_dual.data.layouts.layout import (
     Layout,
     RawSample,
@@ -199,6 +197,8 @@ def _check_no_kind_of_masks(images: Sequence[_Found], names: dict[str, str]) -> 
 
 
 def _is_drawn(path: Path) -> bool:
+    from PIL import Image  # only here: the command line imports this file
+
     try:
         with Image.open(path) as image:
             colours = image.getcolors(maxcolors=FEW_COLOURS)
@@ -211,6 +211,7 @@ def _pair(
     images: Sequence[_Found], masks: Sequence[_Found], source: Path
 ) -> tuple[dict[Path, list[Path]], list[str]]:
     """The masks of each image, and notes for the user."""
+
     by_stem: defaultdict[str, list[_Found]] = defaultdict(list)
     for image in images:
         by_stem[name_key(image.path.stem)].append(image)
