@@ -97,3 +97,16 @@ def test_sets_of_8_bits_have_no_bit_depth(tmp_path):
     )
     assert summary.bit_depth is None
     assert summary.notes == []
+
+
+def test_a_pgm_with_the_low_byte_first_is_read_where_that_is_unambiguous(tmp_path: Path) -> None:
+    values = np.linspace(0, 4095, 600).reshape(20, 30).astype(np.uint16)
+    header = b"P5\n30 20\n4095\n"
+    (tmp_path / "right.pgm").write_bytes(header + values.astype(">u2").tobytes())
+    (tmp_path / "swapped.pgm").write_bytes(header + values.astype("<u2").tobytes())
+    right, swapped = (read_image(tmp_path / f"{name}.pgm") for name in ("right", "swapped"))
+    np.testing.assert_array_equal(right, swapped)
+    assert right.max() == 255
+    (tmp_path / "damaged.pgm").write_bytes(header + np.full(600, 0xFFFF, "<u2").tobytes())
+    with pytest.raises(ImageError, match="above the 4095"):
+        read_image(tmp_path / "damaged.pgm")

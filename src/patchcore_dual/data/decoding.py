@@ -192,6 +192,10 @@ def _of_pnm(content: bytes, name: str) -> tuple[NDArray[np.uint16], int]:
     n = width * height * n_channels
     if kind in (b"P5", b"P6"):
         values = np.frombuffer(content, ">u2", n, start).astype(np.uint16)
+        # Some cameras write the low byte first, against the format.
+        swapped = values.byteswap()
+        if values.max(initial=0) > maximum >= swapped.max(initial=0):
+            values = swapped
     else:
         text = re.sub(rb"#[^\n\r]*", b"", content[start:]).split(None, n)
         values = np.array([int(v) for v in text[:n]], np.uint16)
