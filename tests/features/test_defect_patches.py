@@ -140,4 +140,30 @@ def test_a_crops_cells_lie_inside_the_grid(height, width, size):
         assert cells.min() >= 0
         assert np.all(cells < (rows, columns))
         corner = cells[0 if y == 0 else -1]
-        assert corner.tolist() == ([0, 0] if y == 0 else [rows - 1, columns - 1])
+        # The last cell of the image may be a strip that no cell of the crop has its centre in.
+        last = [(height - 4) // CELL, (width - 4) // CELL]
+        assert y == 0 or np.all(corner >= np.minimum(last, [rows - 1, columns - 1]))
+        assert y > 0 or corner.tolist() == [0, 0]
+
+
+def test_coverage_of_cells_that_reach_beyond_the_image():
+    mask = np.zeros((36, 29), bool)  # cells of 8: 5 rows, 4 columns
+    mask[32:, 24:] = True
+    coverage = cell_coverage(mask, 5, 4)
+    assert np.argwhere(coverage > 0).tolist() == [[4, 3]]
+    assert coverage[4, 3] == pytest.approx(4 * 5 / 64)
+
+
+def test_a_crops_cells_lie_where_they_were_cut_in_an_image_that_cells_do_not_divide():
+    picture = image(297, 233)
+    mask = np.zeros((297, 233), bool)
+    mask[280:290, 200:220] = True
+    (box,) = crop_boxes(mask)
+    _, cells = defect_patches(embed, picture, mask, "crop", None)
+    assert (box.width, box.height) == (MIN_SIDE, MIN_SIDE)
+    expected = [
+        [(box.y + 8 * row + 4) // CELL, (box.x + 8 * column + 4) // CELL]
+        for row in range(8)
+        for column in range(8)
+    ]
+    assert cells.tolist() == expected

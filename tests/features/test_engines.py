@@ -1,5 +1,7 @@
 """Networks, their weights files, and what comes out of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -280,3 +282,26 @@ def test_bad_names_and_devices():
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="no CUDA GPU"):
             load_embedder("efficientnet_lite0", device="cuda")
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 40), (48, 41), (33, 95), (7, 5)])
+@pytest.mark.parametrize("levels", [(2, 3), (1, 4), (2,)])
+def test_images_that_cells_do_not_divide_are_continued_by_their_last_pixels(height, width, levels):
+    embedder = embedder_of("resnet18", levels, resnet_state("resnet18", levels[-1]))
+    embedder.spec = replace(embedder.spec, pad_to_cells=True)
+    (image,) = photographs(1, height, width)
+    multiple = 2 ** (levels[-1] + 1)
+    rows = np.minimum(np.arange(-(-height // multiple) * multiple), height - 1)
+    columns = np.minimum(np.arange(-(-width // multiple) * multiple), width - 1)
+    by_hand = embedder(image[rows][:, columns][None])
+    features, stride = embedder(image[None]), embedder.spec.stride
+    assert features.shape[1:3] == (-(-height // stride), -(-width // stride))
+    np.testing.assert_array_equal(features, by_hand[:, : features.shape[1], : features.shape[2]])
+
+
+def test_sizes_that_cells_divide_give_the_same_features_with_and_without_padding():
+    embedder = embedder_of("resnet18", (2, 3), resnet_state("resnet18", 3))
+    padding = embedder_of("resnet18", (2, 3), resnet_state("resnet18", 3))
+    padding.spec = replace(padding.spec, pad_to_cells=True)
+    for images in (photographs(2, 64, 96), photographs(1, 48, 80)):
+        np.testing.assert_array_equal(padding(images), embedder(images))

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
 from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.features import load_embedder
 from patchcore_dual.model.folder import MODEL_FILE
 
 # `model.json` of schema 2, as version 0.1.0 wrote it; what depends on the model is filled in.
@@ -70,7 +72,7 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
     fitted.save(tmp_path / "model")
     as_schema_2(tmp_path / "model")
     migrated = PatchCoreDual.load(tmp_path / "model")
-    assert migrated.embedder.spec == fitted.embedder.spec
+    assert migrated.embedder.spec == replace(fitted.embedder.spec, pad_to_cells=False)
     assert migrated.embedder.spec.count_padding == (scoring == "ratio")
     assert migrated.model.thresholds == fitted.model.thresholds
     search = migrated.model.adaptive_search
@@ -81,7 +83,27 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
         assert migrated.inspect(path).score == fitted.inspect(path).score
     migrated.save(tmp_path / "model", overwrite=True)
     entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
-    assert entry["schema_version"] == 3
+    assert entry["schema_version"] == 4
     files = {p.name for p in (tmp_path / "model").glob("*.safetensors")}
     assert files == set(entry["files"].values())
     assert PatchCoreDual.load(tmp_path / "model").model.thresholds == fitted.model.thresholds
+
+
+def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide(
+    prepared, tmp_path
+):
+    unpadded = load_embedder("efficientnet_lite0", (2, 3), count_padding=True)
+    unpadded.spec = replace(unpadded.spec, pad_to_cells=False)
+    fitted = PatchCoreDual(scoring="ratio", embedder=unpadded).fit(prepared)
+    fitted.save(tmp_path / "model")
+    path = tmp_path / "model" / MODEL_FILE
+    entry = json.loads(path.read_text())
+    entry["size"] = [60, 90]  # of the images it inspects; those of `prepared` are 64x96
+    del entry["embedder"]["pad_to_cells"]
+    path.write_text(json.dumps({**entry, "schema_version": 3}))
+    migrated = PatchCoreDual.load(tmp_path / "model")
+    assert not migrated.embedder.spec.pad_to_cells
+    image = np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8)
+    np.testing.assert_array_equal(migrated.embed(image), unpadded(image[None])[0])
+    padded = load_embedder("efficientnet_lite0", (2, 3), count_padding=True)
+    assert np.abs(padded(image[None])[0] - migrated.embed(image)).max() > 0.01

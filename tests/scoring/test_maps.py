@@ -44,3 +44,22 @@ def test_resize_aligns_cells_by_their_areas():
         resize_map(grid(), 23, 31), bilinear(grid()[None], 23, 31)[0], atol=2e-3
     )
     assert np.array_equal(resize_map(grid(), 5, 4), grid())
+
+
+@pytest.mark.parametrize("cell", [4, 8, 16, 32])
+@pytest.mark.parametrize(("height", "width"), [(100, 61), (97, 130), (96, 64)])
+def test_a_cell_lies_at_its_place_in_sizes_that_cells_do_not_divide(cell, height, width):
+    rows, columns = -(-height // cell), -(-width // cell)
+    for row, column in ((0, 0), (rows - 2, columns - 2), (rows // 2, columns - 2)):
+        one_cell = np.zeros((rows, columns), np.float32)
+        one_cell[row, column] = 1
+        heat = anomaly_map(one_cell, height, width, 0.5)
+        assert heat.shape == (height, width)
+        y, x = np.unravel_index(heat.argmax(), heat.shape)
+        assert (y // cell, x // cell) == (row, column)
+
+
+def test_a_map_of_whole_cells_is_the_beginning_of_a_larger_one():
+    cells = grid(5, 4)
+    heat, larger = anomaly_map(cells, 37, 29, 0.4), anomaly_map(cells, 40, 32, 0.4)
+    np.testing.assert_allclose(heat[:34, :26], larger[:34, :26], atol=1e-6)

@@ -8,6 +8,7 @@ import numpy as np
 from patchcore_dual.data.crops import crop_boxes, defect_boxes
 from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.features.embedder import EmbedImage
+from patchcore_dual.scoring import covered_size
 
 PatchChoice = Literal["mask", "box", "crop"]
 
@@ -59,6 +60,8 @@ def covered_cells(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 def cell_coverage(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """float32 `[rows, columns]`: the share of each grid cell that bool `[H, W]` covers."""
+    below, beside = np.subtract(covered_size((rows, columns), *mask.shape), mask.shape)
+    mask = np.pad(mask, ((0, below), (0, beside)))
     return cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
 
 
@@ -74,14 +77,23 @@ def _crop_patches(
 ) -> tuple[np.ndarray, np.ndarray]:
     height, width = image.shape[:2]
     rows, columns = embed(image).shape[:2]
+    covered = covered_size((rows, columns), height, width)
     vectors, cells = [], []
     for box in crop_boxes(mask):
         crop = box.cut(image)
-        features = embed(resize_image(crop, *size) if size else crop)
+        crop = resize_image(crop, *size) if size else crop
+        features = embed(crop)
         h, w, d = features.shape
-        y = box.y + (np.arange(h) + 0.5) * box.height / h
-        x = box.x + (np.arange(w) + 0.5) * box.width / w
-        where = np.meshgrid(y * rows // height, x * columns // width, indexing="ij")
+        h_crop, w_crop = crop.shape[:2]
+        h_covered, w_covered = covered_size((h, w), h_crop, w_crop)
+        y = box.y + _centres(h, h_covered, h_crop) * box.height / h_crop
+        x = box.x + _centres(w, w_covered, w_crop) * box.width / w_crop
+        where = np.meshgrid(y * rows // covered[0], x * columns // covered[1], indexing="ij")
         vectors.append(features.reshape(-1, d))
         cells.append(np.stack(where, axis=-1).reshape(-1, 2).astype(np.int64))
     return np.concatenate(vectors), np.concatenate(cells)
+
+
+def _centres(cells: int, covered: int, side: int) -> np.ndarray:
+    """The centres of cells along one side of an image, in its pixels and inside it."""
+    return np.minimum((np.arange(cells) + 0.5) * covered / cells, side - 0.5)

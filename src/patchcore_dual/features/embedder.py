@@ -41,6 +41,9 @@ class EmbedderSpec:
         weights_sha256: hex digest of the weights file.
         precision: of the network's arithmetic.
         projection_seed: seed of the random projection of the features; None without one.
+        pad_to_cells: whether an image whose sides are no multiples of the coarsest level's stride
+            is continued to the right and bottom by its last pixels, so that the cells of all levels
+            lie where the grid has them. Models of schema 3 and before did without.
     """
 
     backbone: str
@@ -51,6 +54,7 @@ class EmbedderSpec:
     weights_sha256: str = ""
     precision: str = "float32"
     projection_seed: int | None = None
+    pad_to_cells: bool = False
 
     @property
     def channels(self) -> int:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from patchcore_dual.errors import ModelError
 from patchcore_dual.settings import Settings
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MODEL_FILE = "model.json"
 SHEET_FILE = "pseudo_masks.jpg"  # a picture for the user, which loading ignores
 
@@ -29,6 +29,7 @@ class EmbedderEntry(BaseModel):
     weights_sha256: str
     precision: str
     projection_seed: int | None
+    pad_to_cells: bool
 
     @field_validator("levels")
     @classmethod
@@ -144,5 +145,10 @@ def _from_2(raw: Raw) -> Raw:
     }
 
 
+def _from_3(raw: Raw) -> Raw:
+    """Schema 3 did not pad images, so that its models keep their features and scores."""
+    return {**raw, "embedder": {**raw["embedder"], "pad_to_cells": False}}
+
+
 # Each converts a `model.json` of its version to the next one.
-MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2}
+MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2, 3: _from_3}

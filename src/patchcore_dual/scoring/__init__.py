@@ -15,7 +15,7 @@ from patchcore_dual.scoring.evidence import (
 from patchcore_dual.scoring.fusion import RULES, Rule, RuleOutput, rule_for
 from patchcore_dual.scoring.fusion.probe import Probe
 from patchcore_dual.scoring.inspection import Inspection, Match, match_at
-from patchcore_dual.scoring.maps import anomaly_map, resize_map
+from patchcore_dual.scoring.maps import anomaly_map, covered_size, resize_map
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
 from patchcore_dual.scoring.thresholds import (
     Threshold,
@@ -44,6 +44,7 @@ __all__ = [
     "calibrate_thresholds",
     "choose_exact_share",
     "conformal_threshold",
+    "covered_size",
     "find_regions",
     "gather_evidence",
     "match_at",

@@ -3,12 +3,14 @@
 import cv2
 import numpy as np
 
+CELLS = (4, 8, 16, 32)  # strides of the levels of a network, in pixels
+
 
 def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.ndarray:
     """Return the anomaly map: the patch grid, upsampled bilinearly and smoothed with a Gaussian.
 
     Args:
-        grid: float32 `[h, w]`, one score for each patch; its cells tile the image.
+        grid: float32 `[h, w]`, one score for each patch; its cells lie as `covered_size` says.
         height, width: size of the prepared image, in pixels.
         sigma: standard deviation of the Gaussian, in pixels of the prepared image.
 
@@ -21,8 +23,30 @@ def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.n
     >>> heat.shape, bool(heat[12, 20] > 0.5), bool(heat[28, 4] < 0.01)
     ((32, 32), True, True)
     """
-    upsampled = resize_map(np.ascontiguousarray(grid, dtype=np.float32), height, width)
+    covered = covered_size(grid.shape, height, width)
+    upsampled = resize_map(np.ascontiguousarray(grid, dtype=np.float32), *covered)
+    upsampled = np.ascontiguousarray(upsampled[:height, :width])
     return cv2.GaussianBlur(upsampled, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+
+def covered_size(grid: tuple[int, ...], height: int, width: int) -> tuple[int, int]:
+    """Height and width, in pixels of the image, of the area that the cells of a grid cover.
+
+    The cells of a network are squares of 4, 8, 16 or 32 pixels that begin at the top left corner
+    of the image; the last ones may reach beyond it. A grid of any other size tiles the image.
+
+    Args:
+        grid: its rows and columns.
+        height, width: size of the image.
+
+    >>> covered_size((4, 5), 32, 40), covered_size((5, 5), 33, 40), covered_size((4, 5), 33, 40)
+    ((32, 40), (40, 40), (33, 40))
+    """
+    rows, columns = grid
+    for cell in CELLS:
+        if (rows, columns) == (-(-height // cell), -(-width // cell)):
+            return rows * cell, columns * cell
+    return height, width
 
 
 def resize_map(values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.features.defect_patches import covered_cells
+from patchcore_dual.scoring import covered_size
 from patchcore_dual.scoring.fusion.position import position_statistics
 from patchcore_dual.scoring.fusion.probe import fit_probe, fit_whitening
 from patchcore_dual.training.context import FitContext
@@ -82,10 +83,13 @@ def propose_pseudo_masks(
             refined[sample.image] = whitening(features[proposals[sample.image]])
             context.progress(f"proposing masks, round {round_}", done, len(unknown))
         patches = refined
-    return {
-        name: resize_mask(cells, sizes[name][1], sizes[name][0])
-        for name, cells in proposals.items()
-    }
+    return {name: _mask_of(cells, *sizes[name]) for name, cells in proposals.items()}
+
+
+def _mask_of(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pixels bool `[H, W]` that cells bool `[h, w]` of the feature grid cover."""
+    covered_height, covered_width = covered_size(cells.shape, height, width)
+    return resize_mask(cells, covered_width, covered_height)[:height, :width]
 
 
 def _peak_region(grid: np.ndarray) -> np.ndarray:

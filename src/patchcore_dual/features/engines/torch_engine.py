@@ -59,12 +59,15 @@ class TorchEmbedder:
             float32 `[B, h, w, d]`, with h and w the image's height and width over the stride,
             rounded up.
         """
+        rows, columns = (-(-side // self.spec.stride) for side in images.shape[1:3])
+        if self.spec.pad_to_cells:
+            images = _padded(images, 2 ** (self.spec.levels[-1] + 1))
         with torch.inference_mode():
             maps = self._network(self._normalise(images))
-            rows, columns = maps[self._grid_level].shape[-2:]
+            grid = maps[self._grid_level].shape[-2:]
             used = [maps[level] for level in self.spec.levels]
-            features = patch_features(used, (rows, columns), self.spec.count_padding)
-            return features.contiguous().cpu().numpy()
+            features = patch_features(used, (grid[0], grid[1]), self.spec.count_padding)
+            return features[:, :rows, :columns].contiguous().cpu().numpy()
 
     @property
     def _grid_level(self) -> int:
@@ -135,6 +138,7 @@ def load_torch_embedder(
         stride=2 ** (levels[0] + 1),
         count_padding=count_padding,
         weights_sha256=file_sha256(path),
+        pad_to_cells=True,
     )
     return TorchEmbedder(spec, read_state_dict(path), target)
 
@@ -151,6 +155,14 @@ def restore_torch_embedder(spec: EmbedderSpec, network: bytes, device: str) -> T
         return TorchEmbedder(spec, load_tensors(network), target)
     except (SettingsError, WeightsError) as error:
         raise ModelError(f"the model's network is damaged: {error} Fit again.") from None
+
+
+def _padded(images: np.ndarray, multiple: int) -> np.ndarray:
+    """The images `[B, H, W, 3]`, their last rows and columns repeated up to a multiple."""
+    below, beside = (-side % multiple for side in images.shape[1:3])
+    if not below and not beside:
+        return images
+    return np.pad(images, ((0, 0), (0, below), (0, beside), (0, 0)), mode="edge")
 
 
 def _unpickle(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:
