@@ -3,6 +3,8 @@
 The command line prints the message alone and exits with code 2.
 """
 
+from collections.abc import Sequence
+
 
 class PatchCoreDualError(Exception):
     """Base of every error that is the input's fault, not the program's."""
@@ -14,6 +16,33 @@ class DataError(PatchCoreDualError):
 
 class ImageError(DataError):
     """One image or mask file that cannot be read or does not fit its partner."""
+
+
+MAX_LISTED = 50  # errors in one message
+
+
+def together(errors: Sequence[DataError]) -> DataError:
+    """Several errors as one that lists them, so that they can be mended together.
+
+    Args:
+        errors: one or more.
+
+    Returns:
+        The error itself if it is the only one; an `ImageError` if all are.
+
+    >>> print(together([DataError("a.png is damaged."), DataError("b.png is empty.")]))
+    2 problems:
+      a.png is damaged.
+      b.png is empty.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    lines = [f"{len(errors)} problems:", *(f"  {error}" for error in errors[:MAX_LISTED])]
+    if len(errors) > MAX_LISTED:
+        # The last error says how to go on.
+        lines[-1:] = [f"  … {len(errors) - MAX_LISTED} more", f"  {errors[-1]}"]
+    kind = ImageError if all(isinstance(error, ImageError) for error in errors) else DataError
+    return kind("\n".join(lines))
 
 
 class WeightsError(PatchCoreDualError):

@@ -85,3 +85,11 @@ def test_only_an_empty_folder_or_one_with_the_marker_is_replaced(tmp_path: Path)
     (tmp_path / "index.html").rename(tmp_path / "other.html")
     with pytest.raises(DataError, match="holds no report, so it is left alone"):
         check(tmp_path, overwrite=True)
+
+
+def test_a_folder_that_a_killed_replacement_had_put_aside_is_brought_back(tmp_path: Path) -> None:
+    make(tmp_path / "r", "1")
+    (tmp_path / "r").rename(tmp_path / ".r.old")  # between the two steps of a replacement
+    with pytest.raises(DataError, match="already holds a report"):
+        make(tmp_path / "r", "2")
+    assert contents(tmp_path) == {"r/index.html": "1"}

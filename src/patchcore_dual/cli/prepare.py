@@ -1,9 +1,10 @@
 """`patchcore-dual prepare`: make a published data set into a folder that `fit` reads."""
 
 import re
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 LayoutName = StrEnum("LayoutName", {name: name for name in LAYOUTS})  # type: ignore[misc]
 
+DEFAULT_SIZES = {"ksdd2": "224x632"}  # the thesis's own; `auto` for all others
+
 
 def prepare(
     layout: Annotated[
@@ -25,8 +28,13 @@ def prepare(
     prepared: Annotated[Path, typer.Argument(help="Folder to make.")],
     size: Annotated[
         str,
-        typer.Option(metavar="WxH", help="Size of every image in pixels; native keeps the sizes."),
-    ] = "224x632",
+        typer.Option(
+            metavar="WxH|auto|native",
+            help="Size of every image in pixels. auto proposes one from the images and their "
+            "defects, and is the default but for ksdd2 (224x632); native keeps the sizes.",
+            show_default=False,
+        ),
+    ] = "",
     train_fraction: Annotated[
         float,
         typer.Option(
@@ -71,6 +79,13 @@ def prepare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a prepared data set.")
     ] = False,
+    delete_additions: Annotated[
+        bool,
+        typer.Option(
+            "--delete-additions",
+            help="With --overwrite: also delete synthetic sets, reviews and files that were added.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a data set ready for training: images of one size, masks, crops, a split, a manifest.
@@ -80,28 +95,49 @@ def prepare(
     \b
     Examples:
       patchcore-dual prepare ksdd2 KolektorSDD2 prepared
-      patchcore-dual prepare folder photos prepared --size 256x256
+      patchcore-dual prepare folder photos prepared
     """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.mask_rule import MaskRule
+    from patchcore_dual.data.prepare.additions import AdditionsError
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
+    from patchcore_dual.errors import SettingsError
 
-    width, height = parse_size(size)
-    with progress_bar() as progress:
-        summary = prepare_data(
-            layout.value,
-            source,
-            prepared,
-            width=width,
-            height=height,
-            split=SplitSettings(train_fraction, split_seed, split_file, train_defects),
-            bit_depth=parse_bit_depth(bit_depth),
-            skip_unreadable=skip_unreadable,
-            overwrite=overwrite,
-            masks=MaskRule(parse_label(ignore_label), large_masks),
-            progress=progress,
-        )
+    if delete_additions and not overwrite:
+        raise SettingsError("--delete-additions is for --overwrite. Add that, or leave it out.")
+    size = size or DEFAULT_SIZES.get(layout.value, "auto")
+    width, height = (None, None) if size == "auto" else parse_size(size)
+    options: dict[str, Any] = {
+        "split": SplitSettings(train_fraction, split_seed, split_file, train_defects),
+        "bit_depth": parse_bit_depth(bit_depth),
+        "skip_unreadable": skip_unreadable,
+        "masks": MaskRule(parse_label(ignore_label), large_masks),
+    }
+
+    def prepare_anew(delete_additions: bool) -> "PreparationSummary":
+        with progress_bar() as progress:
+            return prepare_data(
+                layout.value,
+                source,
+                prepared,
+                width=width,
+                height=height,
+                choose_size=size == "auto",
+                overwrite=overwrite,
+                delete_additions=delete_additions,
+                progress=progress,
+                **options,
+            )
+
+    try:
+        summary = prepare_anew(delete_additions)
+    except AdditionsError as error:
+        if not sys.stdin.isatty():
+            raise
+        typer.echo(str(error), err=True)
+        typer.confirm("Delete it now?", abort=True, err=True)
+        summary = prepare_anew(delete_additions=True)
     if as_json:
         print_json({"prepared": str(prepared), **summary.to_json()})
     else:
@@ -114,10 +150,10 @@ def parse_size(size: str) -> tuple[int, int] | tuple[None, None]:
 
     if size == "native":
         return None, None
-    match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", size)
+    match = re.fullmatch(r"([1-9][0-9]{0,9})x([1-9][0-9]{0,9})", size)
     if match is None:
         raise SettingsError(
-            f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or native."
+            f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or auto or native."
         )
     return int(match[1]), int(match[2])
 
@@ -163,7 +199,7 @@ def _print(summary: "PreparationSummary", prepared: Path) -> None:
         f"defect area {_range(summary.defect_area)} pixels, "
         f"{_range(summary.defect_share, 100)} % of the image (min / median / max)",
         *summary.notes,
-        *(f"skipped, unreadable: {name}" for name in summary.skipped),
+        *(f"skipped, unreadable: {name} ({why})" for name, why in summary.skipped.items()),
         f"Audit of {summary.audit.n_images} images ({len(summary.dropped_copies)} copies dropped):",
         *(f"  {line}" for line in summary.audit.lines()),
         f"Next: patchcore-dual fit {prepared} --model MODEL",

@@ -9,7 +9,7 @@ import numpy as np
 
 from patchcore_dual.data.csv_files import read_csv_file
 from patchcore_dual.data.sample import Split
-from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.errors import DataError, SettingsError, together
 
 NORMAL = ""  # the kind of a normal image
 
@@ -97,9 +97,15 @@ def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
     table = read_csv_file(path)
     if set(table.columns) != {"group", "split"}:
         raise DataError(f"{path}, line 1: expected the columns group,split.")
+    problems: list[DataError] = []
     for number, values in table.rows:
         row = dict(zip(table.columns, values, strict=True))
-        _add_row(sides, row, groups, f"{path}, line {number}")
+        try:
+            _add_row(sides, row, groups, f"{path}, line {number}")
+        except DataError as error:
+            problems.append(error)
+    if problems:
+        raise together(problems)
     if missing := sorted(set(groups) - set(sides)):
         named = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         raise DataError(f"{path} does not say where {len(missing)} groups belong: {named}")

@@ -9,9 +9,13 @@ from pathlib import Path
 from patchcore_dual.errors import DataError
 from patchcore_dual.utils.locking import locked
 
+REMEDY = "Name another folder, or replace it with --overwrite."
+
 
 @contextmanager
-def staged_folder(target: Path, marker: str, content: str, overwrite: bool) -> Iterator[Path]:
+def staged_folder(
+    target: Path, marker: str, content: str, overwrite: bool, remedy: str = REMEDY
+) -> Iterator[Path]:
     """A new folder beside `target` to write into; it becomes `target` when the block ends well.
 
     When the block fails or is interrupted, the new folder is removed and `target` is as it was.
@@ -24,6 +28,7 @@ def staged_folder(target: Path, marker: str, content: str, overwrite: bool) -> I
             one, is replaced.
         content: what such a folder holds, for messages ("prepared data set").
         overwrite: whether a folder with the marker may be replaced.
+        remedy: what to do about one that may not be replaced, for messages.
 
     Raises:
         DataError: `target` may not be replaced (see `check_replaceable`), or writing fails.
@@ -38,17 +43,33 @@ def staged_folder(target: Path, marker: str, content: str, overwrite: bool) -> I
     False
     (True, False)
     """
-    check_replaceable(target, marker, content, overwrite)
+    check_replaceable(target, marker, content, overwrite, remedy)
+    with folder_beside(target, marker) as staging:
+        check_replaceable(target, marker, content, overwrite, remedy)  # one may just have ended
+        yield staging
+        _replace(target, staging)
+
+
+@contextmanager
+def folder_beside(target: Path, marker: str) -> Iterator[Path]:
+    """A new hidden folder beside `target`, which is locked; it is removed after the block.
+
+    Args:
+        target: the folder that is made or added to.
+        marker: name of a file that every folder of this sort has.
+
+    Raises:
+        DataError: another command works on `target`, or writing fails.
+    """
     staging = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target, "command", "Or name another folder."):
-            check_replaceable(target, marker, content, overwrite)  # one may just have ended
+            _bring_back(target, marker)
             try:
                 shutil.rmtree(staging, ignore_errors=True)
                 staging.mkdir()
                 yield staging
-                _replace(target, staging)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
@@ -56,7 +77,9 @@ def staged_folder(target: Path, marker: str, content: str, overwrite: bool) -> I
         raise DataError(f"cannot write {error.filename or target}: {reason}.") from None
 
 
-def check_replaceable(target: Path, marker: str, content: str, overwrite: bool) -> None:
+def check_replaceable(
+    target: Path, marker: str, content: str, overwrite: bool, remedy: str = REMEDY
+) -> None:
     """Check that `target` may be made or replaced; arguments as for `staged_folder`.
 
     Raises:
@@ -69,10 +92,7 @@ def check_replaceable(target: Path, marker: str, content: str, overwrite: bool) 
         raise DataError(f"{target} is a file. Name a new folder for the {content}.")
     if (target / marker).is_file():
         if not overwrite:
-            raise DataError(
-                f"{target} already holds a {content}. "
-                "Name another folder, or replace it with --overwrite."
-            )
+            raise DataError(f"{target} already holds a {content}. {remedy}")
     elif any(target.iterdir()):
         raise DataError(
             f"{target} is not empty and holds no {content}, so it is left alone. Name a new folder."
@@ -83,7 +103,7 @@ def _replace(target: Path, staging: Path) -> None:
     if not target.exists():
         os.rename(staging, target)
         return
-    old = target.with_name(f".{target.name}.old")
+    old = _former(target)
     shutil.rmtree(old, ignore_errors=True)
     os.rename(target, old)
     try:
@@ -91,4 +111,19 @@ def _replace(target: Path, staging: Path) -> None:
     except BaseException:
         os.rename(old, target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{target} is new and complete; {old}, which it has replaced, can be removed."
+        ) from None
+
+
+def _bring_back(target: Path, marker: str) -> None:
+    """Undo a replacement during which the process was killed."""
+    if not target.exists() and (_former(target) / marker).is_file():
+        os.rename(_former(target), target)
+
+
+def _former(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")

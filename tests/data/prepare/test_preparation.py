@@ -251,7 +251,8 @@ def test_unreadable_file_is_named_or_skipped(kolektor: Path, tmp_path: Path, bro
         small("kolektorsdd", kolektor, tmp_path / "p")
     assert not (tmp_path / "p").exists()
     summary = small("kolektorsdd", kolektor, tmp_path / "p", skip_unreadable=True)
-    assert summary.skipped == ["kos03/Part1.jpg"]
+    assert list(summary.skipped) == ["kos03/Part1.jpg"]
+    assert broken in summary.skipped["kos03/Part1.jpg"]
     assert summary.n_images == 17
 
 

@@ -29,7 +29,7 @@ from patchcore_dual.data.mask_names import (
 )
 from patchcore_dual.data.mask_rule import ASK
 from patchcore_dual.data.sample import Split
-from patchcore_dual.errors import DataError
+from patchcore_dual.errors import DataError, together
 
 GOOD = "good"
 DEFECT = "defect"
@@ -217,12 +217,19 @@ def _pair(
         by_stem[name_key(image.path.stem)].append(image)
     masks_of: dict[Path, list[Path]] = {image.path: [] for image in images}
     unused = []
+    problems: list[DataError] = []
     for mask in masks:
-        owners = _owners(mask, by_stem, source)
+        try:
+            owners = _owners(mask, by_stem, source)
+        except DataError as error:
+            problems.append(error)
+            continue
         for owner in owners:
             masks_of[owner.path].append(mask.path)
         if not owners:
             unused.append(mask.path)
+    if problems:
+        raise together(problems)
     if masks and len(unused) == len(masks):
         raise DataError(
             f"None of the {len(masks)} masks belongs to an image: "

@@ -11,7 +11,7 @@ from patchcore_dual.data.duplicates import DuplicateSet, NearDuplicatePair
 from patchcore_dual.data.listing import natural_key
 from patchcore_dual.data.mask_rule import PUBLISHED
 from patchcore_dual.data.prepare.scanning import Scan
-from patchcore_dual.data.sample import Split
+from patchcore_dual.data.sample import Label, Split
 from patchcore_dual.data.splits import NORMAL, read_split_file, split_by_group
 from patchcore_dual.errors import DataError, SettingsError
 
@@ -76,7 +76,7 @@ def place(
         raise SettingsError("--train-defects is for data sets with a split of their own.")
     if is_official or settings.file:
         sides = _given_sides(scans, groups, settings)
-        dropped = _training_copies(copies, sides)
+        dropped = training_copies(copies, sides)
         groups = join_groups(groups, [s for images in similar for s in _by_side(images, sides)])
     else:
         dropped = {image for c in copies for image in c.images[1:]}
@@ -89,23 +89,12 @@ def place(
 def settle_copies(
     scans: Sequence[Scan], copies: Sequence[DuplicateSet]
 ) -> tuple[list[DuplicateSet], list[str]]:
-    """The sets of copies, those with a known mask first, so that `place` keeps these; and notes.
-
-    Raises:
-        DataError: the same picture is normal and defective, and the data set is a user's own.
-    """
+    """The sets of copies, those with a known mask first, so that `place` keeps these; and notes."""
     by_name = {s.name: s for s in scans}
     settled, notes = [], []
     for one in copies:
         members = [by_name[name] for name in one.images]
-        is_own = not any(m.sample.mask_rule is PUBLISHED for m in members)
-        if one.labels_differ and is_own:
-            normal = next(m.name for m in members if m.label == "negative")
-            defective = next(m.name for m in members if m.label == "positive")
-            raise DataError(
-                f"{normal} and {defective} are the same picture, once among the normal images and "
-                "once among the defective ones. Remove the wrong one."
-            )
+        is_own = _are_own(members)
         ordered = sorted(members, key=lambda m: not m.defect_area) if is_own else members
         settled.append(replace(one, images=tuple(m.name for m in ordered)))
         if len({m.sample.kind for m in members}) > 1 and is_own:
@@ -115,6 +104,29 @@ def settle_copies(
                 f"{others}: the same picture as {ordered[0].name}{has_mask}; its kind counts."
             )
     return settled, notes
+
+
+def contradictions(scans: Sequence[Scan], copies: Sequence[DuplicateSet]) -> list[DataError]:
+    """An error for each picture of a user's own data set that is normal and defective."""
+    by_name = {s.name: s for s in scans}
+    errors = []
+    for one in copies:
+        members = [by_name[name] for name in one.images]
+        if one.labels_differ and _are_own(members):
+            normal = next(m.name for m in members if m.label == "negative")
+            defective = next(m.name for m in members if m.label == "positive")
+            errors.append(
+                DataError(
+                    f"{normal} and {defective} are the same picture, once among the normal images "
+                    "and once among the defective ones. Remove the wrong one."
+                )
+            )
+    return errors
+
+
+def _are_own(members: Sequence[Scan]) -> bool:
+    """Whether images are a user's own, and not those of a published data set."""
+    return not any(m.sample.mask_rule is PUBLISHED for m in members)
 
 
 def join_groups(groups: Mapping[str, str], similar: Iterable[Sequence[str]]) -> dict[str, str]:
@@ -158,13 +170,14 @@ def _sides_by_seed(
     scans: Sequence[Scan], groups: Mapping[str, str], settings: SplitSettings
 ) -> dict[str, Split]:
     own_groups = [groups[s.name] for s in scans]
-    strata = [_stratum(s) for s in scans]
+    strata = [stratum(s.label, s.sample.kind) for s in scans]
     sides = split_by_group(own_groups, strata, settings.train_fraction, settings.seed)
     return {s.name: sides[groups[s.name]] for s in scans}
 
 
-def _stratum(scan: Scan) -> str:
-    return NORMAL if scan.label == "negative" else scan.sample.kind or "defect"
+def stratum(label: Label, kind: str) -> str:
+    """What an image counts as when groups are split evenly: its kind of defect, or normal."""
+    return NORMAL if label == "negative" else kind or "defect"
 
 
 def _defects_to_train(
@@ -198,7 +211,7 @@ def _defects_to_train(
     return moved
 
 
-def _training_copies(copies: Sequence[DuplicateSet], sides: Mapping[str, Split]) -> set[str]:
+def training_copies(copies: Sequence[DuplicateSet], sides: Mapping[str, Split]) -> set[str]:
     """The copies to drop from the training side.
 
     If a set of identical images includes a test image, all its training images are dropped;

@@ -9,30 +9,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from patchcore_dual.data.audit import build_report
-from patchcore_dual.data.bit_depth import check_bit_depth, find_bit_depth
-from patchcore_dual.data.crops import crop_boxes
-from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
-from patchcore_dual.data.layouts.layout import RawSample
+from patchcore_dual.data.bit_depth import check_bit_depth
+from patchcore_dual.data.duplicates import find_near_duplicates
 from patchcore_dual.data.layouts.recognise import read_source
-from patchcore_dual.data.listing import printable
-from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest, Sample
-from patchcore_dual.data.mask_orientation import match_mask
+from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.mask_rule import ASK, MaskRule
-from patchcore_dual.data.masks import read_source_mask
+from patchcore_dual.data.prepare.additions import check_nothing_lost
+from patchcore_dual.data.prepare.gathering import gather, source_name
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
-from patchcore_dual.data.prepare.reading_notes import reading_notes
-from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, bright_mask_notes, scan
+from patchcore_dual.data.prepare.sizes import Original, check_size, propose_size, size_notes
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
-from patchcore_dual.data.reading import read, write_png
-from patchcore_dual.data.resizing import resize_image, resize_mask
+from patchcore_dual.data.prepare.writing import Size, write_all
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
 from patchcore_dual.utils.staging import check_replaceable, staged_folder
 
 CONTENT = "prepared data set"
+REMEDY = "Add new images to it with --update, name another folder, or replace it with --overwrite."
 
 
 def prepare(
@@ -42,10 +36,12 @@ def prepare(
     *,
     width: int | None = None,
     height: int | None = None,
+    choose_size: bool = False,
     split: SplitSettings | None = None,
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
+    delete_additions: bool = False,
     masks: MaskRule = ASK,
     progress: Progress = silent,
 ) -> PreparationSummary:
@@ -60,10 +56,12 @@ def prepare(
         prepared: the folder to make. A folder is only replaced if it is empty, or is a prepared
             data set and `overwrite` is True.
         width, height: size of every prepared image in pixels; None for both keeps the sizes.
+        choose_size: propose a size from the images (`propose_size`); `width` and `height` are None.
         split: how train and test are decided.
         bit_depth: how many bits of 16-bit files are used; None finds it from their values.
         skip_unreadable: leave unreadable files out and list them, instead of raising.
         overwrite: replace a prepared data set.
+        delete_additions: also if synthetic sets, reviews or other files were added to it.
         masks: answers to what masks cannot say by themselves.
         progress: called with stage, number of images done, and number of all.
 
@@ -71,10 +69,13 @@ def prepare(
         A summary, which `preparation.json` records too.
 
     Raises:
-        DataError: the data cannot be used; ImageError for a single file.
+        DataError: the data cannot be used; one error for all files that something is wrong with.
+            AdditionsError: overwriting would delete what was added to the folder.
         SettingsError: the settings do not fit the data.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from patchcore_dual.data.reading import write_png
     >>> with TemporaryDirectory() as temporary:
     ...     source, rng = Path(temporary, "photos"), np.random.default_rng(0)
     ...     for name in ("good/0", "good/1", "crack/0"):
@@ -88,54 +89,55 @@ def prepare(
     """
     split = split or SplitSettings()
     source, prepared = source.resolve(), prepared.resolve()
-    _check_arguments(source, prepared, width, height)
+    check_paths(source, prepared)
+    check_size(width, height)
+    if choose_size and width is not None:
+        raise SettingsError("A size was given, and is to be proposed as well.")
     if bit_depth is not None:
         check_bit_depth(bit_depth)
-    check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite)
+    check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY)
     found = read_source(layout, source, masks)
-    if bit_depth is None:
-        bit_depth = find_bit_depth(s.image for s in found.samples)
-    scans, skipped = _scan_all(found.samples, source, bit_depth, skip_unreadable, progress)
-    fingerprints = [s.fingerprint for s in scans]
-    copies, near = find_exact_duplicates(fingerprints), find_near_duplicates(fingerprints)
-    copies, copy_notes = settle_copies(scans, copies)
+    names = [source_name(sample, source) for sample in found.samples]
+    if not delete_additions:
+        check_nothing_lost(prepared, names)
+    gathered = gather(found, source, bit_depth, skip_unreadable, progress)
+    scans, bit_depth = gathered.scans, gathered.bit_depth
+    near = find_near_duplicates([s.fingerprint for s in scans])
+    copies, copy_notes = settle_copies(scans, gathered.copies)
     placed, dropped = place(scans, copies, near, found.has_official_split, split)
     _check_sides(placed, source)
-    with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite) as folder:
-        samples, n_crops = _write_all(placed, folder, width, height, bit_depth, progress)
+    originals = [p.scan.original for p in placed]
+    size, notes_on_size = _size(originals, width, height, choose_size)
+    with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY) as folder:
+        samples, n_crops = write_all(placed, folder, size, bit_depth, progress)
         summary = PreparationSummary(
             prepared=prepared,
             layout=layout,
-            size=f"{width}x{height}" if width else "native",
-            split=_describe(split, found.has_official_split),
-            counts=count(placed),
+            size=f"{size[0]}x{size[1]}" if size else "native",
+            split=describe_split(split, found.has_official_split),
+            counts=count(samples),
             original_width=spread([p.scan.width for p in placed]),
             original_height=spread([p.scan.height for p in placed]),
             defect_area=spread([p.scan.defect_area for p in placed if p.scan.defect_area]),
             defect_share=spread([p.scan.defect_share for p in placed if p.scan.defect_area]),
-            n_unknown_masks=sum(not p.scan.mask_is_known for p in placed),
-            n_groups=len({p.group for p in placed}),
+            n_unknown_masks=sum(not s.mask_is_known for s in samples),
+            n_groups=len({s.group for s in samples}),
             n_crops=n_crops,
             dropped_copies=dropped,
-            skipped=skipped,
+            skipped=gathered.skipped,
             bit_depth=bit_depth,
-            notes=[
-                *found.notes,
-                *copy_notes,
-                *bright_mask_notes(scans),
-                *reading_notes(scans, bit_depth),
-            ],
+            notes=[*found.notes, *copy_notes, *gathered.notes, *notes_on_size],
             audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
         )
-        text = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
-        (folder / PREPARATION_NAME).write_text(text, encoding="utf-8")
+        (folder / PREPARATION_NAME).write_text(to_text(summary), encoding="utf-8")
         Manifest(folder, tuple(samples)).save()
+        if not delete_additions:
+            check_nothing_lost(prepared, names)  # `augment` may have run meanwhile
     return summary
 
 
-def _check_arguments(source: Path, prepared: Path, width: int | None, height: int | None) -> None:
-    if (width is None) != (height is None) or any(n is not None and n < 1 for n in (width, height)):
-        raise SettingsError("Width and height are two positive numbers, or both left out.")
+def check_paths(source: Path, prepared: Path) -> None:
+    """Raise DataError if the prepared folder is its source or contains it; both resolved."""
     if source.is_relative_to(prepared):
         raise DataError(
             f"The prepared data set {prepared} would take the place of its source {source}. "
@@ -143,25 +145,22 @@ def _check_arguments(source: Path, prepared: Path, width: int | None, height: in
         )
 
 
-def _scan_all(
-    samples: Sequence[RawSample],
-    source: Path,
-    bit_depth: int | None,
-    skip_unreadable: bool,
-    progress: Progress,
-) -> tuple[list[Scan], list[str]]:
-    scans: list[Scan] = []
-    skipped: list[str] = []
-    for done, sample in enumerate(samples):
-        progress("reading images", done, len(samples))
-        try:
-            scans.append(scan(sample, _relative(sample.image, source), bit_depth))
-        except UnreadableError as error:
-            if not skip_unreadable:
-                raise UnreadableError(f"{error} Or leave it out with --skip-unreadable.") from None
-            skipped.append(_relative(sample.image, source))
-    progress("reading images", len(samples), len(samples))
-    return scans, skipped
+def to_text(summary: PreparationSummary) -> str:
+    """The contents of `preparation.json`."""
+    return json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _size(
+    originals: Sequence[Original], width: int | None, height: int | None, choose_size: bool
+) -> tuple[Size | None, list[str]]:
+    """The size of every image, None for their own, and what to say of it."""
+    notes = []
+    if choose_size:
+        proposal = propose_size(originals)
+        width, height = proposal.width, proposal.height
+        notes.append(proposal.reason)
+    notes += size_notes(originals, width, height)
+    return (width, height) if width and height else None, notes
 
 
 def _check_sides(placed: Sequence[Placed], source: Path) -> None:
@@ -174,61 +173,7 @@ def _check_sides(placed: Sequence[Placed], source: Path) -> None:
         )
 
 
-def _write_all(
-    placed: Sequence[Placed],
-    folder: Path,
-    width: int | None,
-    height: int | None,
-    bit_depth: int | None,
-    progress: Progress,
-) -> tuple[list[Sample], int]:
-    """Write every image; return the samples of the manifest and the number of crops."""
-    for side in ("train", "test"):
-        for name in ("negative", "positive", "masks", "crops"):
-            (folder / side / name).mkdir(parents=True)
-    samples, n_crops = [], 0
-    for done, one in enumerate(placed):
-        progress("writing images", done, len(placed))
-        sample, crops = _write_one(one, folder, width, height, bit_depth)
-        samples.append(sample)
-        n_crops += crops
-    progress("writing images", len(placed), len(placed))
-    return samples, n_crops
-
-
-def _write_one(
-    placed: Placed, folder: Path, width: int | None, height: int | None, bit_depth: int | None
-) -> tuple[Sample, int]:
-    raw, side = placed.scan.sample, placed.split
-    image, how_read = read(raw.image, bit_depth)
-    height, width = height or image.shape[0], width or image.shape[1]
-    mask = np.zeros(image.shape[:2], dtype=np.bool_)
-    if raw.mask and placed.scan.defect_area:
-        mask = read_source_mask(raw.masks, raw.mask_rule).mask
-        mask, _ = match_mask(mask, image, how_read.orientation)
-    image, mask = resize_image(image, width, height), resize_mask(mask, width, height)
-
-    image_name = f"{side}/{placed.scan.label}/{raw.name}.png"
-    mask_name = f"{side}/masks/{raw.name}.png" if placed.scan.mask_is_known else ""
-    write_png(folder / image_name, image)
-    if mask_name:
-        write_png(folder / mask_name, mask)
-    boxes = crop_boxes(mask)
-    for number, box in enumerate(boxes):
-        write_png(folder / side / "crops" / f"{raw.name}-{number}.png", box.cut(image))
-    sample = Sample(
-        image=image_name,
-        mask=mask_name,
-        label=placed.scan.label,
-        split=side,
-        kind=raw.kind,
-        group=placed.group,
-        source=placed.scan.name,
-    )
-    return sample, len(boxes)
-
-
-def _describe(split: SplitSettings, is_official: bool) -> dict[str, Any]:
+def describe_split(split: SplitSettings, is_official: bool) -> dict[str, Any]:
     """The settings that decided the split, for `preparation.json`."""
     if split.file:
         return {"by": "file", "file": split.file.name}
@@ -237,7 +182,3 @@ def _describe(split: SplitSettings, is_official: bool) -> dict[str, Any]:
     if split.train_defects:
         return {"by": "data set", "train_defects": split.train_defects, "seed": split.seed}
     return {"by": "data set"}
-
-
-def _relative(path: Path, source: Path) -> str:
-    return printable(path.relative_to(source).as_posix())

@@ -8,6 +8,7 @@ from patchcore_dual.data.layouts.layout import RawSample, some
 from patchcore_dual.data.listing import printable
 from patchcore_dual.data.mask_orientation import MaskTurn, match_mask
 from patchcore_dual.data.masks import read_source_mask
+from patchcore_dual.data.prepare.sizes import Original, defect_width
 from patchcore_dual.data.reading import HowRead, read
 from patchcore_dual.data.sample import Label
 from patchcore_dual.errors import DataError, ImageError
@@ -23,6 +24,7 @@ class Scan:
         width, height: size of the original image in pixels.
         defect_area: number of defective pixels in the original mask; 0 for a normal image, and
             for a defective one whose mask is unknown.
+        defect_width: see `sizes.defect_width`, in pixels of the original mask.
         fingerprint: summary of the image to find duplicates by.
         how_read: what was decided to read it.
         mask_turn: how its mask goes with the turn that EXIF gave the image.
@@ -34,6 +36,7 @@ class Scan:
     width: int
     height: int
     defect_area: int
+    defect_width: float
     fingerprint: Fingerprint
     how_read: HowRead
     mask_turn: MaskTurn
@@ -43,6 +46,11 @@ class Scan:
     def name(self) -> str:
         """The image's path relative to the source."""
         return self.fingerprint.name
+
+    @property
+    def original(self) -> Original:
+        """Name and size of the image as it was."""
+        return Original(self.name, self.width, self.height, self.defect_width)
 
     @property
     def defect_share(self) -> float:
@@ -98,7 +106,16 @@ def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> S
     fingerprint = Fingerprint(source_name, digest(image), thumbnail(image), label, mask_digest)
     is_dark_on_bright = reading is not None and reading.is_dark_on_bright
     return Scan(
-        sample, label, width, height, area, fingerprint, how_read, mask_turn, is_dark_on_bright
+        sample,
+        label,
+        width,
+        height,
+        area,
+        defect_width(mask) if mask is not None else 0.0,
+        fingerprint,
+        how_read,
+        mask_turn,
+        is_dark_on_bright,
     )
 
 

@@ -1,7 +1,7 @@
 """The summary of a preparation, shown on screen and stored in preparation.json."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.data.audit import AuditReport
-from patchcore_dual.data.prepare.placement import Placed
+from patchcore_dual.data.sample import Sample
 from patchcore_dual.data.schema import SCHEMA_VERSION
 
 
@@ -49,7 +49,7 @@ class PreparationSummary:
         n_groups: number of groups.
         n_crops: number of defect crops.
         dropped_copies: source names of the images that were dropped as exact copies.
-        skipped: source names of the unreadable images.
+        skipped: what is wrong with each unreadable image, by its source name.
         bit_depth: how many bits of 16-bit files were taken as used; None without such files.
         notes: remarks on the source, a sentence each.
         audit: the audit of all readable images.
@@ -68,7 +68,7 @@ class PreparationSummary:
     n_groups: int
     n_crops: int
     dropped_copies: list[str]
-    skipped: list[str]
+    skipped: dict[str, str]
     bit_depth: int | None
     notes: list[str]
     audit: AuditReport
@@ -92,9 +92,9 @@ class PreparationSummary:
         }
 
 
-def count(placed: Sequence[Placed]) -> list[Count]:
+def count(samples: Iterable[Sample]) -> list[Count]:
     """The numbers of images by split, label and kind."""
-    numbers = Counter((p.split, p.scan.label, p.scan.sample.kind) for p in placed)
+    numbers = Counter((s.split, s.label, s.kind) for s in samples)
     order = sorted(numbers, key=lambda key: (key[0] == "test", *key[1:]))
     return [Count(*key, images=numbers[key]) for key in order]
 
