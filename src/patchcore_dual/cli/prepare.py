@@ -36,24 +36,28 @@ def prepare(
         ),
     ] = "",
     train_fraction: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Fraction of the groups to train on, for data sets without a split of their own. "
-            "1 leaves nothing to test on."
+            "1 leaves nothing to test on.",
+            show_default="0.5",
         ),
-    ] = 0.5,
-    split_seed: Annotated[int, typer.Option(help="Seed of a random split.")] = 0,
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of a random split.", show_default="0")
+    ] = None,
     split_file: Annotated[
         Path | None,
         typer.Option(help="CSV file with the columns group,split: take this split instead."),
     ] = None,
     train_defects: Annotated[
-        int,
+        int | None,
         typer.Option(
             help="Move this many defective images from test to train, for data sets whose "
-            "training images are all normal (mvtec)."
+            "training images are all normal (mvtec).",
+            show_default="0",
         ),
-    ] = 0,
+    ] = None,
     bit_depth: Annotated[
         str,
         typer.Option(
@@ -76,6 +80,14 @@ def prepare(
         bool,
         typer.Option("--large-masks", help="Accept masks that mark more than half of an image."),
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Add new images to a prepared data set, whose size, splits, groups and synthetic "
+            "sets stay.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a prepared data set.")
     ] = False,
@@ -96,20 +108,31 @@ def prepare(
     Examples:
       patchcore-dual prepare ksdd2 KolektorSDD2 prepared
       patchcore-dual prepare folder photos prepared
+      patchcore-dual prepare folder photos prepared --update
     """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.mask_rule import MaskRule
     from patchcore_dual.data.prepare.additions import AdditionsError
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
+    from patchcore_dual.data.prepare.update import update as update_data
     from patchcore_dual.errors import SettingsError
 
+    if update and overwrite:
+        raise SettingsError("--update keeps the folder and --overwrite replaces it. Say one.")
     if delete_additions and not overwrite:
         raise SettingsError("--delete-additions is for --overwrite. Add that, or leave it out.")
-    size = size or DEFAULT_SIZES.get(layout.value, "auto")
-    width, height = (None, None) if size == "auto" else parse_size(size)
+    asked = {
+        "train_fraction": train_fraction,
+        "seed": split_seed,
+        "file": split_file,
+        "train_defects": train_defects,
+    }
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    size = size or ("" if update else DEFAULT_SIZES.get(layout.value, "auto"))
+    width, height = (None, None) if size in ("", "auto") else parse_size(size)
     options: dict[str, Any] = {
-        "split": SplitSettings(train_fraction, split_seed, split_file, train_defects),
+        "split": SplitSettings(**given) if given else None,
         "bit_depth": parse_bit_depth(bit_depth),
         "skip_unreadable": skip_unreadable,
         "masks": MaskRule(parse_label(ignore_label), large_masks),
@@ -130,14 +153,21 @@ def prepare(
                 **options,
             )
 
-    try:
-        summary = prepare_anew(delete_additions)
-    except AdditionsError as error:
-        if not sys.stdin.isatty():
-            raise
-        typer.echo(str(error), err=True)
-        typer.confirm("Delete it now?", abort=True, err=True)
-        summary = prepare_anew(delete_additions=True)
+    if update:
+        with progress_bar() as progress:
+            asked_size = "" if size == "auto" else size
+            summary = update_data(
+                layout.value, source, prepared, size=asked_size, progress=progress, **options
+            )
+    else:
+        try:
+            summary = prepare_anew(delete_additions)
+        except AdditionsError as error:
+            if not sys.stdin.isatty():
+                raise
+            typer.echo(str(error), err=True)
+            typer.confirm("Delete it now?", abort=True, err=True)
+            summary = prepare_anew(delete_additions=True)
     if as_json:
         print_json({"prepared": str(prepared), **summary.to_json()})
     else:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,11 @@ NORMAL = ""  # the kind of a normal image
 
 
 def split_by_group(
-    groups: Sequence[str], kinds: Sequence[str], train_fraction: float = 0.5, seed: int = 0
+    groups: Sequence[str],
+    kinds: Sequence[str],
+    train_fraction: float = 0.5,
+    seed: int = 0,
+    fixed: Mapping[str, Split] | None = None,
 ) -> dict[str, Split]:
     """Split groups at random into train and test, stratified by kind of defect.
 
@@ -28,6 +32,8 @@ def split_by_group(
         kinds: kind of defect of each image, `NORMAL` for normal images.
         train_fraction: fraction of the groups to train on, above 0; 1 puts all into training.
         seed: of the random choice.
+        fixed: the split of groups that have one; the others bring each stratum as near to the
+            fraction as they can.
 
     Returns:
         The split of each group.
@@ -48,14 +54,16 @@ def split_by_group(
             f"The train fraction is {train_fraction}; it has to be above 0 and at most 1."
         )
     if train_fraction == 1:
-        return dict.fromkeys(groups, "train")
+        return {**dict.fromkeys(groups, "train"), **(fixed or {})}
     generator = np.random.default_rng(seed)
-    sides: dict[str, Split] = {}
+    sides: dict[str, Split] = {**(fixed or {})}
     carried = 0.0
     for members in _strata(groups, kinds):
         wanted = len(members) * train_fraction + carried
         n_train = _rounded(wanted, len(members))
         carried = wanted - n_train
+        n_train -= sum(sides.get(group) == "train" for group in members)
+        members = [group for group in members if group not in sides]
         for position, index in enumerate(generator.permutation(len(members))):
             sides[members[index]] = "train" if position < n_train else "test"
     return sides
