@@ -1,13 +1,18 @@
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from lookalikes import make_kolektorsdd
+from lookalikes import make_folder, make_kolektorsdd, make_ksdd2, save, surface
 from patchcore_dual.cli.prepare import parse_size, prepare
 from patchcore_dual.data.layouts import LAYOUTS
+from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import DataError, SettingsError
 
 app = typer.Typer()
@@ -64,3 +69,99 @@ def test_sizes() -> None:
     for wrong in ("224", "224*632", "0x5", "-1x5", "224x632x3", ""):
         with pytest.raises(SettingsError, match="WIDTHxHEIGHT"):
             parse_size(wrong)
+
+
+def prepare_folder(source: Path, folder: Path, *options: str, **more: Any) -> Any:
+    return run(app, ["folder", str(source), str(folder), *options], **more)
+
+
+def test_without_a_size_one_is_proposed_and_its_cost_is_shown(tmp_path: Path) -> None:
+    result = prepare_folder(make_folder(tmp_path / "s"), tmp_path / "p")
+    assert "16 images, 40x30" in result.stdout
+    assert "Size 40x30, proposed from the images: proportions kept" in result.stdout
+    assert "times the time and memory of 256x256" in result.stdout
+
+
+def test_without_a_size_ksdd2_has_that_of_the_thesis(tmp_path: Path) -> None:
+    source = make_ksdd2(tmp_path / "s", train=(2, 1), test=(1, 1))
+    facts = json.loads(run(app, ["ksdd2", str(source), str(tmp_path / "p"), "--json"]).stdout)
+    assert facts["size"] == "224x632"
+
+
+def test_a_size_that_distorts_is_warned_of(tmp_path: Path) -> None:
+    result = prepare_folder(make_folder(tmp_path / "s"), tmp_path / "p", "--size", "64x64")
+    assert result.exit_code == 0
+    assert "WARNING: 64x64 distorts 16 of 16 images by more than 5%" in result.stdout
+
+
+@pytest.mark.parametrize("size", ["1x1", "99999x99999", "9" * 5000 + "x1"])
+def test_a_senseless_size_is_refused(tmp_path: Path, size: str) -> None:
+    result = prepare_folder(make_folder(tmp_path / "s"), tmp_path / "p", "--size", size)
+    assert isinstance(result.exception, SettingsError)
+
+
+def test_update_adds_images_and_says_what_stays(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "s")
+    prepare_folder(source, tmp_path / "p", "--train-fraction", "0.7")
+    save(source / "good/new.png", surface(900, 40, 30))
+    refused = prepare_folder(source, tmp_path / "p")
+    assert "Add new images to it with --update" in str(refused.exception)
+    result = prepare_folder(source, tmp_path / "p", "--update")
+    assert result.exit_code == 0
+    assert "17 images, 40x30" in result.stdout
+    assert "1 images added" in result.stdout
+    again = prepare_folder(source, tmp_path / "p", "--update", "--train-fraction", "0.5")
+    assert "an update keeps its split" in str(again.exception)
+    both = prepare_folder(source, tmp_path / "p", "--update", "--overwrite")
+    assert isinstance(both.exception, SettingsError)
+
+
+def test_overwriting_additions_is_refused_and_asked_for_at_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = make_folder(tmp_path / "s"), tmp_path / "p"
+    prepare_folder(source, folder)
+    (folder / "notes.txt").write_text("mine")
+    refused = prepare_folder(source, folder, "--overwrite")
+    assert "1 files that `prepare` did not make: notes.txt" in str(refused.exception)
+    monkeypatch.setattr("typer.testing.CliRunner.isolation", at_a_terminal())
+    declined = prepare_folder(source, folder, "--overwrite", input="n\n")
+    assert "Delete it now?" in declined.stderr
+    assert "notes.txt" in declined.stderr
+    assert declined.exit_code != 0
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert prepare_folder(source, folder, "--overwrite", input="y\n").exit_code == 0
+    assert not (folder / "notes.txt").exists()
+
+
+def at_a_terminal() -> Any:
+    """The runner's own input, which says that it is a terminal."""
+    isolation = CliRunner.isolation
+
+    @contextmanager
+    def isolated(*arguments: Any, **options: Any) -> Iterator[Any]:
+        with isolation(*arguments, **options) as streams:
+            sys.stdin.isatty = lambda: True  # type: ignore[method-assign]
+            yield streams
+
+    return isolated
+
+
+def test_delete_additions_is_for_overwrite_alone(tmp_path: Path) -> None:
+    source, folder = make_folder(tmp_path / "s"), tmp_path / "p"
+    alone = prepare_folder(source, folder, "--delete-additions")
+    assert isinstance(alone.exception, SettingsError)
+    prepare_folder(source, folder)
+    (folder / "notes.txt").touch()
+    prepare_folder(source, folder, "--overwrite", "--delete-additions")
+    assert len(Manifest.load(folder)) == 16
+    assert not (folder / "notes.txt").exists()
+
+
+def test_skipped_images_are_listed_with_what_is_wrong(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "s")
+    for name in ("good/1.png", "stain/s2.png"):
+        (source / name).write_bytes(b"damaged")
+    result = prepare_folder(source, tmp_path / "p", "--skip-unreadable")
+    for name in ("good/1.png", "stain/s2.png"):
+        assert f"skipped, unreadable: {name} ({source / name}" in result.stdout

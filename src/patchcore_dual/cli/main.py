@@ -77,7 +77,7 @@ def _main(
 
     The usual way, for images in PARTS/good and PARTS/defect:
 
-      patchcore-dual prepare folder PARTS prepared --size 512x512
+      patchcore-dual prepare folder PARTS prepared
 
       patchcore-dual fit prepared --model model
 

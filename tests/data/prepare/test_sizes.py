@@ -105,6 +105,7 @@ def test_images_of_many_shapes_are_said_to_be_distorted_by_every_size() -> None:
     mixed = [*images(400, 300, count=5), *images(300, 400, count=4)]
     proposal = propose_size(mixed)
     (note,) = size_notes(mixed, proposal.width, proposal.height)
+    assert "proportions of the median image" in proposal.reason
     assert "distorts 4 of 9 images" in note
     assert "The images differ in shape" in note
 

@@ -129,10 +129,12 @@ def propose_size(images: Sequence[Original]) -> Proposal:
             f"the smallest defects {smallest * scale:.1f} pixels wide; with --size {larger[0]}x"
             f"{larger[1]} they have {wide:.1f}, for {times:.1f} times the time and memory"
         )
+    many = any(distortion(i, width, height) > MAX_DISTORTION for i in images)
     return Proposal(
         width,
         height,
-        f"Size {width}x{height}, proposed from the images: proportions kept, {why}. It takes "
+        f"Size {width}x{height}, proposed from the images: proportions "
+        f"{'of the median image' if many else 'kept'}, {why}. It takes "
         f"{width * height / LEAST:.1f} times the time and memory of 256x256.",
     )
 
