@@ -22,6 +22,7 @@ from patchcore_dual.evaluation.figures import (
     is_defined,
     threshold_text,
 )
+from patchcore_dual.evaluation.former_report import REPORT_NAME
 from patchcore_dual.evaluation.headline import outcomes
 from patchcore_dual.evaluation.metric_labels import (
     IMAGE_METRICS,
@@ -130,7 +131,7 @@ def report_on(
             inspection.image, inspection.heat, inspection.regions, shown, _PANEL_SIZE
         )
 
-    path = folder / "report.html"
+    path = folder / REPORT_NAME
     write_report(evaluation, panels, path, title or _name_of(manifest.folder))
     return path
 
