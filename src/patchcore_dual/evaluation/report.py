@@ -68,6 +68,7 @@ def write_report(
     panels: Callable[[ImageResult], Sequence[NDArray[np.uint8]]],
     path: Path,
     title: str,
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Write the report of one evaluation as a single HTML file.
 
@@ -77,6 +78,7 @@ def write_report(
             and, if known, true defect. It is called for the images of the gallery only, one by one.
         path: of the file; its folder is made.
         title: of the page.
+        names: by the path of an image, what the user calls it; its file name by default.
     """
     chosen = gallery(evaluation.images)
     page = _environment().get_template("report.html")
@@ -88,6 +90,7 @@ def write_report(
         threshold_note=threshold_text(evaluation),
         steps=advice(evaluation),
         cards=[(result, _views(panels(result))) for result in chosen],
+        file_names=names or {},
         n_left_out=len(evaluation.images) - len(chosen),
     )
     write_page(path, html)
@@ -132,7 +135,8 @@ def report_on(
         )
 
     path = folder / REPORT_NAME
-    write_report(evaluation, panels, path, title or _name_of(manifest.folder))
+    sources = {name: sample.source for name, sample in samples.items() if sample.source}
+    write_report(evaluation, panels, path, title or _name_of(manifest.folder), sources)
     return path
 
 
