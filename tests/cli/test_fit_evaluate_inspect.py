@@ -286,6 +286,20 @@ def test_evaluate_writes_what_it_is_asked_for(run, model_folder, detector, prepa
     assert on_disk == figures
 
 
+def test_evaluate_keeps_the_report_that_it_replaces_and_says_so(
+    run, model_folder, prepared, tmp_path
+):
+    command = ("evaluate", model_folder, prepared.folder, "--report", tmp_path)
+    (tmp_path / "report.html").write_text("my own page")
+    result = run(*command)
+    kept = tmp_path / "report.previous.html"
+    assert kept.read_text() == "my own page"
+    assert f"The former report is kept as {kept}" in result.out.replace("\n", " ")
+    again = run(*command)
+    assert "former report" not in again.out
+    assert not (tmp_path / "report.previous-2.html").exists()
+
+
 def test_evaluate_the_training_side(run, model_folder, prepared):
     figures = run("evaluate", model_folder, prepared.folder, "--split", "train", "--json").json
     assert {i["path"].split("/")[0] for i in figures["images"]} == {"train"}

@@ -102,6 +102,27 @@ def test_wrong_arguments_of_inspect(fails, model_folder, good, tmp_path):
     assert "Add --out" in fails("inspect", model_folder, good, "--full-size")
 
 
+def test_many_sizes_take_one_line_and_distorted_images_are_warned_of(
+    run, model_folder, good, tmp_path
+):
+    sizes = {"a": (64, 97), "b": (64, 98), "c": (65, 96), "upright": (96, 64), "photo": (80, 80)}
+    for name, size in sizes.items():
+        Image.open(good).resize(size).save(tmp_path / f"{name}.png")
+    lines = run("inspect", model_folder, tmp_path).out.splitlines()
+    assert [line for line in lines if "resized" in line] == [
+        "5 of 5 images: resized from 5 sizes, 96x64 to 80x80, to the model's 64x96"
+    ]
+    (warning,) = [line for line in lines if line.startswith("WARNING")]
+    assert "distorts 2 of 5 images by more than 5%, most of all" in warning
+    assert f"{tmp_path / 'upright.png'} (96x64, by 125%)" in warning
+    assert "the training images" in warning
+    results = run("inspect", model_folder, tmp_path, "--json")
+    assert warning in results.err
+    notes = {Path(r["path"]).stem: r["note"] for r in results.json["results"]}
+    assert notes["upright"].endswith("the model's 64x96, which distorts it by 125%")
+    assert notes["a"].endswith("the model's 64x96")
+
+
 def test_what_was_resized_is_said_once(run, model_folder, good, tmp_path):
     with Image.open(good) as image:
         for i in range(3):

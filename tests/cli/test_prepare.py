@@ -164,4 +164,15 @@ def test_skipped_images_are_listed_with_what_is_wrong(tmp_path: Path) -> None:
         (source / name).write_bytes(b"damaged")
     result = prepare_folder(source, tmp_path / "p", "--skip-unreadable")
     for name in ("good/1.png", "stain/s2.png"):
-        assert f"skipped, unreadable: {name} ({source / name}" in result.stdout
+        assert f"left out: {source / name} cannot be read" in result.stdout
+
+
+def test_the_summary_is_in_the_words_of_the_guide(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "s")
+    result = prepare_folder(source, tmp_path / "p")
+    assert "normal" in result.stdout
+    assert "defective" in result.stdout
+    for word in ("negative", "positive", "unknown mask"):
+        assert word not in result.stdout
+    assert "defective images without a mask" in result.stdout
+    assert "(smallest / median / largest)" in result.stdout

@@ -312,3 +312,10 @@ def test_mvtec_masks_of_any_suffix_and_several_of_an_image(tmp_path: Path) -> No
     save(mask.with_name("001_mask_2.bmp"), surface(0, 48, 40)[..., 0])
     sample = by_path(read_source("mvtec", folder).samples, folder)["test/hole/001.png"]
     assert [path.name for path in sample.masks] == ["001_mask_1.bmp", "001_mask_2.bmp"]
+
+
+def test_one_of_the_folders_of_a_data_set_names_the_folder_above(tmp_path: Path) -> None:
+    make_folder(tmp_path / "parts")
+    for name in ("good", "scratch"):
+        with pytest.raises(DataError, match=r"The folder above it, .*parts, looks like one: try"):
+            read_source("folder", tmp_path / "parts" / name)

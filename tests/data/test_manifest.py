@@ -100,3 +100,15 @@ def test_a_damaged_manifest_is_refused_with_its_line(
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a prepared data set"):
         Manifest.load(tmp_path)
+
+
+def test_what_is_given_in_place_of_a_prepared_folder_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "parts/good").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"patchcore-dual prepare folder \S*parts PREPARED$"):
+        Manifest.load(tmp_path / "parts")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.json").touch()
+    with pytest.raises(DataError, match=r"it is a model\. Is the order of the folders right"):
+        Manifest.load(tmp_path / "model")
+    with pytest.raises(DataError, match="it does not exist"):
+        Manifest.load(tmp_path / "nowhere")

@@ -47,3 +47,22 @@ def test_an_unknown_name_is_refused_with_its_line(run: Path) -> None:
     (run / "reject.txt").write_text("0001\n0009\n")
     with pytest.raises(DataError, match=r"reject\.txt, line 2: .* has no image '0009'"):
         used(run)
+
+
+@pytest.mark.parametrize(
+    "name", ["reject (1).txt", "reject(2).txt", "accept-1.txt", "reject.txt.txt"]
+)
+def test_a_second_download_that_would_be_passed_over_is_an_error(tmp_path, name):
+    (tmp_path / "0001.png").touch()
+    (tmp_path / "reject.txt").write_text("")
+    (tmp_path / name).write_text("0001")
+    with pytest.raises(DataError) as caught:
+        rejected(tmp_path)
+    assert name in str(caught.value)
+    assert f"as {name[:6]}.txt" in str(caught.value)
+
+
+def test_other_text_files_beside_the_lists_are_nobodys_review(tmp_path):
+    (tmp_path / "0001.png").touch()
+    (tmp_path / "rejections of May.txt").write_text("0001")
+    assert rejected(tmp_path) == frozenset()

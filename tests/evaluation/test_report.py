@@ -86,6 +86,16 @@ def test_cards_come_worst_first(page):
     assert outcomes[:5] == ["miss", "miss", "false-alarm", "false-alarm", "found"]
 
 
+def test_a_card_names_the_file_that_the_user_knows(tmp_path):
+    images = [result("positive", 2.0, "test/positive/Crack-1.png"), result("negative", 0.1)]
+    names = {"test/positive/Crack-1.png": "Crack/1.JPG"}
+    write_report(evaluated(images), panels, tmp_path / "report.html", "x", names)
+    text = Page(tmp_path / "report.html").text
+    assert "Crack/1.JPG" in text
+    assert "Crack-1.png" not in text
+    assert "0.1.png" in text  # without a known source
+
+
 def test_the_head_says_what_happened_at_the_models_threshold(page):
     assert "Found 2 of 4 defective parts, 2 false alarms on 5 normal ones." in page.text
     assert page.text.index("Recall 50.0 %") < page.text.index("Image AUROC")
@@ -342,3 +352,11 @@ def test_comparison_marks_the_better_and_links_to_reports(tmp_path):
     )
     # Recall, false alarms and the five image metrics; the pixel metrics are equal.
     assert len(page.with_class("best")) == 8
+
+
+@pytest.mark.parametrize("tallest", [1, 2, 3, 18, 60])
+def test_numbers_of_images_are_whole(tallest):
+    images = [result("negative", 0.1)] * tallest + [result("positive", 2.0)]
+    labels = tick_labels(histogram_plot(evaluated(images)), "Images")
+    assert labels
+    assert all(number == int(number) for number in labels)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patchcore_dual.scoring import Inspection, Match, Region
+from patchcore_dual.scoring import Inspection, Match, Region, drawing
 
 
 @pytest.fixture
@@ -82,6 +82,16 @@ def test_draws_image_heat_and_mask(rejected):
     red, green = bare[2, -3].astype(int), replace(rejected, score=0.0).draw()[2, -3].astype(int)
     assert red[0] > red[1]
     assert green[1] > green[0]
+
+
+def test_a_picture_calls_the_threshold_by_its_name(rejected, monkeypatch):
+    written = []
+    real = drawing.cv2.putText
+    monkeypatch.setattr(
+        drawing.cv2, "putText", lambda *args, **more: (written.append(args[1]), real(*args, **more))
+    )
+    rejected.draw()
+    assert written[0] == "REJECT  score 2, threshold 1.5"
 
 
 def test_heat_follows_the_map(rejected):

@@ -5,9 +5,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
-from patchcore_dual.utils.pictures import jpeg_base64, png_bytes
+from patchcore_dual.utils.pictures import drawable, jpeg_base64, png_bytes
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,19 @@ def test_a_lower_quality_is_smaller():
 def test_a_png_is_exact():
     picture = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(picture)))), picture)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("scratch/0001.png…", "scratch/0001.png…"),
+        ("Riß groß/Prüfling é.jpg", "Riss gross/Prufling e.jpg"),
+        ("Łódź øre Ægir", "Lodz ore AEgir"),
+        ("中/1.png", "\\u4e2d/1.png"),
+    ],
+)
+def test_letters_that_the_font_of_pictures_lacks_are_written_in_others(text, expected):
+    assert drawable(text) == expected
+    font = ImageFont.load_default(13)
+    box = bytes(font.getmask("\ufffe"))  # what the font draws in place of a letter it lacks
+    assert all(bytes(font.getmask(letter)) != box for letter in drawable(text) if letter != " ")

@@ -27,7 +27,8 @@ def evaluate(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Write an HTML report and all metrics as JSON into this folder.",
+            help="Write an HTML report and all metrics as JSON into this folder. A report of "
+            "other figures there is kept as report.previous.html.",
             metavar="FOLDER",
         ),
     ] = None,
@@ -78,6 +79,7 @@ def evaluate(
 
     if report is not None:  # a missing package is reported before the work
         require("a report", "jinja2", "matplotlib")
+        from patchcore_dual.evaluation.former_report import FIGURES_NAME, keep_former_report
         from patchcore_dual.evaluation.report import report_on
     if scores is not None and _is_within(scores, prepared, model):
         raise DataError(f"--scores {scores} lies in a folder that is read. Give another file.")
@@ -85,6 +87,7 @@ def evaluate(
     detector = PatchCoreDual.load(model, device=device)
 
     page: Path | None = None
+    former: Path | None = None
     problems: list[Exception] = []  # a full disk: the figures are printed all the same
 
     def write_map(result: ImageResult, inspection: Inspection) -> None:
@@ -108,9 +111,10 @@ def evaluate(
         evaluation = replace(evaluation, model=model.resolve().name, date=today)
         if report is not None:
             with _writing_problems_in(problems):
+                former = keep_former_report(report, evaluation.to_json())
                 page = report_on(evaluation, detector, manifest, report, progress, title=title)
                 text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
-                write_atomically(report / "evaluation.json", text.encode())
+                write_atomically(report / FIGURES_NAME, text.encode())
     if scores is not None:
         with _writing_problems_in(problems):
             write_scores(evaluation, scores)
@@ -118,6 +122,8 @@ def evaluate(
         print_json(evaluation.to_json())
     else:
         print_table({evaluation.model: evaluation})
+        if former is not None:
+            print(f"The former report is kept as {former}")
         if page is not None:
             print(f"Report: {page}")
     if problems:

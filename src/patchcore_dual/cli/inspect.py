@@ -11,6 +11,7 @@ from patchcore_dual.cli.choices import AsJson, Device
 from patchcore_dual.errors import ImageError, PatchCoreDualError
 
 if TYPE_CHECKING:
+    from patchcore_dual.cli.resized_images import ResizedImages
     from patchcore_dual.evaluation.inspection_folder import InspectionFolder
     from patchcore_dual.scoring import Inspection
 
@@ -48,6 +49,7 @@ def inspect(
     Example: patchcore-dual inspect model new/ --out pictures
     """
     from patchcore_dual.cli.console import console
+    from patchcore_dual.cli.resized_images import ResizedImages
     from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
@@ -67,7 +69,7 @@ def inspect(
             console.print(f"Pictures will be written, but no page: {missing('jinja2', 'it')}")
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)
-    run = _Run(paths, folder, left_out, as_json)
+    run = _Run(paths, folder, left_out, as_json, ResizedImages(detector.model.size))
     try:
         for path, result in zip(paths, detector.inspect_many(paths, on_error="yield"), strict=True):
             run.add(path, result)
@@ -90,7 +92,9 @@ class _Run:
         folder: "InspectionFolder | None",
         left_out: list[str],
         as_json: bool,
+        resizing: "ResizedImages",
     ) -> None:
+        self.resizing = resizing
         self.paths, self.folder, self.left_out, self.as_json = paths, folder, left_out, as_json
         self.results: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
@@ -104,7 +108,9 @@ class _Run:
             self._report(result)
             return
         self.counts[result.verdict] += 1
-        self.notes.update([result.note] if result.note else [])
+        self.resizing.add(path, *result.image.shape[:2])
+        how_read = "; ".join(n for n in result.note.split("; ") if not n.startswith("resized "))
+        self.notes.update([how_read] if how_read else [])
         entry = result.to_json()
         self.results.append(entry)
         if not self.as_json:
@@ -137,9 +143,12 @@ class _Run:
         return len(self.results) == len(self.paths)
 
     def _print(self, page: Path | None) -> None:
-        from patchcore_dual.cli.console import print_json
+        from patchcore_dual.cli.console import console, print_json
 
+        warning = self.resizing.warning(len(self.results))
         if self.as_json:
+            if warning:
+                console.print(warning, markup=False, soft_wrap=True)
             print_json(
                 {
                     "results": self.results,
@@ -150,10 +159,14 @@ class _Run:
                 }
             )
             return
+        if resized := self.resizing.line(len(self.results)):
+            print(resized)
         for note, n in self.notes.most_common(_NOTES_SHOWN):
             print(f"{n} of {len(self.results)} images: {note}")
         if len(self.notes) > _NOTES_SHOWN:
             print(f"{len(self.notes) - _NOTES_SHOWN} more such remarks, shown by --json")
+        if warning:
+            print(warning)
         print(self._totals())
         if self.folder is not None:
             print(f"Pictures: {page or self.folder.folder}")

@@ -210,26 +210,32 @@ def parse_label(label: str) -> int | Literal["ask", "count"]:
     return int(label)
 
 
+_CLASSES = {"negative": "normal", "positive": "defective"}  # as the user guide calls them
+
+
 def _print(summary: "PreparationSummary", prepared: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table("split", "label", "kind", title=f"{summary.n_images} images, {summary.size}")
+    table = Table("split", "class", "kind", title=f"{summary.n_images} images, {summary.size}")
     table.add_column("images", justify="right")
     for row in summary.counts:
-        table.add_row(row.split, row.label, escape(row.kind), str(row.images))
+        table.add_row(row.split, _CLASSES[row.label], escape(row.kind), str(row.images))
     console.print(table)
     facts = [
-        f"{summary.n_groups} groups, {summary.n_crops} defect crops, "
-        f"{summary.n_unknown_masks} defective images with an unknown mask",
-        f"original width {_range(summary.original_width)}, "
-        f"height {_range(summary.original_height)} pixels",
+        f"{summary.n_unknown_masks} defective images without a mask; {summary.n_crops} close-ups "
+        f"of defects; {summary.n_groups} groups, each on one side of the split",
+        f"original width {_range(summary.original_width)}, height "
+        f"{_range(summary.original_height)} pixels (smallest / median / largest)",
         f"defect area {_range(summary.defect_area)} pixels, "
-        f"{_range(summary.defect_share, 100)} % of the image (min / median / max)",
+        f"{_range(summary.defect_share, 100)} % of the image (smallest / median / largest)",
         *summary.notes,
-        *(f"skipped, unreadable: {name} ({why})" for name, why in summary.skipped.items()),
+        *(
+            f"left out: {why if name in why else f'{name}: {why}'}"
+            for name, why in summary.skipped.items()
+        ),
         f"Audit of {summary.audit.n_images} images ({len(summary.dropped_copies)} copies dropped):",
         *(f"  {line}" for line in summary.audit.lines()),
         f"Next: patchcore-dual fit {prepared} --model MODEL",

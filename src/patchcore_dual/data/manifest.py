@@ -21,6 +21,21 @@ MANIFEST_NAME = "manifest.csv"
 PREPARATION_NAME = "preparation.json"
 
 
+def _what_it_is(folder: Path) -> str:
+    """What is wrong with a folder that has no manifest, and what to do."""
+    if not folder.exists():
+        return (
+            "it does not exist. Check the path, or make one with: "
+            f"patchcore-dual prepare folder PARTS {folder}"
+        )
+    if (folder / "model.json").is_file():
+        return "it is a model. Is the order of the folders right? Name the folder of `prepare`."
+    source = folder if any((folder / name).is_dir() for name in ("good", "Good")) else "PARTS"
+    return (
+        f"it has no {MANIFEST_NAME}. Make one with: patchcore-dual prepare folder {source} PREPARED"
+    )
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The samples of one prepared folder, in a fixed order.
@@ -173,10 +188,7 @@ class Manifest:
         folder = Path(folder)
         path = folder / MANIFEST_NAME
         if not path.is_file():
-            raise DataError(
-                f"{folder} is not a prepared data set: it has no {MANIFEST_NAME}. "
-                "Make one with: patchcore-dual prepare LAYOUT SOURCE PREPARED"
-            )
+            raise DataError(f"{folder} is not a prepared data set: {_what_it_is(folder)}")
         cls(folder, ()).preparation()  # A newer schema is refused before its rows are read.
         samples = read_csv(path)
         _check_parents(samples, path)

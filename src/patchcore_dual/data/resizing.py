@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+MAX_DISTORTION = 0.05  # beyond which the user is warned
+
 
 def resize_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Resize an image, bilinear with antialiasing.
@@ -25,10 +27,25 @@ def resize_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[n
     return np.asarray(resized)
 
 
+def distortion(size: tuple[int, int], new_size: tuple[int, int]) -> float:
+    """How much resizing stretches one side against the other, as a fraction.
+
+    >>> round(distortion((400, 400), (224, 632)), 2)
+    1.82
+
+    Args:
+        size, new_size: width and height in pixels.
+    """
+    ratio = (new_size[0] * size[1]) / (new_size[1] * size[0])
+    return max(ratio, 1 / ratio) - 1
+
+
 def resizing_note(image: NDArray[np.uint8], resized: NDArray[np.uint8]) -> str:
     """A note for the user that an image, [H, W, 3], was resized to the size of the model."""
     (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
-    return f"resized from {width}x{height} to the model's {new_width}x{new_height}"
+    note = f"resized from {width}x{height} to the model's {new_width}x{new_height}"
+    amount = distortion((width, height), (new_width, new_height))
+    return f"{note}, which distorts it by {amount:.0%}" if amount > MAX_DISTORTION else note
 
 
 def resize_mask(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.bool_]:

@@ -12,6 +12,8 @@ from patchcore_dual.errors import DataError
 ACCEPT_NAME = "accept.txt"
 REJECT_NAME = "reject.txt"
 
+# What browsers call a second download, and Windows a file whose suffix it hides.
+_RENAMED_LIST = re.compile(r"(accept|reject)(\.txt|[ _-]?\(?\d+\)?)\.txt", re.IGNORECASE)
 _IMAGE_NAME = re.compile(r"\d{4,}\.png")
 
 
@@ -20,8 +22,15 @@ def rejected(run_folder: Path) -> frozenset[str]:
 
     Raises:
         DataError: a list cannot be read, or names an image that the folder does not have; with
-            file and line.
+            file and line. Or a list has another name, as `reject (1).txt`, and would not be read.
     """
+    for path in sorted(run_folder.iterdir()):
+        if match := _RENAMED_LIST.fullmatch(path.name):
+            name = f"{match[1].lower()}.txt"
+            raise DataError(
+                f"{path} is not read because of its name. Keep the latest of your lists as {name}, "
+                "and remove the others."
+            )
     accept, reject = run_folder / ACCEPT_NAME, run_folder / REJECT_NAME
     names = read_list(reject) if reject.is_file() else frozenset()
     if accept.is_file():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from patchcore_dual.utils.pages import page_environment, write_page
+from patchcore_dual.utils.pages import legible, page_environment, write_page
 
 EMBEDDED_THUMBNAILS = 500
 """So many thumbnails are in the page itself; further ones are the pictures beside it."""
@@ -35,10 +35,10 @@ def write_inspection_page(
     if not page_can_be_written():
         return None
     environment = page_environment()
-    environment.filters.update(address=lambda name: quote(name), legible=_legible)
+    environment.filters.update(address=lambda name: quote(name))
     place = _common_folder([result["path"] for result in results])
     html = environment.get_template("inspection.html").render(
-        title=f"Inspection of {_legible(place.name)}" if place.name else "Inspection",
+        title=f"Inspection of {legible(place.name)}" if place.name else "Inspection",
         date=datetime.now().strftime("%Y-%m-%d, %H:%M"),
         place=str(place),
         file_names={path: os.path.relpath(path, place) for path in (r["path"] for r in results)},
@@ -66,8 +66,3 @@ def _common_folder(paths: Sequence[str]) -> Path:
 
 def _worst_first(result: dict[str, Any]) -> tuple[int, float]:
     return _ORDER[result.get("verdict", "error")], -result.get("score", 0.0)
-
-
-def _legible(text: str) -> str:
-    """Text that UTF-8 can hold, where a file name is not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()

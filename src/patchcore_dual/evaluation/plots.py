@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from patchcore_dual.evaluation.metrics import precision_recall_curve, roc_curve
@@ -90,6 +91,8 @@ def histogram_plot(evaluation: Evaluation) -> str:
             axes.set_yscale("log")
             axes.set_ylim(0.7, None)
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(loc="upper right")
         return svg_of(figure)
 

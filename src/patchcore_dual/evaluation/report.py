@@ -22,6 +22,7 @@ from patchcore_dual.evaluation.figures import (
     is_defined,
     threshold_text,
 )
+from patchcore_dual.evaluation.former_report import REPORT_NAME
 from patchcore_dual.evaluation.headline import outcomes
 from patchcore_dual.evaluation.metric_labels import (
     IMAGE_METRICS,
@@ -67,6 +68,7 @@ def write_report(
     panels: Callable[[ImageResult], Sequence[NDArray[np.uint8]]],
     path: Path,
     title: str,
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Write the report of one evaluation as a single HTML file.
 
@@ -76,6 +78,7 @@ def write_report(
             and, if known, true defect. It is called for the images of the gallery only, one by one.
         path: of the file; its folder is made.
         title: of the page.
+        names: by the path of an image, what the user calls it; its file name by default.
     """
     chosen = gallery(evaluation.images)
     page = _environment().get_template("report.html")
@@ -87,6 +90,7 @@ def write_report(
         threshold_note=threshold_text(evaluation),
         steps=advice(evaluation),
         cards=[(result, _views(panels(result))) for result in chosen],
+        file_names=names or {},
         n_left_out=len(evaluation.images) - len(chosen),
     )
     write_page(path, html)
@@ -130,8 +134,9 @@ def report_on(
             inspection.image, inspection.heat, inspection.regions, shown, _PANEL_SIZE
         )
 
-    path = folder / "report.html"
-    write_report(evaluation, panels, path, title or _name_of(manifest.folder))
+    path = folder / REPORT_NAME
+    sources = {name: sample.source for name, sample in samples.items() if sample.source}
+    write_report(evaluation, panels, path, title or _name_of(manifest.folder), sources)
     return path
 
 

@@ -27,6 +27,7 @@ from patchcore_dual.experiments.pictures import (
 from patchcore_dual.experiments.protocols import table1
 from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
 from patchcore_dual.scoring.drawing import heat_overlay
+from patchcore_dual.utils.pictures import drawable
 from patchcore_dual.utils.progress import Progress, silent
 
 ROWS = 6
@@ -145,7 +146,7 @@ def _grid(
     for row, height in zip(scaled, heights, strict=True):
         for left, (panel, text, ink) in zip(lefts, row, strict=True):
             canvas.paste(panel, (left, top))
-            pen.text((left, top + height + 1), text, fill=ink, font=FONT)
+            pen.text((left, top + height + 1), drawable(text), fill=ink, font=FONT)
         top += height + LINE + GAP
     return np.asarray(canvas)
 

@@ -189,7 +189,8 @@ class Inspection:
             self.heat,
             self.regions,
             mask,
-            caption=f"{self.verdict.upper()}  score {self.score:.3g}, limit {self.threshold:.3g}",
+            caption=f"{self.verdict.upper()}  score {self.score:.3g}, "
+            f"threshold {self.threshold:.3g}",
             verdict=self.verdict,
             largest_panel=largest_panel,
         )

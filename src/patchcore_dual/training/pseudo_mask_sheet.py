@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
+from patchcore_dual.utils.pictures import drawable
 
 SHEET_LIMIT = 200  # images on the sheet
 
@@ -74,7 +75,7 @@ def _outlined(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
 
 def _caption(sample: Sample, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """The file that the user knows, its end where there is no room for all of it."""
-    text = sample.source or sample.image
+    text = drawable(sample.source or sample.image)
     while font.getlength(text) > 2 * _TILE:
         text = f"…{text.lstrip('…')[1:]}"
     return text

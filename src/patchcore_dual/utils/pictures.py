@@ -2,11 +2,33 @@
 
 import base64
 import io
+import unicodedata
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+# Letters that Unicode does not take apart into a letter and an accent.
+_ALONE = {"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
+_ALONE |= {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "þ": "th", "Þ": "Th"}
+
+
+def drawable(text: str) -> str:
+    """The text in the letters that Pillow's own font has; it would draw boxes for all others.
+
+    >>> drawable("Riß/Prüfling…")
+    'Riss/Prufling…'
+    """
+    letters = []
+    for letter in unicodedata.normalize("NFC", text):
+        bare = _ALONE.get(letter) or unicodedata.normalize("NFKD", letter)
+        bare = "".join(c for c in bare if not unicodedata.combining(c))
+        if letter in "…±":
+            letters.append(letter)
+        else:
+            letters.append(bare if bare.isascii() and bare else ascii(letter)[1:-1])
+    return "".join(letters)
 
 
 def jpeg_base64(

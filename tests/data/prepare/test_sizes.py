@@ -14,10 +14,10 @@ from patchcore_dual.data.prepare.sizes import (
     Original,
     check_size,
     defect_width,
-    distortion,
     propose_size,
     size_notes,
 )
+from patchcore_dual.data.resizing import distortion
 from patchcore_dual.errors import SettingsError
 
 
@@ -36,7 +36,10 @@ def test_a_proposed_size_keeps_proportions_and_is_no_larger_than_the_image(
 ) -> None:
     originals = images(width, height, *[defect] * 4) if defect else images(width, height)
     proposal = propose_size(originals)
-    assert distortion(originals[0], proposal.width, proposal.height) <= 0.02
+    assert (
+        distortion((originals[0].width, originals[0].height), (proposal.width, proposal.height))
+        <= 0.02
+    )
     pixels = proposal.width * proposal.height
     assert pixels <= 1.1 * min(MOST, width * height)
     assert pixels >= 0.85 * min(LEAST, width * height)

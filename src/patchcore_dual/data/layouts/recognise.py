@@ -61,4 +61,7 @@ def _hint(folder: Path, layout: str) -> str:
     if inside:
         names = some(f"{f.name} ({found})" for f, found in inside)
         return f" It holds folders that look like data sets: {names}. Name one of them."
+    above = folder.absolute().parent
+    if LAYOUTS[layout].matches(above):
+        return f" The folder above it, {above}, looks like one: try that."
     return ""

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from patchcore_dual.data.resizing import MAX_DISTORTION, distortion
 from patchcore_dual.errors import SettingsError
 
 MIN_SIDE = 16  # one cell of the coarser of the usual levels
 MAX_PIXELS = 2**24
-MAX_DISTORTION = 0.05  # above this, a warning
 DEFECT_WIDTH = 8  # pixels that a defect should be wide: one cell of the feature grid
 
 # A proposal has at least LEAST and at most MOST pixels, and USUAL where no defect is known.
@@ -79,14 +79,8 @@ def defect_width(mask: NDArray[np.bool_]) -> float:
     return float(2 * cv2.distanceTransform(inside, cv2.DIST_L2, 5).max() - 1)
 
 
-def distortion(original: Original, width: int, height: int) -> float:
-    """How much one side is stretched against the other, as a fraction.
-
-    >>> round(distortion(Original("a.png", 400, 400), 224, 632), 2)
-    1.82
-    """
-    ratio = (width * original.height) / (height * original.width)
-    return max(ratio, 1 / ratio) - 1
+def _distortion(original: Original, width: int, height: int) -> float:
+    return distortion((original.width, original.height), (width, height))
 
 
 def propose_size(images: Sequence[Original]) -> Proposal:
@@ -129,7 +123,7 @@ def propose_size(images: Sequence[Original]) -> Proposal:
             f"the smallest defects {smallest * scale:.1f} pixels wide; with --size {larger[0]}x"
             f"{larger[1]} they have {wide:.1f}, for {times:.1f} times the time and memory"
         )
-    many = any(distortion(i, width, height) > MAX_DISTORTION for i in images)
+    many = any(_distortion(i, width, height) > MAX_DISTORTION for i in images)
     return Proposal(
         width,
         height,
@@ -153,13 +147,13 @@ def size_notes(images: Sequence[Original], width: int | None, height: int | None
             f"a network takes in one pass. --size {proposal.width}x{proposal.height} would do."
         ]
     notes = []
-    amounts = [(distortion(i, width, height), i) for i in images]
+    amounts = [(_distortion(i, width, height), i) for i in images]
     above = [one for one in amounts if one[0] > MAX_DISTORTION]
     if above:
         much, worst = max(above, key=lambda one: one[0])
         proposal = propose_size(images)
         remaining = [
-            i for i in images if distortion(i, proposal.width, proposal.height) > MAX_DISTORTION
+            i for i in images if _distortion(i, proposal.width, proposal.height) > MAX_DISTORTION
         ]
         # Of images of many shapes, no size keeps all proportions.
         remedy = (

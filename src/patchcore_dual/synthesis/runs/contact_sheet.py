@@ -14,7 +14,7 @@ from patchcore_dual.data.crops import Box
 from patchcore_dual.synthesis.gates.report import GateResult
 from patchcore_dual.utils.files import write_atomically
 from patchcore_dual.utils.pages import page_environment
-from patchcore_dual.utils.pictures import jpeg_base64
+from patchcore_dual.utils.pictures import drawable, jpeg_base64
 
 SHEET_LIMIT = 200  # images in the picture; the page shows all of them
 
@@ -154,6 +154,7 @@ def _close_up(
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    text = drawable(text)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}…") > width:
