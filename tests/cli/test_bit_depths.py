@@ -1,4 +1,4 @@
-"""12 bits in 16-bit files from `prepare` to `inspect`: the scores of the same pictures in 8 bits."""
+"""12 bits in 16-bit files, from `prepare` to `inspect`: scored as the same pictures in 8 bits."""
 
 import shutil
 
@@ -31,7 +31,6 @@ def sources(tmp_path):
     return {"eight": eight, "twelve": in_12_bits(eight, tmp_path / "twelve")}
 
 
-
 def test_12_bits_from_prepare_to_inspect_give_the_scores_of_8_bits(run, sources, tmp_path):
     found = {}
     for name, source in sources.items():
@@ -54,9 +53,7 @@ def test_12_bits_from_prepare_to_inspect_give_the_scores_of_8_bits(run, sources,
     assert len(set(np.round(found["eight"], 3))) > 5
 
 
-def test_16_bit_pictures_for_a_model_of_8_bit_pictures_are_right_or_refused(
-    run, sources, tmp_path
-):
+def test_16_bit_pictures_for_a_model_of_8_bit_pictures_are_right_or_refused(run, sources, tmp_path):
     prepared, model = tmp_path / "prepared", tmp_path / "model"
     run("prepare", "folder", sources["eight"], prepared, "--size", "40x30")
     run("fit", prepared, "--model", model)
