@@ -176,9 +176,9 @@ class PatchCoreDual:
         """What a report says of the model, as plain values."""
         return self.model.about()
 
-    def training_sha256(self) -> frozenset[str] | None:
-        """See `Model.training_sha256`."""
-        return self.model.training_sha256()
+    def training_images(self) -> dict[Path, str] | None:
+        """See `Model.training_images`."""
+        return self.model.training_images()
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path | None:
         """Write the model folder, whole or not at all; give where a replaced model is kept."""

@@ -50,5 +50,14 @@ def test_writes_models_and_reports(demo, tmp_path, capsys):
 def test_leaves_other_folders_alone(demo, tmp_path, capsys):
     (tmp_path / "thesis.docx").touch()
     assert demo(tmp_path) == 2
-    assert "is not empty and was not made by a demo" in capsys.readouterr().err
+    assert "is not empty and holds no demo, so it is left alone" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_photographs_in_a_folder_called_parts_are_left_alone(demo, tmp_path, capsys):
+    photograph = tmp_path / "parts" / "good" / "1.png"
+    photograph.parent.mkdir(parents=True)
+    photograph.touch()
+    assert demo(tmp_path) == 2
+    assert "left alone" in capsys.readouterr().err
+    assert photograph.exists()

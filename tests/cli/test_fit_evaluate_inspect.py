@@ -509,6 +509,30 @@ def test_another_split_of_the_same_images_is_refused(
     assert "cannot be checked" in figures["warnings"][0]
 
 
+def test_training_photographs_in_another_size_or_format_are_warned_of(
+    run, model_folder, prepared, tmp_path
+):
+    source, n_training = prepared.folder.parent / "source", len(prepared.part("train"))
+    sides = tmp_path / "sides.csv"
+    turned = {(s.group, {"train": "test", "test": "train"}[s.split]) for s in prepared}
+    sides.write_text("group,split\n" + "".join(f"{g},{side}\n" for g, side in sorted(turned)))
+    options = ("--size", "48x80", "--split-file", sides)
+    run("prepare", "kolektorsdd", source, tmp_path / "smaller", *options)
+    figures = run("evaluate", model_folder, tmp_path / "smaller", "--json").json
+    assert figures["n_training_images"] == 0
+    assert figures["n_like_training"] == n_training
+    assert "nearly repeat images that the model was fitted on" in figures["warnings"][0]
+
+    again = shutil.copytree(prepared.folder, tmp_path / "again")
+    Manifest(again, tuple(replace(s, split="test") for s in prepared)).save()
+    for sample in prepared:  # the same pixels in other bytes
+        with Image.open(prepared.image_path(sample)) as image:
+            image.save(again / sample.image, compress_level=9)
+    figures = run("evaluate", model_folder, again, "--json").json
+    assert figures["n_like_training"] == n_training
+    assert run("evaluate", model_folder, prepared.folder, "--json").json["n_like_training"] == 0
+
+
 def test_scores_do_not_replace_what_is_read(fails, model_folder, prepared):
     before = (prepared.folder / "manifest.csv").read_bytes()
     path = prepared.folder / "manifest.csv"

@@ -16,6 +16,7 @@ from patchcore_dual.cli.main import main
 from patchcore_dual.cli.reproduce import Target
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.experiments import figure1 as figure1_module
 from patchcore_dual.experiments import protocols
 from patchcore_dual.experiments.protocols import ProtocolName
 from patchcore_dual.experiments.reproduce import FIGURES, FigureName
@@ -269,6 +270,39 @@ def test_figure5(run, ksdd2, tmp_path):
     code, out, _ = run(*("figure5", ksdd2, "--report", tmp_path, "--json", "--images", chosen))
     assert json.loads(out)["images"] == [chosen]
     assert np.asarray(Image.open(tmp_path / "figure5.png")).shape[0] < picture.shape[0]
+
+
+def test_how_long_figure5_takes_is_said_before_its_last_detectors(run, ksdd2, tmp_path):
+    code, _, err = run("figure5", ksdd2, "--report", tmp_path)
+    assert code == 0
+    assert "4 detectors are to be fitted and evaluated." in err
+    assert len(re.findall(r"What is left takes about \d+ (s|min)\.", err)) == 1
+    assert "What is left" in err.split("Fitting takes about")[1]  # before the second normal banks
+
+
+def test_how_long_figure1_takes_is_said_after_the_first_generator(
+    run, tiles, tmp_path, monkeypatch
+):
+    clock = iter(range(0, 10_000, 60))  # each look at it is a minute later
+    monkeypatch.setattr(figure1_module.time, "perf_counter", lambda: next(clock))
+    code, _, err = run("figure1", tiles, "--report", tmp_path)
+    assert code == 0
+    assert err.count("What is left takes about") == 1
+    assert re.search(r"takes about \d+ min\.", err)
+
+
+def test_tables_read_well_in_80_columns(run, ksdd2, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run("table1", ksdd2, "--seeds", 1)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out
+    for method in METHODS:
+        assert len(re.findall(rf"^{method} +\d\.\d{{3}} ", out, re.MULTILINE)) >= 5
+    assert re.search(r"^PatchCore +\d\.\d{3} +\[\d\.\d{3}, \d\.\d{3}\] *$", out, re.MULTILINE)
+    difference = r"[+-]\d\.\d{3} \[[+-]\d\.\d{3}, [+-]\d\.\d{3}\]"
+    assert re.search(rf"^PatchCoreDual with poisson .*{difference} *$", out, re.MULTILINE)
+    assert "thesis 0.912" in out
 
 
 def test_figure1(run, tiles, tmp_path):

@@ -1,5 +1,6 @@
 """Masks as people and tools make them: two defects of 200 pixels each, in every disguise."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -261,3 +262,23 @@ def test_broken_and_missing_masks_are_refused_by_name(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.png")
     with pytest.raises(ImageError, match="does not exist"):
         read_mask(tmp_path / "n.png")
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "JPEG"])
+def test_a_large_damaged_mask_is_refused_within_seconds(kind: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, len(kind[:4])), np.uint8)
+    path = tmp_path / ("m.jpg" if kind == "JPEG" else "m.png")
+    Image.fromarray(noise[..., :3] if kind == "JPEG" else noise).save(path, compress_level=1)
+    started = time.process_time()
+    with pytest.raises(DataError, match="look like a mask"):
+        read_mask(path)
+    assert time.process_time() - started < 8  # every colour compared with every other: 30
+
+
+def test_a_soft_mask_of_floating_point_is_cut_half_way(tmp_path: Path) -> None:
+    radius = np.hypot(np.arange(-500.3, 499)[:, None], np.arange(-499.8, 500))
+    soft = np.clip((400 - radius) / 400, 0, 1).astype(np.float32)
+    assert len(np.unique(soft)) > 2**18  # so many that they are not compared one by one
+    Image.fromarray(soft).save(tmp_path / "m.tif")
+    mask = read_mask(tmp_path / "m.tif")
+    assert (mask == (soft > 0.5)).mean() > 0.999

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -127,8 +128,9 @@ class FakeDetector:
     def about(self):
         return MODEL
 
-    def training_sha256(self):
-        return self.fitted_on
+    def training_images(self):
+        digests = self.fitted_on
+        return None if digests is None else {Path(digest): digest for digest in digests}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import typer
 from patchcore_dual.cli.choices import Device
 
 SIZE = 256
+MARKER = "made-by-demo.txt"  # only a folder that has it is replaced
 # Of some hundred normal images, 1 % would set the threshold by the most unusual one alone.
 FALSE_ALARM_RATE = 0.05
 
@@ -37,15 +38,17 @@ def demo(
     from patchcore_dual.data.prepare.preparation import prepare
     from patchcore_dual.demo.surfaces import make_surfaces
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.errors import DataError
     from patchcore_dual.evaluation.evaluation import evaluate
     from patchcore_dual.utils.dependencies import require
+    from patchcore_dual.utils.files import write_atomically
+    from patchcore_dual.utils.staging import check_replaceable
 
     require("the demo", "torch", "jinja2", "matplotlib")
     from patchcore_dual.evaluation.report import report_on, write_comparison
 
-    if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():
-        raise DataError(f"{out} is not empty and was not made by a demo. Give another --out.")
+    check_replaceable(out, MARKER, "demo", overwrite=True)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / MARKER, b"Made by patchcore-dual demo, which replaces what is here.\n")
     shutil.rmtree(out / "parts", ignore_errors=True)
     evaluations, links = {}, {}
     with progress_bar() as progress:

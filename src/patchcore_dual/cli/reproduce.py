@@ -9,6 +9,8 @@ import typer
 from patchcore_dual.cli.choices import AsJson, Device
 
 if TYPE_CHECKING:
+    from rich.table import Table as Printed
+
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.experiments.reproduce import Plan
@@ -179,17 +181,45 @@ def _protocol(
 
 def _print(tables: "list[Table]", baseline: str) -> None:
     from rich.console import Console
+
+    console = Console(highlight=False)
+    for table in tables:
+        printed = _as_wide(table)
+        unlimited = console.options.update(max_width=1000)
+        if console.measure(printed, options=unlimited).maximum > console.width:
+            printed = _as_long(table)
+        console.print(printed)
+    console.print(
+        "In brackets: 95 % bootstrap intervals, by group. Signed: paired differences to "
+        f"{baseline}.",
+        markup=False,
+    )
+
+
+def _as_wide(table: "Table") -> "Printed":
+    """The table as it is, with a column for each method."""
     from rich.markup import escape
     from rich.table import Table as Printed
 
-    for table in tables:
-        printed = Printed("", title=table.title, show_lines=True)
-        for name in table.columns:
-            printed.add_column(name, justify="right")
-        for name, _, cells in table.rows:
-            printed.add_row(escape(name), *("\n".join(map(escape, cell.lines)) for cell in cells))
-        Console(highlight=False).print(printed)
-    print(
-        "In brackets: 95 % bootstrap intervals, by group. Signed: paired differences to "
-        f"{baseline}."
-    )
+    printed = Printed("", title=table.title, show_lines=True)
+    for name in table.columns:
+        printed.add_column(name, justify="right")
+    for name, _, cells in table.rows:
+        printed.add_row(escape(name), *("\n".join(map(escape, cell.lines)) for cell in cells))
+    return printed
+
+
+def _as_long(table: "Table") -> "Printed":
+    """The table with a row for each method, for a terminal that is too narrow for columns."""
+    from rich.markup import escape
+    from rich.table import Table as Printed
+
+    printed = Printed("", title=table.title, box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("mean", "95 % interval", "difference"):
+        printed.add_column(heading, justify="right", no_wrap=True)
+    for name, _, cells in table.rows:
+        printed.add_row(f"[bold]{escape(name)}[/bold]")
+        for column, cell in zip(table.columns, cells, strict=True):
+            mean = f"{cell.mean}\n{cell.printed}".rstrip()
+            printed.add_row(escape(column), *map(escape, (mean, cell.interval, cell.difference)))
+    return printed

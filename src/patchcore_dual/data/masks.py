@@ -21,7 +21,8 @@ from patchcore_dual.errors import DataError, ImageError
 NOISE = 8  # of lossy compression, at most
 FAINT = 24  # nearer colours are one colour
 OFF_COLOUR = 64  # farther from every blend of two colours is a colour of its own
-MAX_COLOURS = 32  # a picture with more is no mask
+MAX_COLOURS = 32  # a picture with more, blends left aside, is no mask
+MAX_DISTINCT = 2**18 - 1  # blends and noise of compression make fewer distinct colours
 MAX_LABEL = 50  # labels of classes are at most this, beside 255 for "ignore"
 MIN_UNEVEN = 3  # this many colours without an even area are a smooth outline, not labels
 VOID = (224, 224, 192)  # the colour of label 255 in the palette of PASCAL VOC
@@ -76,7 +77,7 @@ def read_source_mask(paths: Sequence[Path], rule: MaskRule = ASK) -> MaskReading
         if reading.mask.shape != readings[0].mask.shape:
             raise ImageError(f"{path} and {paths[0]} are masks of one image but differ in size.")
     mask = np.logical_or.reduce([reading.mask for reading in readings])
-    if not rule.large and mask.mean() > 0.5:
+    if not rule.may_be_large and mask.mean() > 0.5:
         raise DataError(
             f"{paths[0]} marks {mask.mean():.0%} of its image as a defect. If the mask is "
             "inverted, invert it; if the defect is that large, say so with --large-masks."
@@ -107,7 +108,7 @@ def read_prepared_mask(path: Path | str) -> NDArray[np.bool_]:
 def _read(path: Path, rule: MaskRule) -> MaskReading:
     image = _open_upright(path)
     pixels, labels = _pixels(image, path)
-    codes, colours = _codes(pixels)
+    codes, colours = _codes(pixels, path)
     if len(colours) == 1:
         return _read_even(path, codes.shape, colours[0], rule, image.format in _LOSSY_FORMATS)
     is_lossy = image.format in _LOSSY_FORMATS or (
@@ -142,7 +143,7 @@ def _read_even(
     """A mask of one value: black marks nothing; anything else may mean all or nothing."""
     if np.all(colour <= (NOISE if is_lossy else 0)):
         return MaskReading(np.zeros(shape, np.bool_), False)
-    if rule.large:
+    if rule.may_be_large:
         return MaskReading(np.ones(shape, np.bool_), False)
     raise DataError(
         f"{path} has one value everywhere: it marks all of its image, or nothing. Make it black or "
@@ -166,7 +167,7 @@ def _background(
     darkest = int(darkness.argmax())
     if colours[darkest].any() or darkest == commonest:
         return commonest
-    if rule.large and counts[darkest]:
+    if rule.may_be_large and counts[darkest]:
         return darkest
     if counts[darkest] > 0.25 * len(border):
         raise DataError(
@@ -224,10 +225,7 @@ def _nearest_is_marked(
         levels.append(np.full_like(level, 255) if is_grey_on_black else level)
         distance = np.minimum(distance, _distance_from_blends(colours, [levels[0], levels[-1]]))
     if len(levels) > MAX_COLOURS:
-        raise DataError(
-            f"{path} does not look like a mask: it has the colours of a picture. A mask is black "
-            "with the defect in white."
-        )
+        raise _picture(path)
     apart = np.stack([np.square(colours - level).sum(axis=1) for level in levels])
     is_marked = apart.argmin(axis=0) > 0
     return np.asarray(is_marked[codes])
@@ -238,9 +236,10 @@ def _even_areas(codes: NDArray[Any], colours: NDArray[Any], is_lossy: bool) -> N
     box = np.ones((3, 3), np.uint8)
     # Outside the image, cv2 pads with the neutral element.
     if is_lossy:
-        image = colours.astype(np.float32)[codes]
-        spread = cv2.dilate(image, box) - cv2.erode(image, box)
-        even = spread.reshape(*codes.shape, -1).max(axis=2) <= NOISE
+        even = np.ones(codes.shape, np.bool_)
+        for channel in colours.astype(np.float32).T:
+            values = channel[codes]
+            even &= cv2.dilate(values, box) - cv2.erode(values, box) <= NOISE
     else:
         values = codes.astype(np.float32)
         even = cv2.dilate(values, box) == cv2.erode(values, box)
@@ -290,19 +289,50 @@ def _pixels(image: Image.Image, path: Path) -> tuple[NDArray[Any], NDArray[Any] 
     return np.concatenate([seen, alpha], axis=2), labels
 
 
-def _codes(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """A number for each distinct value of `pixels` [H, W, C], as [H, W], and the values [N, C]."""
-    if pixels.shape[2] > 1 and (pixels[..., :3] == pixels[..., :1]).all() and pixels.shape[2] == 3:
+def _codes(pixels: NDArray[Any], path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """A number for each distinct value of `pixels` [H, W, C], as [H, W], and the values [N, C].
+
+    Raises:
+        DataError: there are more colours than a mask has.
+    """
+    if pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., :1]
     if pixels.shape[2] == 1:
         packed = pixels[..., 0]
+        if packed.dtype == np.float64 and _n_distinct_in_part(packed) > MAX_DISTINCT:
+            low, high = packed.min(), packed.max()
+            packed = np.round((packed - low) / (high - low) * MAX_DISTINCT).astype(np.uint32)
     else:
-        packed = np.zeros(pixels.shape[:2], np.int64)
+        packed = np.zeros(pixels.shape[:2], np.uint32)
         for channel in range(pixels.shape[2]):
             packed = packed << 8 | pixels[..., channel]
-    _, first, codes = np.unique(packed, return_index=True, return_inverse=True)
-    colours = pixels.reshape(-1, pixels.shape[2])[first]
-    return codes.reshape(packed.shape), colours.astype(np.float64)
+        if _n_distinct_in_part(packed) > MAX_DISTINCT:
+            raise _picture(path)
+    flat = pixels.reshape(-1, pixels.shape[2])
+    if packed.dtype.kind != "u" or pixels.shape[2] > 3:
+        _, first, codes = np.unique(packed, return_index=True, return_inverse=True)
+    else:  # a table is faster than sorting
+        place = np.full(int(packed.max()) + 1, -1, np.int64)
+        place[packed.ravel()] = np.arange(packed.size)
+        first = place[place >= 0]
+        place[place >= 0] = np.arange(len(first))
+        codes = place[packed]
+    if len(first) > MAX_DISTINCT + 1:
+        raise _picture(path)
+    return codes.reshape(packed.shape), flat[first].astype(np.float64)
+
+
+def _n_distinct_in_part(values: NDArray[Any]) -> int:
+    """Number of distinct values in about a million pixels, spread over the image."""
+    step = max(1, values.size // 2**20)
+    return len(np.unique(values.ravel()[::step]))
+
+
+def _picture(path: Path) -> DataError:
+    return DataError(
+        f"{path} does not look like a mask: it has the colours of a picture. A mask is black "
+        "with the defect in white."
+    )
 
 
 def _scale(pixels: NDArray[Any]) -> float:

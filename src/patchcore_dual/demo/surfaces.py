@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from patchcore_dual.demo.marks import DAMAGE, chatter, dust, oil, stain
 from patchcore_dual.demo.relief import SIZE, Array, machine, shine
+from patchcore_dual.utils.files import write_atomically
 
 KINDS = ("crack", "spot", "scratch")
 MASK_LEVEL = 8  # grey levels of 255: a pixel that changed by more is in the mask
@@ -120,4 +121,4 @@ def _grey_levels(picture: Array) -> NDArray[np.uint8]:
 
 def _write(path: Path, image: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    write_atomically(path, cv2.imencode(".png", image)[1].tobytes())

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from patchcore_dual.data.duplicates import (
+    Fingerprint,
+    digest,
+    find_exact_duplicates,
+    find_near_duplicates,
+    thumbnail,
+)
 from patchcore_dual.data.manifest import Manifest, Sample, Split
 from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
 from patchcore_dual.evaluation.results import Evaluation, ImageResult, summarise
@@ -32,8 +40,8 @@ class Detector(Protocol):
         """The fields of `Evaluation` that describe the model."""
         ...
 
-    def training_sha256(self) -> frozenset[str] | None:
-        """Hex digests of the image files it was fitted on; None where they are not known."""
+    def training_images(self) -> Mapping[Path, str] | None:
+        """Hex digests of the image files it was fitted on, by path; None where not known."""
         ...
 
 
@@ -75,6 +83,7 @@ def evaluate(
             "about new parts. Evaluate on the folder that the model was fitted on, or fit on this "
             "one. --allow-training-images evaluates all the same, and marks every figure."
         )
+    similar = images_like_training(detector, manifest, samples) if split == "test" else []
     pixel_metrics = PixelMetrics()
     results = []
     threshold = math.nan
@@ -98,6 +107,7 @@ def evaluate(
         dataset=manifest.folder.resolve().name,
         split=split,
         n_training_images=None if fitted_on is None else len(fitted_on),
+        n_like_training=len(set(similar) - set(fitted_on or ())),
         **detector.about(),
     )
 
@@ -106,10 +116,46 @@ def images_fitted_on(
     detector: Detector, manifest: Manifest, samples: Iterable[Sample]
 ) -> list[str] | None:
     """Names of those images that a detector was fitted on; None where that cannot be known."""
-    known = detector.training_sha256()
+    known = detector.training_images()
     if known is None:
         return None
-    return [s.image for s in samples if file_sha256(manifest.image_path(s)) in known]
+    digests = set(known.values())
+    return [s.image for s in samples if file_sha256(manifest.image_path(s)) in digests]
+
+
+def images_like_training(
+    detector: Detector, manifest: Manifest, samples: Iterable[Sample]
+) -> list[str]:
+    """Names of images that are near duplicates of images that a detector was fitted on.
+
+    They may be the same photographs in another size or format. The images are compared where they
+    were fitted on, if they are still there. In the folder that the detector was fitted on itself,
+    `prepare` keeps near duplicates on one side.
+    """
+    known = detector.training_images() or {}
+    training = [p for p in known if p.is_file() and not _lies_in(p, manifest.folder)]
+    if not training:
+        return []
+    theirs = {str(path): path for path in training}
+    ours = {s.image: manifest.image_path(s) for s in samples}
+    prints = []
+    for name, path in (*theirs.items(), *ours.items()):
+        try:
+            image = read_image(path)
+        except ImageError:
+            if name in ours:
+                raise
+            continue  # damaged since it was fitted on
+        prints.append(Fingerprint(name, digest(image), thumbnail(image), "negative", ""))
+    copies = [set(one.images) for one in find_exact_duplicates(prints)]
+    pairs = [{pair.first, pair.second} for pair in find_near_duplicates(prints)]
+    # Of copies, only the first is compared with others.
+    alike = [s.union(*(c for c in copies if c & s)) for s in (*copies, *pairs)]
+    return [name for name in ours if any(name in s and s & theirs.keys() for s in alike)]
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:

@@ -113,6 +113,7 @@ class Evaluation:
         n_threshold_images: number of normal training images behind the threshold.
         n_training_images: number of these images that the model was fitted on; None where that is
             not known.
+        n_like_training: number of other images that nearly repeat one of those.
         model: name of the model.
         date: on which it was evaluated, as 2026-11-25.
     """
@@ -148,6 +149,7 @@ class Evaluation:
     false_alarm_rate_allowed: float = math.nan
     n_threshold_images: int = 0
     n_training_images: int | None = None
+    n_like_training: int = 0
     model: str = ""
     date: str = ""
 
@@ -178,6 +180,12 @@ class Evaluation:
             n, n_all = self.n_training_images, len(self.images)
             which = "These images were" if n == n_all else f"{n} of these {n_all} images were"
             said.append(f"{which} used to fit the model: no figure here holds for new parts.")
+        if self.n_like_training:
+            said.append(
+                f"{self.n_like_training} of these {len(self.images)} images nearly repeat images "
+                "that the model was fitted on. If they are the same photographs, in another size "
+                "or format, no figure here holds for new parts."
+            )
         if self.test_masks_used:
             said.append("It was trained with masks of test defects.")
         return said

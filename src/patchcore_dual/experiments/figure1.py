@@ -1,5 +1,7 @@
 """The thesis's Fig. 1: rows of normal parts, real defects, and each generator's images."""
 
+import logging
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +21,10 @@ from patchcore_dual.experiments.synthetic_source import (
     display_name,
 )
 from patchcore_dual.synthesis import CPU_GENERATORS
+from patchcore_dual.training.estimate import in_words
 from patchcore_dual.utils.progress import Progress, silent
+
+_log = logging.getLogger(__name__)
 
 COLUMNS = 6
 _IMAGE = (160, 240)  # largest size of an image, width and height in pixels
@@ -59,7 +64,11 @@ def figure1(
     rows = {"Normal": normal, "Real defects": defective}
     shown = {name: [_read(manifest, s) for s in samples] for name, samples in rows.items()}
     source = SyntheticSource(seed, progress)
-    for generator in _generators(manifest):
+    generators = _generators(manifest)
+    started = time.perf_counter()
+    for done, generator in enumerate(generators):
+        if done == 1 and (seconds := time.perf_counter() - started) > 1:
+            _log.info("What is left takes about %s.", in_words(seconds * (len(generators) - 1)))
         own = [s for s in manifest.synthetic() if s.origin == generator]
         count = min(COLUMNS, len(own)) or COLUMNS
         # The images are read at once, since the source removes them when it makes the next ones.

@@ -1,5 +1,7 @@
 """The thesis's Fig. 5: image, ground truth and the heat maps of each method, side by side."""
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,12 +27,18 @@ from patchcore_dual.experiments.pictures import (
     fit,
 )
 from patchcore_dual.experiments.protocols import table1
+from patchcore_dual.experiments.remaining import seconds_left
 from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
+from patchcore_dual.experiments.trials import Method
 from patchcore_dual.scoring.drawing import heat_overlay
 from patchcore_dual.utils.pictures import drawable
+from patchcore_dual.settings import Settings
+from patchcore_dual.training.estimate import in_words
 from patchcore_dual.utils.progress import Progress, silent
 
 ROWS = 6
+
+_log = logging.getLogger(__name__)
 _PANEL = (240, 320)  # largest size of a panel, width and height in pixels
 _LEAST_WIDTH = 170  # of a column, so that its texts fit
 
@@ -66,12 +74,38 @@ def figure5(
         )
     runner = TrialRunner(manifest, with_cached_features(detector), progress)
     (trial,) = table1(manifest, 0, 1, generator)
-    fitted = {method.name: runner.fit(method, manifest) for method in trial.methods}
+    fitted, evaluations = _fit_all(runner, manifest, trial.methods, evaluate=not names)
     if not names:
-        names = most_telling(
-            {name: runner.evaluate(d, manifest, pixels=False) for name, d in fitted.items()}
-        )
+        names = most_telling(evaluations)
     return _draw(manifest, [test[name] for name in names], fitted), list(names)
+
+
+def _fit_all(
+    runner: TrialRunner, manifest: Manifest, methods: Sequence[Method], evaluate: bool
+) -> tuple[dict[str, PatchCoreDual], dict[str, Evaluation]]:
+    """The detector of each method and, if they are asked for, the evaluations; says how long.
+
+    Methods whose rules count padding share their normal banks, and so do the others: the first of
+    each builds them, and the second of the first tells how long a method alone takes.
+    """
+    _log.info(
+        "%d detectors are to be fitted%s.", len(methods), " and evaluated" if evaluate else ""
+    )
+    fitted: dict[str, PatchCoreDual] = {}
+    evaluations: dict[str, Evaluation] = {}
+    shared = [Settings(scoring=method.scoring).counts_padding for method in methods]
+    times: list[tuple[int, float]] = []
+    for done, method in enumerate(methods, start=1):
+        started = time.perf_counter()
+        fitted[method.name] = runner.fit(method, manifest)
+        if evaluate:
+            evaluations[method.name] = runner.evaluate(fitted[method.name], manifest, pixels=False)
+        times.append((1, time.perf_counter() - started))
+        left = [[1 for s in shared[done:] if s is counts] for counts in (shared[0], not shared[0])]
+        seconds = seconds_left(times, left) if done <= 2 else None
+        if seconds and any(left):
+            _log.info("What is left takes about %s.", in_words(seconds))
+    return fitted, evaluations
 
 
 def most_telling(evaluations: Mapping[str, Evaluation], rows: int = ROWS) -> list[str]:

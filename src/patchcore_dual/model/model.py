@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,15 @@ class Model:
         """What thresholds, rule and probe can be renewed from, read when it is first used."""
         return self.read_calibration()
 
-    def training_sha256(self) -> frozenset[str] | None:
-        """Hex digests of the image files that it was fitted on; None if it kept none."""
-        calibration = self.calibration
-        return None if calibration is None else frozenset(calibration.sha256.values())
+    def training_images(self) -> dict[Path, str] | None:
+        """Hex digests of the real image files that it was fitted on, by the paths they had then.
+
+        None if it kept none.
+        """
+        kept = self.calibration
+        if kept is None:
+            return None
+        return {Path(kept.prepared, name): sha256 for name, sha256 in kept.sha256.items()}
 
     @property
     def bit_depth(self) -> int | None:

@@ -1,6 +1,7 @@
 """Adding to a prepared folder: what is there stays, what is new is placed by the same rules."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from lookalikes import make_folder, make_kolektorsdd, make_mvtec, save, scratch, surface
 from patchcore_dual.data.audit import audit_folder
-from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.manifest import PREPARATION_NAME, Manifest
 from patchcore_dual.data.prepare.placement import SplitSettings
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.data.prepare.update import update
@@ -398,6 +399,51 @@ def test_an_interrupted_update_leaves_what_was_there(
     monkeypatch.undo()
     update("folder", source, prepared)
     assert len(by_source(prepared)) == 19
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that are copies of this one")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("stage", range(1, 14))
+def test_an_update_killed_at_any_stage_leaves_a_folder_that_can_be_used_and_updated(
+    source: Path, prepared: Path, stage: int
+) -> None:
+    for number in range(3):
+        save(source / f"good/x{number}.png", surface(801 + number, 40, 30))
+    mask = np.zeros((30, 40), np.uint8)
+    mask[10:20, 10:20] = 255
+    save(source / "masks/scratch/2_mask.png", mask)  # in place of another
+    (source / "scratch/3.png").rename(source / "good/3x.png")  # found to be normal
+    (source / "masks/scratch/3_mask.png").unlink()
+    clean = prepared.with_name("clean")
+    shutil.copytree(prepared, clean)
+    if (child := os.fork()) == 0:
+        real, moves = os.replace, []
+
+        def replace(old: Path, new: Path) -> None:
+            moves.append(new)
+            if len(moves) == stage:
+                os._exit(9)  # like a kill: nothing is tidied up
+            real(old, new)
+
+        os.replace = replace
+        update("folder", source, prepared)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    manifest = Manifest.load(prepared)
+    for sample in manifest:
+        read_image(manifest.image_path(sample))
+        assert not sample.mask or read_mask(prepared / sample.mask).any() == sample.is_defective
+    update("folder", source, clean)
+    after = update("folder", source, prepared)
+    assert Manifest.load(prepared).real().samples == Manifest.load(clean).real().samples
+    there, wanted = files(prepared), files(clean)
+    for name in wanted.keys() - {PREPARATION_NAME}:
+        assert there[name] == wanted[name]
+    # A former mask may be kept twice, and a file that was being written may be left, hidden.
+    more = {Path(name).name for name in there.keys() - wanted.keys()}
+    assert not {name for name in more if "-previous" not in name and name[0] != "."}
+    assert after.n_crops == len(list(clean.glob("*/crops/*.png")))
+    assert not list(prepared.parent.glob(".*"))
 
 
 def test_synthetic_images_that_are_enrolled_meanwhile_stay(source: Path, prepared: Path) -> None:

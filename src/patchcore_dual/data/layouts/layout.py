@@ -22,7 +22,7 @@ class RawSample:
         image: the image file.
         mask: its mask file; None: the part is normal, or the position of its defect is unknown.
         more_masks: further mask files of the image, where each marks some of its defects.
-        mask_rule: how its masks are read; those of published data sets need no questions.
+        mask_rule: how its masks are read; `read_source` puts the user's answers into it.
         name: a name that is unique in the data set and safe as a file name.
         label: None where the mask decides.
         split: None where the data set has no split of its own.

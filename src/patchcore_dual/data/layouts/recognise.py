@@ -16,7 +16,7 @@ def read_source(layout: str, folder: Path, masks: MaskRule = ASK) -> Source:
     Args:
         layout: a name from `LAYOUTS`.
         folder: the folder of the data set.
-        masks: answers for masks that are a user's own.
+        masks: answers to what masks cannot say by themselves.
 
     Raises:
         SettingsError: there is no such layout.
@@ -35,8 +35,11 @@ def read_source(layout: str, folder: Path, masks: MaskRule = ASK) -> Source:
         if str(error) and recognise(folder) == layout:
             raise
         raise _wrong_layout(folder, LAYOUTS[layout]) from None
-    own = [replace(s, mask_rule=masks) if s.mask_rule == ASK else s for s in source.samples]
-    return replace(source, samples=own)
+    samples = [
+        replace(s, mask_rule=replace(masks, is_published=s.mask_rule.is_published))
+        for s in source.samples
+    ]
+    return replace(source, samples=samples)
 
 
 def recognise(folder: Path) -> str | None:

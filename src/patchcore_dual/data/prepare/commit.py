@@ -25,6 +25,10 @@ def following(rows: Sequence[Sample], changes: Sequence[Change]) -> list[Sample]
 class Commit:
     """Puts new files in place, and undoes it all where that fails or is interrupted.
 
+    A killed process leaves a folder that can be used and updated again: every row keeps the files
+    that it names. New crops come before their mask, so that an update that was cut off between
+    them finds the mask changed still, and a former mask is copied before the new one replaces it.
+
     Args:
         before: the manifest as it was read.
         staging: holds the files of new images, as they are to lie in the folder.
@@ -35,17 +39,31 @@ class Commit:
         self.added, self.changed, self.dropped = staging, staging / "changed", staging / "dropped"
         self._moves: list[tuple[Path, Path]] = []
 
-    def stage(self, change: Change, bit_depth: int | None) -> int:
-        """Write the new mask and crops of a changed row; how many crops more there will be."""
+    def stage(self, change: Change, bit_depth: int | None) -> None:
+        """Write the new mask and crops of a changed row."""
         row = change.after
         if not change.has_new_mask:
-            return -len(self._crops(row)) if change.loses_mask else 0
+            return
         image, mask = render(change.scan, self.before.size(), bit_depth)
         for path in (self.changed / row.mask, self.changed / row.split / "crops/0.png"):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_png(self.changed / row.mask, mask)
-        n_crops = write_crops(self.changed, row.split, Path(row.image).stem, image, mask)
-        return n_crops - len(self._crops(row))
+        write_crops(self.changed, row.split, Path(row.image).stem, image, mask)
+
+    def count_crops(self, changes: Sequence[Change]) -> int:
+        """How many crops there will be, once all changes are staged."""
+
+        def crops_in(folder: Path) -> set[Path]:
+            return {path.relative_to(folder) for path in folder.glob("*/crops/*.png")}
+
+        dropped = {
+            path.relative_to(self.prepared)
+            for change in changes
+            if change.has_new_mask or change.loses_mask
+            for path in self._crops(change.before)
+        }
+        kept = crops_in(self.prepared) - dropped
+        return len(kept | crops_in(self.added) | crops_in(self.changed))
 
     def make(self, changes: Sequence[Change], added: Sequence[Sample], text: str) -> None:
         """Put the staged files and new rows in place; `text` is that of `preparation.json`."""
@@ -65,15 +83,20 @@ class Commit:
                 write_atomically(facts, text.encode())
                 real = following(now.real().samples, changes)
                 now.where([*real, *added, *now.synthetic()]).save()
-            except BaseException:
+                for change in changes:
+                    if change.loses_mask:
+                        (self.prepared / change.before.mask).unlink()
+            except BaseException as error:
                 if manifest.read_bytes() == rows_before:
                     write_atomically(facts, facts_before)
                     for source, target in reversed(self._moves):
                         os.replace(target, source)
+                elif isinstance(error, KeyboardInterrupt):
+                    raise KeyboardInterrupt(f"{self.prepared} is updated and complete.") from None
                 raise
 
     def _put_aside(self, change: Change) -> None:
-        """Take former crops out of the folder, and give a former mask another name."""
+        """Take former crops out of the folder, and copy a former mask to another name."""
         row = change.before
         if not change.has_new_mask and not change.loses_mask:
             return
@@ -87,7 +110,10 @@ class Commit:
             number += 1
             previous = mask.with_name(f"{mask.stem}-previous-{number}.png")
         is_empty = not read_prepared_mask(mask).any()
-        self._move(mask, self.dropped / mask.name if is_empty else previous)
+        copy = self.dropped / mask.name if is_empty else previous
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(copy, mask.read_bytes())
+        self._moves.append((mask, copy))  # to undo it, the copy takes the mask's place
 
     def _crops(self, row: Sample) -> list[Path]:
         folder, stem = self.prepared / row.split / "crops", Path(row.image).stem

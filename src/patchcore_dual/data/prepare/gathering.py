@@ -10,7 +10,13 @@ from patchcore_dual.data.layouts.layout import RawSample, Source
 from patchcore_dual.data.listing import printable
 from patchcore_dual.data.prepare.placement import contradictions
 from patchcore_dual.data.prepare.reading_notes import reading_notes
-from patchcore_dual.data.prepare.scanning import Scan, UnreadableError, bright_mask_notes, scan
+from patchcore_dual.data.prepare.scanning import (
+    Scan,
+    UnreadableError,
+    bright_mask_notes,
+    large_masks,
+    scan,
+)
 from patchcore_dual.errors import DataError, together
 from patchcore_dual.utils.progress import Progress
 
@@ -34,7 +40,11 @@ class Gathered:
     @property
     def notes(self) -> list[str]:
         """Remarks on how the files were read, a sentence each."""
-        return [*bright_mask_notes(self.scans), *reading_notes(self.scans, self.bit_depth)]
+        return [
+            *bright_mask_notes(self.scans),
+            *large_masks(self.scans)[0],
+            *reading_notes(self.scans, self.bit_depth),
+        ]
 
 
 def gather(
@@ -56,7 +66,7 @@ def gather(
         bit_depth = find_bit_depth(s.image for s in found.samples)
     scans, unreadable, problems = _scan_all(found.samples, folder, bit_depth, progress)
     copies = find_exact_duplicates([s.fingerprint for s in scans])
-    problems += contradictions(scans, copies)
+    problems += [*contradictions(scans, copies), *large_masks(scans)[1]]
     if unreadable and not skip_unreadable:
         hint = "Or leave it out" if len(unreadable) == 1 else "Or leave all unreadable files out"
         *others, last = unreadable.values()

@@ -9,7 +9,6 @@ import numpy as np
 
 from patchcore_dual.data.duplicates import DuplicateSet, NearDuplicatePair
 from patchcore_dual.data.listing import natural_key
-from patchcore_dual.data.mask_rule import PUBLISHED
 from patchcore_dual.data.prepare.scanning import Scan
 from patchcore_dual.data.sample import Label, Split
 from patchcore_dual.data.splits import NORMAL, read_split_file, split_by_group
@@ -126,7 +125,7 @@ def contradictions(scans: Sequence[Scan], copies: Sequence[DuplicateSet]) -> lis
 
 def _are_own(members: Sequence[Scan]) -> bool:
     """Whether images are a user's own, and not those of a published data set."""
-    return not any(m.sample.mask_rule is PUBLISHED for m in members)
+    return not any(m.sample.mask_rule.is_published for m in members)
 
 
 def join_groups(groups: Mapping[str, str], similar: Iterable[Sequence[str]]) -> dict[str, str]:

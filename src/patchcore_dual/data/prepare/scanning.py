@@ -119,6 +119,33 @@ def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> S
     )
 
 
+def large_masks(scans: Sequence[Scan]) -> tuple[list[str], list[DataError]]:
+    """What there is to say of a published data set's masks that mark more than half of an image.
+
+    Returns:
+        A sentence that names them, unless they were accepted (`MaskRule.large`); and an error where
+        most masks are so large, which then are inverted.
+    """
+    marking = [s for s in scans if s.defect_area and s.sample.mask_rule.is_published]
+    large = [s for s in marking if s.defect_share > 0.5 and not s.sample.mask_rule.large]
+    if not large:
+        return [], []
+    named = some(printable(s.sample.mask) for s in large if s.sample.mask)
+    if 2 * len(large) > len(marking):
+        return [], [
+            DataError(
+                f"{len(large)} of {len(marking)} masks mark more than half of their image as a "
+                f"defect: {named}. If they are inverted, invert them; if the defects are that "
+                "large, say so with --large-masks."
+            )
+        ]
+    return [
+        f"WARNING: {len(large)} of {len(marking)} masks mark more than half of their image as a "
+        f"defect: {named}. If one is inverted, invert it and prepare again; --large-masks accepts "
+        "them."
+    ], []
+
+
 def bright_mask_notes(scans: Sequence[Scan]) -> list[str]:
     """A sentence that names the masks that are dark on a bright background, if there are any."""
     bright = [printable(s.sample.mask) for s in scans if s.mask_is_dark_on_bright and s.sample.mask]

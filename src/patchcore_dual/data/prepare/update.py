@@ -76,9 +76,10 @@ def update(
         placed, dropped = place_new(
             old.new, old.rows, old.raw_groups, settled, near, found.has_official_split, split
         )
-        added, n_crops = write_all(placed, staging, before.size(), bit_depth, progress)
+        added, _ = write_all(placed, staging, before.size(), bit_depth, progress)
         commit = Commit(before, staging)
-        n_crops += sum(commit.stage(change, bit_depth) for change in old.changes)
+        for change in old.changes:
+            commit.stage(change, bit_depth)
         real = [*following(before.real().samples, old.changes), *added]
         summary = PreparationSummary(
             prepared=prepared,
@@ -92,7 +93,7 @@ def update(
             defect_share=spread([s.defect_share for s in scans if s.defect_area]),
             n_unknown_masks=sum(not s.mask_is_known for s in real),
             n_groups=len({s.group for s in real}),
-            n_crops=int(facts.get("n_crops", 0)) + n_crops,
+            n_crops=commit.count_crops(old.changes),
             dropped_copies=dropped,
             skipped=gathered.skipped,
             bit_depth=bit_depth,
