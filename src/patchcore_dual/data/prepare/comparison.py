@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
+from patchcore_dual.data.duplicates import Fingerprint, digest, fingerprint
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.data.prepare.scanning import Scan
@@ -98,10 +98,10 @@ def compare(
         except DataError as error:
             problems.append(error)
             continue
-        pixels = digest(image)
-        moved_from.setdefault(pixels, row)
         found.rows[name] = row
-        found.missing.append(Fingerprint(name, pixels, thumbnail(image), row.label, marked))
+        summary = fingerprint(name, image, row.label, marked)
+        moved_from.setdefault(summary.pixels, row)
+        found.missing.append(summary)
     for done, scan in enumerate(scans):
         progress("comparing images", done, len(scans))
         known = by_source.get(scan.name)

@@ -11,10 +11,10 @@ from typing import Any
 
 from patchcore_dual.data.audit import build_report
 from patchcore_dual.data.bit_depth import check_bit_depth
-from patchcore_dual.data.duplicates import find_near_duplicates
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.mask_rule import ASK, MaskRule
+from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.additions import check_nothing_lost
 from patchcore_dual.data.prepare.gathering import gather, source_name
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
@@ -102,9 +102,9 @@ def prepare(
         check_nothing_lost(prepared, names)
     gathered = gather(found, source, bit_depth, skip_unreadable, progress)
     scans, bit_depth = gathered.scans, gathered.bit_depth
-    near = find_near_duplicates([s.fingerprint for s in scans])
+    likeness = find_likeness([s.fingerprint for s in scans], progress)
     copies, copy_notes = settle_copies(scans, gathered.copies)
-    placed, dropped = place(scans, copies, near, found.has_official_split, split)
+    placed, dropped = place(scans, copies, likeness.near, found.has_official_split, split)
     _check_sides(placed, source)
     originals = [p.scan.original for p in placed]
     size, notes_on_size = _size(originals, width, height, choose_size)
@@ -127,7 +127,9 @@ def prepare(
             skipped=gathered.skipped,
             bit_depth=bit_depth,
             notes=[*found.notes, *copy_notes, *gathered.notes, *notes_on_size],
-            audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
+            audit=build_report(
+                len(scans), copies, likeness, {p.scan.name: p.split for p in placed}
+            ),
         )
         (folder / PREPARATION_NAME).write_text(to_text(summary), encoding="utf-8")
         Manifest(folder, tuple(samples)).save()

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from patchcore_dual.data.audit import build_report
-from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
+from patchcore_dual.data.duplicates import find_exact_duplicates
 from patchcore_dual.data.layouts.layout import some
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.mask_rule import ASK, MaskRule
+from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.commit import Commit, following
 from patchcore_dual.data.prepare.comparison import Comparison, compare
 from patchcore_dual.data.prepare.gathering import gather
@@ -70,11 +71,17 @@ def update(
         scans, bit_depth = gathered.scans, gathered.bit_depth
         old = compare(before, scans, before.size(), bit_depth, progress)
         prints = [s.fingerprint for s in scans]
-        near = find_near_duplicates([*old.missing, *prints])
+        likeness = find_likeness([*old.missing, *prints], progress)
         copies = find_exact_duplicates(prints)
         settled, copy_notes = settle_copies(scans, copies)
         placed, dropped = place_new(
-            old.new, old.rows, old.raw_groups, settled, near, found.has_official_split, split
+            old.new,
+            old.rows,
+            old.raw_groups,
+            settled,
+            likeness.near,
+            found.has_official_split,
+            split,
         )
         added, n_crops = write_all(placed, staging, before.size(), bit_depth, progress)
         commit = Commit(before, staging)
@@ -106,7 +113,7 @@ def update(
             audit=build_report(
                 len(scans) + len(old.missing),
                 copies,
-                near,
+                likeness,
                 {s.source or s.image: s.split for s in real},
             ),
         )
