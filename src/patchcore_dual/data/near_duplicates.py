@@ -1,13 +1,14 @@
 """Near duplicates: the same photograph in another file, or the same surface photographed again.
 
 Two parts of one kind look alike, and are no duplicates because of it. The same surface shows in its
-micro-texture, compared after registration; the same photograph in that almost nothing is left when
-one is subtracted from the other. Both are judged against how much the two images resemble their
-other look-alikes: in a set whose parts all agree that well, there are no near duplicates.
+micro-texture, compared after registration; a copy of the same photograph, which may be too small or
+too strongly compressed for that, agrees everywhere once both are reduced to a thumbnail. Both are
+judged against how much the two images resemble their other look-alikes: in a set whose parts all
+agree that well, there are no near duplicates.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -24,7 +25,10 @@ Pair = tuple[int, int]
 STAGE = "finding near duplicates"
 # Each image is compared in detail with this many others: those with the most similar thumbnails.
 CANDIDATES = 16
-THUMBNAIL_SIDE = 64
+THUMBNAIL_SIDE, TILE = 64, 8
+# In squared grey levels: tiles of thumbnails with less in both are flat. So many others are needed,
+# and a tenth of them may differ.
+LEAST_VARIANCE, FEWEST_TILES, IGNORED_SHARE = 4.0, 3, 0.1
 BLUR_SIGMA = 2.0  # in pixels of the thumbnail, so that small shifts do not matter
 # Thumbnails above this correlation look alike. So many such pairs are listed.
 ALIKE_CORRELATION = 0.96
@@ -35,9 +39,10 @@ CUT, SAME_PROPORTIONS = 0.05, 0.02
 # A near duplicate reaches one of these, and stands out from look-alikes by so many deviations.
 # On KolektorSDD and Magnetic Tile, the agreement of different surfaces is at most .3.
 LEAST_AGREEMENT = 0.5
-LEAST_CORRELATION = 0.998
+LEAST_CORRELATION = 0.95
 DEVIATIONS = 6.0
 SMALLEST_DEVIATION = 0.05  # of Fisher's z
+FEW_IMAGES = 4  # which have too few pairs to say what is usual for a set
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,11 @@ def find_likeness(fingerprints: Sequence[Fingerprint], progress: Progress = sile
     distinct = list({f.pixels: f for f in reversed(fingerprints)}.values())[::-1]
     if len(distinct) < 2:
         return Likeness()
-    thumbnails = _standardised(np.stack([_thumbnail(f.picture) for f in distinct]))
-    coarse = _coarse(thumbnails)
+    thumbnails = np.stack([_thumbnail(f.picture) for f in distinct])
+    coarse = _coarse(_standardised(thumbnails))
     pairs = _candidates(coarse)
     agreements = _agreements(distinct, pairs, progress)
-    correlations = np.array([np.mean(thumbnails[i] * thumbnails[j]) for i, j in pairs])
+    correlations = _correlations(thumbnails, pairs)
     same_surface = _stand_out(pairs, agreements, LEAST_AGREEMENT)
     same_photograph = _stand_out(pairs, correlations, LEAST_CORRELATION)
     measured = np.where(same_surface, agreements, correlations)
@@ -172,6 +177,22 @@ def _agreements(
     return np.array(found)
 
 
+def _correlations(thumbnails: NDArray[np.float32], pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """For each pair, the correlation that nine tenths of the tiles of its thumbnails reach."""
+    n = THUMBNAIL_SIDE // TILE
+    tiles = thumbnails.reshape(-1, n, TILE, n, TILE).swapaxes(2, 3).reshape(-1, n * n, TILE**2)
+    tiles = tiles - tiles.mean(2, keepdims=True)
+    variance = np.square(tiles).mean(2)
+    found = np.zeros(len(pairs))
+    for k, (i, j) in enumerate(pairs):
+        is_used = np.maximum(variance[i], variance[j]) > LEAST_VARIANCE
+        if is_used.sum() >= FEWEST_TILES:
+            product = (tiles[i, is_used] * tiles[j, is_used]).mean(1)
+            norm = np.sqrt(variance[i, is_used] * variance[j, is_used]) + 1e-6
+            found[k] = np.quantile(product / norm, IGNORED_SHARE)
+    return found
+
+
 def _size_beside(one: Fingerprint, other: Fingerprint) -> tuple[int, int]:
     """Width and height at which the picture of `other` has the scale of that of `one`."""
     (height, width), (other_height, other_width) = one.picture.shape, other.picture.shape
@@ -188,27 +209,33 @@ def _stand_out(
     """Which pairs reach `least` and stand out from the other pairs of both their images.
 
     Scores are compared as Fisher's z. What is usual for an image is the median of its other pairs,
-    the lower one of two, since some of them may be duplicates too. The deviation of the whole set
-    is taken from the pairs below these medians, for the same reason.
+    the lower one of two, since some of them may be duplicates too; and for the set, the median of
+    that over all images. The deviation is taken from pairs below it, for the same reason.
     """
     z = np.arctanh(np.clip(scores, 0, 1 - 1e-6))
     of_image: defaultdict[int, list[int]] = defaultdict(list)
     for k, images in enumerate(pairs):
         for image in images:
             of_image[image].append(k)
-    below = np.concatenate([_lower_median(z[own]) - z[own] for own in of_image.values()])
+    medians = [_lower_median(z[own]) for own in of_image.values()]
+    below = np.concatenate(
+        [median - z[own] for median, own in zip(medians, of_image.values(), strict=True)]
+    )
     below = below[below > 0]
     deviation = max(float(np.median(below)) / 0.6745 if len(below) else 0.0, SMALLEST_DEVIATION)
+    usual_of_set = _lower_median(np.array(medians))
 
-    def usual(k: int) -> Iterator[float]:
-        for image in pairs[k]:
-            others = [m for m in of_image[image] if m != k]
-            if others:
-                yield _lower_median(z[others])
+    def usual(k: int) -> float:
+        """What is usual for the images of a pair, without the pair itself."""
+        others = [[m for m in of_image[image] if m != k] for image in pairs[k]]
+        return max((_lower_median(z[own]) for own in others if own), default=-np.inf)
 
+    has_others = len(of_image) > FEW_IMAGES
     return np.array(
         [
-            scores[k] >= least and z[k] > max(usual(k), default=-np.inf) + DEVIATIONS * deviation
+            scores[k] >= least
+            and z[k] - max(usual(k), usual_of_set if has_others else -np.inf)
+            > DEVIATIONS * deviation
             for k in range(len(pairs))
         ]
     )

@@ -62,6 +62,8 @@ def agreement(first: Texture, second: Texture) -> float:
     >>> agreement(texture_of(surface), texture_of(other)) < 0.3
     True
     """
+    if min(*first.band.shape, *second.band.shape) < SMALLEST_TILE:
+        return 0.0
     down, right = _shift(first.band, second.band)
     top, left = max(0, -down) + TILE_SHIFT, max(0, -right) + TILE_SHIFT
     (h, w), (other_h, other_w) = first.band.shape, second.band.shape
