@@ -165,3 +165,23 @@ def test_skipped_images_are_listed_with_what_is_wrong(tmp_path: Path) -> None:
     result = prepare_folder(source, tmp_path / "p", "--skip-unreadable")
     for name in ("good/1.png", "stain/s2.png"):
         assert f"skipped, unreadable: {name} ({source / name}" in result.stdout
+
+
+def test_groups_reach_the_preparation_and_bad_ones_are_one_error(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "s")
+    options = ["--size", "40x30", "--json", "--group-pattern", "[0-9]"]
+    facts = json.loads(prepare_folder(source, tmp_path / "p", *options).stdout)
+    assert facts["groups"] == {"by": "pattern", "pattern": "[0-9]"}
+    assert facts["n_groups"] == 8
+    table = tmp_path / "groups.csv"
+    table.write_text("image,group\ngood/0.png,a\n")
+    for wrong, error, message in (
+        (["--group-pattern", "["], SettingsError, "no regular expression"),
+        (["--groups", str(table)], DataError, "names no group for 15 images"),
+        (["--groups", str(table), "--group-by-folder"], SettingsError, "give one of"),
+        (["--group-by-folder"], DataError, "holds none of 16 images"),
+    ):
+        result = prepare_folder(source, tmp_path / "q", *wrong)
+        assert isinstance(result.exception, error)
+        assert message in str(result.exception)
+        assert not (tmp_path / "q").exists()

@@ -40,7 +40,7 @@ CUT, SAME_PROPORTIONS = 0.05, 0.02
 # On KolektorSDD and Magnetic Tile, the agreement of different surfaces is at most .3.
 LEAST_AGREEMENT = 0.5
 LEAST_CORRELATION = 0.95
-DEVIATIONS = 6.0
+DEVIATIONS = 8.0
 SMALLEST_DEVIATION = 0.05  # of Fisher's z
 FEW_IMAGES = 4  # which have too few pairs to say what is usual for a set
 

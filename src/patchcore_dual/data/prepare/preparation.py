@@ -17,6 +17,7 @@ from patchcore_dual.data.mask_rule import ASK, MaskRule
 from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.additions import check_nothing_lost
 from patchcore_dual.data.prepare.gathering import gather, source_name
+from patchcore_dual.data.prepare.groups import GroupRule, rule_with_split, with_groups
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
 from patchcore_dual.data.prepare.sizes import Original, check_size, propose_size, size_notes
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
@@ -38,6 +39,7 @@ def prepare(
     height: int | None = None,
     choose_size: bool = False,
     split: SplitSettings | None = None,
+    groups: GroupRule | None = None,
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
@@ -58,6 +60,7 @@ def prepare(
         width, height: size of every prepared image in pixels; None for both keeps the sizes.
         choose_size: propose a size from the images (`propose_size`); `width` and `height` are None.
         split: how train and test are decided.
+        groups: which images belong together; None leaves that to the layout.
         bit_depth: how many bits of 16-bit files are used; None finds it from their values.
         skip_unreadable: leave unreadable files out and list them, instead of raising.
         overwrite: replace a prepared data set.
@@ -96,7 +99,8 @@ def prepare(
     if bit_depth is not None:
         check_bit_depth(bit_depth)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY)
-    found = read_source(layout, source, masks)
+    rule = rule_with_split(groups or GroupRule(), split.file)
+    found = with_groups(read_source(layout, source, masks), source, layout, rule)
     names = [source_name(sample, source) for sample in found.samples]
     if not delete_additions:
         check_nothing_lost(prepared, names)
@@ -115,6 +119,7 @@ def prepare(
             layout=layout,
             size=f"{size[0]}x{size[1]}" if size else "native",
             split=describe_split(split, found.has_official_split),
+            groups=rule.describe(),
             counts=count(samples),
             original_width=spread([p.scan.width for p in placed]),
             original_height=spread([p.scan.height for p in placed]),

@@ -14,6 +14,12 @@ from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.commit import Commit, following
 from patchcore_dual.data.prepare.comparison import Comparison, compare
 from patchcore_dual.data.prepare.gathering import gather
+from patchcore_dual.data.prepare.groups import (
+    GroupRule,
+    rule_with_split,
+    stored_rule,
+    with_groups,
+)
 from patchcore_dual.data.prepare.placement import SplitSettings, settle_copies
 from patchcore_dual.data.prepare.placement_of_new import place_new
 from patchcore_dual.data.prepare.preparation import check_paths, describe_split, to_text
@@ -33,6 +39,7 @@ def update(
     *,
     size: str = "",
     split: SplitSettings | None = None,
+    groups: GroupRule | None = None,
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     masks: MaskRule = ASK,
@@ -49,6 +56,7 @@ def update(
         prepared: the folder to add to.
         size: that of the folder, "WxH" or "native". It may be left out, as `split` and
             `bit_depth` may, unless the split came from a file.
+        groups: likewise; a file of groups has to name all images of the data set.
 
     Returns:
         The summary of the whole folder, which `preparation.json` records too.
@@ -65,7 +73,9 @@ def update(
         before = Manifest.load(prepared, with_rejected=True)
         facts = before.preparation()
         bit_depth = _check_settings(prepared, facts, layout, size, bit_depth)
-        found = read_source(layout, source, masks)
+        rule = rule_with_split(groups or GroupRule(), split.file if split else None)
+        rule = stored_rule(prepared, facts, rule)
+        found = with_groups(read_source(layout, source, masks), source, layout, rule)
         split = _split(prepared, facts, split, found.has_official_split)
         gathered = gather(found, source, bit_depth, skip_unreadable, progress)
         scans, bit_depth = gathered.scans, gathered.bit_depth
@@ -92,6 +102,7 @@ def update(
             layout=layout,
             size=str(facts.get("size", "native")),
             split=facts["split"],
+            groups=facts.get("groups"),
             counts=count(real),
             original_width=spread([s.width for s in scans]),
             original_height=spread([s.height for s in scans]),
