@@ -28,7 +28,7 @@ class AuditReport:
         n_images: number of images compared.
         copies: sets of exact duplicates.
         near_duplicates: pairs of near duplicates.
-        n_alike: number of pairs that look alike besides; nothing is done about them.
+        n_alike: number of other pairs that look alike, and count as different parts.
         alike: the first of these pairs by correlation.
         copies_across_split, near_duplicates_across_split: those of them that have images in both
             train and test.
@@ -72,8 +72,8 @@ class AuditReport:
         if self.n_alike:
             most = ", ".join(map(str, self.alike[:3]))
             lines.append(
-                f"{self.n_alike} other pairs look alike, which changes nothing. The most alike: "
-                f"{most}. If images show the same part, say so with groups."
+                f"{self.n_alike} other pairs look alike and count as different parts. The most "
+                f"alike: {most}. If some show the same part, say so when preparing (--groups)."
             )
         for title, findings in sections:
             lines.append(f"{len(findings)} {title}")

@@ -73,7 +73,8 @@ def update(
         before = Manifest.load(prepared, with_rejected=True)
         facts = before.preparation()
         bit_depth = _check_settings(prepared, facts, layout, size, bit_depth)
-        rule = rule_with_split(groups or GroupRule(), split.file if split else None)
+        split_file = split.file if split and facts["split"]["by"] == "file" else None
+        rule = rule_with_split(groups or GroupRule(), split_file)
         rule = stored_rule(prepared, facts, rule)
         found = with_groups(read_source(layout, source, masks), source, layout, rule)
         split = _split(prepared, facts, split, found.has_official_split)
