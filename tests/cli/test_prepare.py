@@ -176,3 +176,23 @@ def test_the_summary_is_in_the_words_of_the_guide(tmp_path: Path) -> None:
         assert word not in result.stdout
     assert "defective images without a mask" in result.stdout
     assert "(smallest / median / largest)" in result.stdout
+
+
+def test_groups_reach_the_preparation_and_bad_ones_are_one_error(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "s")
+    options = ["--size", "40x30", "--json", "--group-pattern", "[0-9]"]
+    facts = json.loads(prepare_folder(source, tmp_path / "p", *options).stdout)
+    assert facts["groups"] == {"by": "pattern", "pattern": "[0-9]"}
+    assert facts["n_groups"] == 8
+    table = tmp_path / "groups.csv"
+    table.write_text("image,group\ngood/0.png,a\n")
+    for wrong, error, message in (
+        (["--group-pattern", "["], SettingsError, "no regular expression"),
+        (["--groups", str(table)], DataError, "names no group for 15 images"),
+        (["--groups", str(table), "--group-by-folder"], SettingsError, "give one of"),
+        (["--group-by-folder"], DataError, "holds none of 16 images"),
+    ):
+        result = prepare_folder(source, tmp_path / "q", *wrong)
+        assert isinstance(result.exception, error)
+        assert message in str(result.exception)
+        assert not (tmp_path / "q").exists()

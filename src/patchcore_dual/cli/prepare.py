@@ -48,8 +48,34 @@ def prepare(
     ] = None,
     split_file: Annotated[
         Path | None,
-        typer.Option(help="CSV file with the columns group,split: take this split instead."),
+        typer.Option(
+            help="CSV file with the columns group,split: take this split instead. With a column "
+            "image too, it gives the groups as well."
+        ),
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file with the columns image,group: which images belong together (one part, "
+            "one lot). Groups are never divided between train and test, or between folds.",
+        ),
+    ] = None,
+    group_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Take the group from the name of each file: what the capture group matches, or "
+            "the whole expression without one, as 'part[0-9]+'.",
+        ),
+    ] = None,
+    group_by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-folder",
+            help="Every folder below good/ and the kinds of defect is a group; folders of the same "
+            "name are the same group.",
+        ),
+    ] = False,
     train_defects: Annotated[
         int | None,
         typer.Option(
@@ -102,17 +128,19 @@ def prepare(
 ) -> None:
     """Make a data set ready for training: images of one size, masks, crops, a split, a manifest.
 
-    Exact copies are dropped, and near duplicates are kept on one side of the split.
+    Exact copies are dropped, and near duplicates and groups are kept on one side of the split.
 
     \b
     Examples:
       patchcore-dual prepare ksdd2 KolektorSDD2 prepared
       patchcore-dual prepare folder photos prepared
+      patchcore-dual prepare folder photos prepared --group-pattern 'part[0-9]+'
       patchcore-dual prepare folder photos prepared --update
     """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.mask_rule import MaskRule
     from patchcore_dual.data.prepare.additions import AdditionsError
+    from patchcore_dual.data.prepare.groups import GroupRule
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
     from patchcore_dual.data.prepare.update import update as update_data
@@ -133,6 +161,7 @@ def prepare(
     width, height = (None, None) if size in ("", "auto") else parse_size(size)
     options: dict[str, Any] = {
         "split": SplitSettings(**given) if given else None,
+        "groups": GroupRule(groups, group_pattern, group_by_folder),
         "bit_depth": parse_bit_depth(bit_depth),
         "skip_unreadable": skip_unreadable,
         "masks": MaskRule(parse_label(ignore_label), large_masks),

@@ -1,22 +1,21 @@
-"""The audit: exact and near duplicates, and which of them lie on both sides of a split."""
+"""The audit: which images are the same or alike, and what lies on both sides of a split."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from patchcore_dual.data.duplicates import (
     DuplicateSet,
     Fingerprint,
-    NearDuplicatePair,
     digest,
     find_exact_duplicates,
-    find_near_duplicates,
-    thumbnail,
+    fingerprint,
 )
 from patchcore_dual.data.manifest import Manifest, Sample, Split
 from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.near_duplicates import Likeness, NearDuplicatePair, find_likeness
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.utils.progress import Progress, silent
 
@@ -29,6 +28,8 @@ class AuditReport:
         n_images: number of images compared.
         copies: sets of exact duplicates.
         near_duplicates: pairs of near duplicates.
+        n_alike: number of other pairs that look alike, and count as different parts.
+        alike: the first of these pairs by correlation.
         copies_across_split, near_duplicates_across_split: those of them that have images in both
             train and test.
         groups_across_split: groups that have images in both.
@@ -37,6 +38,8 @@ class AuditReport:
     n_images: int
     copies: list[DuplicateSet] = field(default_factory=list)
     near_duplicates: list[NearDuplicatePair] = field(default_factory=list)
+    n_alike: int = 0
+    alike: list[NearDuplicatePair] = field(default_factory=list)
     copies_across_split: list[DuplicateSet] = field(default_factory=list)
     near_duplicates_across_split: list[NearDuplicatePair] = field(default_factory=list)
     groups_across_split: list[str] = field(default_factory=list)
@@ -66,6 +69,12 @@ class AuditReport:
             ("groups on both sides of the split", self.groups_across_split),
         ]
         lines = []
+        if self.n_alike:
+            most = ", ".join(map(str, self.alike[:3]))
+            lines.append(
+                f"{self.n_alike} other pairs look alike and count as different parts. The most "
+                f"alike: {most}. If some show the same part, say so when preparing (--groups)."
+            )
         for title, findings in sections:
             lines.append(f"{len(findings)} {title}")
             lines += [f"  {finding}" for finding in findings[:limit]]
@@ -77,7 +86,7 @@ class AuditReport:
 def build_report(
     n_images: int,
     copies: list[DuplicateSet],
-    near: list[NearDuplicatePair],
+    likeness: Likeness,
     splits: Mapping[str, Split],
     groups: Mapping[str, str] | None = None,
 ) -> AuditReport:
@@ -86,7 +95,7 @@ def build_report(
     Args:
         n_images: number of images compared.
         copies: sets of exact duplicates.
-        near: pairs of near duplicates.
+        likeness: near duplicates and look-alikes.
         splits: split of each image, by name. Images without one (dropped, or not split yet) are
             ignored when checking for leakage.
         groups: group of each image, by name; None leaves groups unchecked.
@@ -101,9 +110,11 @@ def build_report(
     return AuditReport(
         n_images=n_images,
         copies=copies,
-        near_duplicates=near,
+        near_duplicates=likeness.near,
+        n_alike=likeness.n_alike,
+        alike=likeness.alike,
         copies_across_split=[c for c in copies if crosses(c.images)],
-        near_duplicates_across_split=[p for p in near if crosses((p.first, p.second))],
+        near_duplicates_across_split=[p for p in likeness.near if crosses((p.first, p.second))],
         groups_across_split=sorted(g for g, m in members.items() if g and crosses(m)),
     )
 
@@ -123,15 +134,15 @@ def audit_prepared(manifest: Manifest, progress: Progress = silent) -> AuditRepo
         fingerprints.append(_fingerprint(manifest, sample))
     progress("auditing images", len(manifest), len(manifest))
     splits = {s.image: s.split for s in manifest}
-    synthetic = {s.image for s in manifest if s.origin != "real"}
-    near = [
-        pair
-        for pair in find_near_duplicates(fingerprints)
-        if not synthetic & {pair.first, pair.second} or splits[pair.first] != splits[pair.second]
-    ]
+    real = [f for f, s in zip(fingerprints, manifest, strict=True) if not s.is_synthetic]
+    likeness = find_likeness(real, progress)
+    if len(real) < len(fingerprints):
+        likeness = replace(
+            likeness, near=likeness.near + _crossing(fingerprints, manifest, progress)
+        )
     groups = {s.image: s.group for s in manifest}
     copies = find_exact_duplicates(fingerprints)
-    return build_report(len(fingerprints), copies, near, splits, groups)
+    return build_report(len(fingerprints), copies, likeness, splits, groups)
 
 
 def audit_folder(prepared: Path, progress: Progress = silent) -> AuditReport:
@@ -143,4 +154,15 @@ def _fingerprint(manifest: Manifest, sample: Sample) -> Fingerprint:
     image = read_image(manifest.image_path(sample))
     mask_path = manifest.mask_path(sample)
     mask = digest(read_prepared_mask(mask_path)) if mask_path else ""
-    return Fingerprint(sample.image, digest(image), thumbnail(image), sample.label, mask)
+    return fingerprint(sample.image, image, sample.label, mask)
+
+
+def _crossing(
+    fingerprints: Sequence[Fingerprint], manifest: Manifest, progress: Progress
+) -> list[NearDuplicatePair]:
+    """The near duplicates of a synthetic and a test image."""
+    pairs = zip(fingerprints, manifest, strict=True)
+    test = {f.name for f, s in zip(fingerprints, manifest, strict=True) if s.split == "test"}
+    both = [f for f, s in pairs if s.is_synthetic or s.split == "test"]
+    near = find_likeness(both, progress).near
+    return [p for p in near if (p.first in test) != (p.second in test)]

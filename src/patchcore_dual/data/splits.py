@@ -90,6 +90,8 @@ def _rounded(wanted: float, n_groups: int) -> int:
 def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
     """Read a split from a CSV file with the columns group,split.
 
+    With a column image besides, it has a line for each image, and groups may be repeated.
+
     Args:
         path: the file.
         groups: all groups of the data set.
@@ -99,17 +101,18 @@ def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
 
     Raises:
         DataError: the file has other columns, a split other than train or test, or a group that
-            is unknown or repeated, or it lacks a group; with file and line.
+            is unknown, repeated or on both sides, or it lacks a group; with file and line.
     """
     sides: dict[str, Split] = {}
     table = read_csv_file(path)
-    if set(table.columns) != {"group", "split"}:
+    by_image = "image" in table.columns
+    if set(table.columns) - {"image"} != {"group", "split"}:
         raise DataError(f"{path}, line 1: expected the columns group,split.")
     problems: list[DataError] = []
     for number, values in table.rows:
         row = dict(zip(table.columns, values, strict=True))
         try:
-            _add_row(sides, row, groups, f"{path}, line {number}")
+            _add_row(sides, row, groups, f"{path}, line {number}", by_image)
         except DataError as error:
             problems.append(error)
     if problems:
@@ -121,13 +124,21 @@ def read_split_file(path: Path, groups: Collection[str]) -> dict[str, Split]:
 
 
 def _add_row(
-    sides: dict[str, Split], row: dict[str, str], groups: Collection[str], where: str
+    sides: dict[str, Split],
+    row: dict[str, str],
+    groups: Collection[str],
+    where: str,
+    by_image: bool,
 ) -> None:
     group, split = row["group"].strip(), row["split"].strip()
     if group not in groups:
         raise DataError(f"{where}: the data set has no group {group!r}.")
-    if group in sides:
+    if group in sides and not by_image:
         raise DataError(f"{where}: the group {group!r} is named a second time.")
+    if split in ("train", "test") and sides.get(group, split) != split:
+        raise DataError(
+            f"{where}: the group {group!r} is in {split} here, and in {sides[group]} above."
+        )
     if split == "train":
         sides[group] = "train"
     elif split == "test":

@@ -11,15 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from patchcore_dual.data.duplicates import (
-    Fingerprint,
-    digest,
-    find_exact_duplicates,
-    find_near_duplicates,
-    thumbnail,
-)
+from patchcore_dual.data.duplicates import find_exact_duplicates, fingerprint
 from patchcore_dual.data.manifest import Manifest, Sample, Split
 from patchcore_dual.data.masks import read_prepared_mask
+from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
@@ -146,9 +141,9 @@ def images_like_training(
             if name in ours:
                 raise
             continue  # damaged since it was fitted on
-        prints.append(Fingerprint(name, digest(image), thumbnail(image), "negative", ""))
+        prints.append(fingerprint(name, image, "negative", ""))
     copies = [set(one.images) for one in find_exact_duplicates(prints)]
-    pairs = [{pair.first, pair.second} for pair in find_near_duplicates(prints)]
+    pairs = [{pair.first, pair.second} for pair in find_likeness(prints).near]
     # Of copies, only the first is compared with others.
     alike = [s.union(*(c for c in copies if c & s)) for s in (*copies, *pairs)]
     return [name for name in ours if any(name in s and s & theirs.keys() for s in alike)]

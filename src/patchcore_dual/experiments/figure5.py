@@ -31,9 +31,9 @@ from patchcore_dual.experiments.remaining import seconds_left
 from patchcore_dual.experiments.runner import TrialRunner, with_cached_features
 from patchcore_dual.experiments.trials import Method
 from patchcore_dual.scoring.drawing import heat_overlay
-from patchcore_dual.utils.pictures import drawable
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.estimate import in_words
+from patchcore_dual.utils.pictures import drawable
 from patchcore_dual.utils.progress import Progress, silent
 
 ROWS = 6

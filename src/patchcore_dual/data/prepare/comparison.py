@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
+from patchcore_dual.data.duplicates import Fingerprint, digest, fingerprint
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.data.prepare.scanning import Scan
@@ -98,10 +98,10 @@ def compare(
         except DataError as error:
             problems.append(error)
             continue
-        pixels = digest(image)
-        moved_from.setdefault(pixels, row)
         found.rows[name] = row
-        found.missing.append(Fingerprint(name, pixels, thumbnail(image), row.label, marked))
+        summary = fingerprint(name, image, row.label, marked)
+        moved_from.setdefault(summary.pixels, row)
+        found.missing.append(summary)
     for done, scan in enumerate(scans):
         progress("comparing images", done, len(scans))
         known = by_source.get(scan.name)
@@ -131,11 +131,20 @@ def compare(
         if change.before != change.after or change.has_new_mask:
             found.changes.append(change)
         found.rows[scan.name] = change.after
-        found.raw_groups[scan.sample.group or scan.sample.name] = known.group
+        raw = scan.sample.group or scan.sample.name
+        if found.raw_groups.setdefault(raw, known.group) != known.group:
+            problems.append(_regrouped(scan, known, raw, found.raw_groups[raw]))
     progress("comparing images", len(scans), len(scans))
     if problems:
         raise together(problems)
     return found
+
+
+def _regrouped(scan: Scan, row: Sample, raw: str, other: str) -> DataError:
+    return DataError(
+        f"{scan.name} is now of the group {raw!r}, as others of {other!r}, but was prepared in "
+        f"{row.group!r}. Groups stay in an update: prepare the folder anew with --overwrite."
+    )
 
 
 def _differs(scan: Scan, row: Sample, folder: Path) -> DataError:

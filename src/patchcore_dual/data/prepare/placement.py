@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from patchcore_dual.data.duplicates import DuplicateSet, NearDuplicatePair
+from patchcore_dual.data.duplicates import DuplicateSet
 from patchcore_dual.data.listing import natural_key
+from patchcore_dual.data.near_duplicates import NearDuplicatePair
 from patchcore_dual.data.prepare.scanning import Scan
 from patchcore_dual.data.sample import Label, Split
 from patchcore_dual.data.splits import NORMAL, read_split_file, split_by_group

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from patchcore_dual.data.duplicates import DuplicateSet, NearDuplicatePair
+from patchcore_dual.data.duplicates import DuplicateSet
 from patchcore_dual.data.listing import natural_key
+from patchcore_dual.data.near_duplicates import NearDuplicatePair
 from patchcore_dual.data.prepare.placement import (
     Placed,
     SplitSettings,

@@ -11,12 +11,13 @@ from typing import Any
 
 from patchcore_dual.data.audit import build_report
 from patchcore_dual.data.bit_depth import check_bit_depth
-from patchcore_dual.data.duplicates import find_near_duplicates
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.mask_rule import ASK, MaskRule
+from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.additions import check_nothing_lost
 from patchcore_dual.data.prepare.gathering import gather, source_name
+from patchcore_dual.data.prepare.groups import GroupRule, rule_with_split, with_groups
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
 from patchcore_dual.data.prepare.sizes import Original, check_size, propose_size, size_notes
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
@@ -38,6 +39,7 @@ def prepare(
     height: int | None = None,
     choose_size: bool = False,
     split: SplitSettings | None = None,
+    groups: GroupRule | None = None,
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
@@ -58,6 +60,7 @@ def prepare(
         width, height: size of every prepared image in pixels; None for both keeps the sizes.
         choose_size: propose a size from the images (`propose_size`); `width` and `height` are None.
         split: how train and test are decided.
+        groups: which images belong together; None leaves that to the layout.
         bit_depth: how many bits of 16-bit files are used; None finds it from their values.
         skip_unreadable: leave unreadable files out and list them, instead of raising.
         overwrite: replace a prepared data set.
@@ -96,15 +99,16 @@ def prepare(
     if bit_depth is not None:
         check_bit_depth(bit_depth)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY)
-    found = read_source(layout, source, masks)
+    rule = rule_with_split(groups or GroupRule(), split.file)
+    found = with_groups(read_source(layout, source, masks), source, layout, rule)
     names = [source_name(sample, source) for sample in found.samples]
     if not delete_additions:
         check_nothing_lost(prepared, names)
     gathered = gather(found, source, bit_depth, skip_unreadable, progress)
     scans, bit_depth = gathered.scans, gathered.bit_depth
-    near = find_near_duplicates([s.fingerprint for s in scans])
+    likeness = find_likeness([s.fingerprint for s in scans], progress)
     copies, copy_notes = settle_copies(scans, gathered.copies)
-    placed, dropped = place(scans, copies, near, found.has_official_split, split)
+    placed, dropped = place(scans, copies, likeness.near, found.has_official_split, split)
     _check_sides(placed, source)
     originals = [p.scan.original for p in placed]
     size, notes_on_size = _size(originals, width, height, choose_size)
@@ -115,6 +119,7 @@ def prepare(
             layout=layout,
             size=f"{size[0]}x{size[1]}" if size else "native",
             split=describe_split(split, found.has_official_split),
+            groups=rule.describe(),
             counts=count(samples),
             original_width=spread([p.scan.width for p in placed]),
             original_height=spread([p.scan.height for p in placed]),
@@ -127,7 +132,9 @@ def prepare(
             skipped=gathered.skipped,
             bit_depth=bit_depth,
             notes=[*found.notes, *copy_notes, *gathered.notes, *notes_on_size],
-            audit=build_report(len(scans), copies, near, {p.scan.name: p.split for p in placed}),
+            audit=build_report(
+                len(scans), copies, likeness, {p.scan.name: p.split for p in placed}
+            ),
         )
         (folder / PREPARATION_NAME).write_text(to_text(summary), encoding="utf-8")
         Manifest(folder, tuple(samples)).save()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from patchcore_dual.data.duplicates import Fingerprint, digest, thumbnail
+from patchcore_dual.data.duplicates import Fingerprint, digest, fingerprint
 from patchcore_dual.data.layouts.layout import RawSample, some
 from patchcore_dual.data.listing import printable
 from patchcore_dual.data.mask_orientation import MaskTurn, match_mask
@@ -103,7 +103,6 @@ def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> S
         )
     label: Label = sample.label or ("positive" if area else "negative")
     mask_digest = digest(mask) if mask is not None and area else ""
-    fingerprint = Fingerprint(source_name, digest(image), thumbnail(image), label, mask_digest)
     is_dark_on_bright = reading is not None and reading.is_dark_on_bright
     return Scan(
         sample,
@@ -112,7 +111,7 @@ def scan(sample: RawSample, source_name: str, bit_depth: int | None = None) -> S
         height,
         area,
         defect_width(mask) if mask is not None else 0.0,
-        fingerprint,
+        fingerprint(source_name, image, label, mask_digest),
         how_read,
         mask_turn,
         is_dark_on_bright,

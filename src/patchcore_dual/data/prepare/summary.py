@@ -41,6 +41,7 @@ class PreparationSummary:
         layout: name of the layout.
         size: "WxH" in pixels, or "native".
         split: how the split was decided.
+        groups: where the groups came from; None where the layout says which images belong together.
         counts: numbers of images.
         original_width, original_height: of the original images, in pixels.
         defect_area: of the original masks that mark a defect, in pixels; None without any.
@@ -59,6 +60,7 @@ class PreparationSummary:
     layout: str
     size: str
     split: dict[str, Any]
+    groups: dict[str, Any] | None
     counts: list[Count]
     original_width: Range | None
     original_height: Range | None

@@ -5,14 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from patchcore_dual.data.audit import build_report
-from patchcore_dual.data.duplicates import find_exact_duplicates, find_near_duplicates
+from patchcore_dual.data.duplicates import find_exact_duplicates
 from patchcore_dual.data.layouts.layout import some
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.mask_rule import ASK, MaskRule
+from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.commit import Commit, following
 from patchcore_dual.data.prepare.comparison import Comparison, compare
 from patchcore_dual.data.prepare.gathering import gather
+from patchcore_dual.data.prepare.groups import (
+    GroupRule,
+    rule_with_split,
+    stored_rule,
+    with_groups,
+)
 from patchcore_dual.data.prepare.placement import SplitSettings, settle_copies
 from patchcore_dual.data.prepare.placement_of_new import place_new
 from patchcore_dual.data.prepare.preparation import check_paths, describe_split, to_text
@@ -32,6 +39,7 @@ def update(
     *,
     size: str = "",
     split: SplitSettings | None = None,
+    groups: GroupRule | None = None,
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     masks: MaskRule = ASK,
@@ -48,6 +56,7 @@ def update(
         prepared: the folder to add to.
         size: that of the folder, "WxH" or "native". It may be left out, as `split` and
             `bit_depth` may, unless the split came from a file.
+        groups: likewise; a file of groups has to name all images of the data set.
 
     Returns:
         The summary of the whole folder, which `preparation.json` records too.
@@ -64,17 +73,26 @@ def update(
         before = Manifest.load(prepared, with_rejected=True)
         facts = before.preparation()
         bit_depth = _check_settings(prepared, facts, layout, size, bit_depth)
-        found = read_source(layout, source, masks)
+        split_file = split.file if split and facts["split"]["by"] == "file" else None
+        rule = rule_with_split(groups or GroupRule(), split_file)
+        rule = stored_rule(prepared, facts, rule)
+        found = with_groups(read_source(layout, source, masks), source, layout, rule)
         split = _split(prepared, facts, split, found.has_official_split)
         gathered = gather(found, source, bit_depth, skip_unreadable, progress)
         scans, bit_depth = gathered.scans, gathered.bit_depth
         old = compare(before, scans, before.size(), bit_depth, progress)
         prints = [s.fingerprint for s in scans]
-        near = find_near_duplicates([*old.missing, *prints])
+        likeness = find_likeness([*old.missing, *prints], progress)
         copies = find_exact_duplicates(prints)
         settled, copy_notes = settle_copies(scans, copies)
         placed, dropped = place_new(
-            old.new, old.rows, old.raw_groups, settled, near, found.has_official_split, split
+            old.new,
+            old.rows,
+            old.raw_groups,
+            settled,
+            likeness.near,
+            found.has_official_split,
+            split,
         )
         added, _ = write_all(placed, staging, before.size(), bit_depth, progress)
         commit = Commit(before, staging)
@@ -86,6 +104,7 @@ def update(
             layout=layout,
             size=str(facts.get("size", "native")),
             split=facts["split"],
+            groups=facts.get("groups"),
             counts=count(real),
             original_width=spread([s.width for s in scans]),
             original_height=spread([s.height for s in scans]),
@@ -107,7 +126,7 @@ def update(
             audit=build_report(
                 len(scans) + len(old.missing),
                 copies,
-                near,
+                likeness,
                 {s.source or s.image: s.split for s in real},
             ),
         )
