@@ -137,13 +137,10 @@ def fit_calibrated(normals, defectives):
     def known_peak(z):
         return max(flat(scores.weighted(z, weights)))
 
-    location, spread = scores.scale_of([max(flat(z[0])) for z in z_normal])
+    unfamiliar = scores.scale_of([max(flat(z[0])) for z in z_normal])
 
     def maxima(all_z, scale):
-        return [
-            ((max(flat(z[0])) - location) / spread, (known_peak(z) - scale[0]) / scale[1])
-            for z in all_z
-        ]
+        return [(unfamiliar(max(flat(z[0]))), scale(known_peak(z))) for z in all_z]
 
     scale = scores.scale_of([known_peak(z) for z in z_normal])
     left_out = []

@@ -103,9 +103,8 @@ def calibrated(normals, weights, discount):
     known = scale_of([max(flat(weighted(one, weights))) for one in z])
 
     def combine(z):
-        (m_u, s_u), (m_k, s_k) = unfamiliar, known
         grid = [
-            [max((u - m_u) / s_u, (k - m_k) / s_k - discount) for u, k in zip(*rows, strict=True)]
+            [max(unfamiliar(u), known(k) - discount) for u, k in zip(*rows, strict=True)]
             for rows in zip(z[0], weighted(z, weights), strict=True)
         ]
         return max(flat(grid)), grid
@@ -136,8 +135,9 @@ def position_statistics(grids):
     """Means and variances shrunk towards the neighbourhood, which counts as ten images more.
 
     The neighbourhood is weighted by a Gaussian of σ = 1 cell, cut off at 4, and beyond the border
-    the nearest cell is repeated. Deviations are the geometric mean of the cell's and the global
-    one, which is the root of the mean variance.
+    the nearest cell is repeated. Means are half the cell's own and half the mean of all cells. A
+    deviation is the fourth root of the cell's times the common one to three quarters, and what is
+    left of the differences between means counts in the common one.
     """
     n, rows, columns = len(grids), len(grids[0]), len(grids[0][0])
 
@@ -165,8 +165,12 @@ def position_statistics(grids):
     variance_around = local(each(lambda r, c: variance[r][c] + (mean[r][c] - around[r][c]) ** 2))
     mean = each(lambda r, c: shrunk(mean[r][c], around[r][c]))
     variance = each(lambda r, c: shrunk(variance[r][c], variance_around[r][c]))
-    overall = sum(flat(variance)) / (rows * columns)
-    return mean, each(lambda r, c: math.sqrt(math.sqrt(variance[r][c] * overall)) + SMALLEST)
+    overall = sum(flat(mean)) / (rows * columns)
+    left = sum((value - overall) ** 2 for value in flat(mean)) / (rows * columns) / 4
+    common = math.sqrt(sum(flat(variance)) / (rows * columns) + left)
+    return each(lambda r, c: (mean[r][c] + overall) / 2), each(
+        lambda r, c: math.sqrt(variance[r][c]) ** 0.25 * common**0.75 + SMALLEST
+    )
 
 
 def standardised(image, statistics, epsilon):
@@ -196,10 +200,44 @@ def weighted(z, weights):
 
 
 def scale_of(maxima):
-    """The median of the images' maxima, and the mean of those not below it, minus the median."""
+    """A function that scales a value: 0 at the median, then -log of how rare a larger one is.
+
+    The excess above the median follows a generalised Pareto distribution: the one of 21 shapes, and
+    its best spread, with the highest likelihood times exp(-shape).
+    """
     location = quantile(maxima, 0.5)
     excesses = [value - location for value in maxima if value >= location]
-    return location, max(SMALLEST, sum(excesses) / len(excesses))
+    mean = sum(excesses) / len(excesses)
+
+    def log_posterior(log_spread, shape):
+        spread = math.exp(log_spread)
+        density = [
+            math.log(spread) + (1 + shape) * survival(excess / spread, shape) for excess in excesses
+        ]
+        return -sum(density) - shape
+
+    def survival(u, shape):
+        return math.log(1 + shape * u) / shape if shape else u
+
+    def best_spread(shape):
+        low, high = math.log(mean * 1e-6), math.log(mean) + 1e-3
+        for _ in range(200):  # ternary search
+            a, b = low + (high - low) / 3, high - (high - low) / 3
+            if log_posterior(a, shape) < log_posterior(b, shape):
+                low = a
+            else:
+                high = b
+        return low
+
+    shapes = [i / 20 for i in range(21)]
+    best = max(shapes, key=lambda shape: log_posterior(best_spread(shape), shape))
+    spread = math.exp(best_spread(best))
+
+    def scaled(value):
+        u = (value - location) / spread
+        return survival(u, best) if u > 0 else u
+
+    return scaled
 
 
 def quantile(values, share):

@@ -196,9 +196,24 @@ def test_state_survives_json():
     assert again.guard == fitted.guard
 
 
-def test_scale_puts_the_median_at_zero_and_the_mean_excess_at_one():
-    maxima = np.random.default_rng(0).exponential(2.0, 4001) + 5
+def test_scale_makes_each_unit_e_times_rarer_whatever_the_tail():
+    rng = np.random.default_rng(0)
+    for maxima in (rng.exponential(2.0, 4001) + 5, 3 * rng.pareto(2.5, 4001) - 1):
+        scaled = Scale.of([np.array([m]) for m in maxima])(maxima)
+        assert abs(np.median(scaled)) < 1e-4
+        for units in (1, 2, 3):
+            share = np.mean(scaled > units) / np.mean(scaled > 0)
+            assert abs(np.log(share) + units) < 0.15
+
+
+def test_a_few_far_normal_images_give_a_heavy_tail_and_count_less():
+    maxima = np.concatenate([np.random.default_rng(0).exponential(1.0, 95), [8, 9, 10, 11, 12]])
     scale = Scale.of([np.array([m]) for m in maxima])
-    scaled = scale(maxima)
-    assert abs(np.median(scaled)) < 1e-4
-    assert abs(scaled[scaled >= 0].mean() - 1) < 1e-3
+    assert scale.shape > 0.1
+    assert scale(np.array([12.0]))[0] < 0.7 * (12 - scale.location) / scale.spread
+
+
+def test_a_channel_that_is_the_same_everywhere_has_a_scale():
+    scale = Scale.of([np.array([3.0])] * 5)
+    assert scale(np.array([3.0]))[0] == 0
+    assert np.isfinite(scale(np.array([4.0]))).all()

@@ -13,7 +13,8 @@ def test_statistics_follow_the_position_and_the_prior_fades_as_images_grow():
     few = [usual + RNG.standard_normal(usual.shape) for _ in range(2)]
     many = [usual + RNG.standard_normal(usual.shape) for _ in range(400)]
     assert position_statistics(few).mean[2, 3] < 3.5  # shrunk towards the neighbourhood
-    assert abs(position_statistics(many).mean[2, 3] - 5) < 0.3
+    found = position_statistics(many).mean
+    assert abs(found[2, 3] - found[0, 0] - 5 / 2) < 0.2  # half of the difference is its own
     assert abs(position_statistics(many).deviation[5, 7] - 1) < 0.2
 
 

@@ -28,6 +28,6 @@ def test_two_cells_by_hand():
     own = kernel[:5].sum() / kernel.sum()  # the cell and all beyond the border on its side
     around = np.array([(1 - own) * 4, own * 4])
     variance = (2 * np.array([0.0, 4.0]) + 10 * around) / 12
-    expected = np.sqrt(np.sqrt(variance) * np.sqrt(variance.mean())) + 1e-6
+    expected = np.sqrt(variance) ** 0.25 * np.sqrt(variance.mean()) ** 0.75 + 1e-6
     np.testing.assert_allclose(found.mean, [[0, 0]], atol=1e-6)
     np.testing.assert_allclose(found.deviation, expected[None], rtol=1e-5)
