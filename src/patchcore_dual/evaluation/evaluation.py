@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.data.manifest import Manifest, Sample, Split
-from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
 from patchcore_dual.evaluation.results import Evaluation, ImageResult, summarise
@@ -141,7 +140,7 @@ def known_mask(
     path = manifest.mask_path(sample)
     if path is None:
         return None if sample.is_defective else np.zeros(shape, dtype=bool)
-    mask = read_prepared_mask(path)
+    mask = manifest.read_mask(sample)
     if mask.shape != shape:
         raise ImageError(
             f"{path} is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]}. "

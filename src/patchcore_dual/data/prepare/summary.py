@@ -40,6 +40,7 @@ class PreparationSummary:
         prepared: the folder that was made.
         layout: name of the layout.
         size: "WxH" in pixels, or "native".
+        size_by: "photographs" where their size was kept, so that `fit` chooses one; else "user".
         split: how the split was decided.
         counts: numbers of images.
         original_width, original_height: of the original images, in pixels.
@@ -58,6 +59,7 @@ class PreparationSummary:
     prepared: Path
     layout: str
     size: str
+    size_by: str
     split: dict[str, Any]
     counts: list[Count]
     original_width: Range | None

@@ -84,6 +84,7 @@ def update(
             prepared=prepared,
             layout=layout,
             size=str(facts.get("size", "native")),
+            size_by=str(facts.get("size_by", "user")),
             split=facts["split"],
             counts=count(real),
             original_width=spread([s.width for s in scans]),
