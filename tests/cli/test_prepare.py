@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from lookalikes import make_folder, make_kolektorsdd, make_ksdd2, save, surface
-from patchcore_dual.cli.prepare import parse_size, prepare
+from patchcore_dual.cli.choices import parse_size
+from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.data.layouts import LAYOUTS
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import DataError, SettingsError
@@ -64,22 +65,21 @@ def test_help_lists_every_layout_and_others_are_refused(source: Path, tmp_path: 
 
 
 def test_sizes() -> None:
-    assert parse_size("224x632") == (224, 632)
-    assert parse_size("native") == (None, None)
+    assert parse_size("224x632", "auto") == (224, 632)
+    assert parse_size("native", "auto") is None
     for wrong in ("224", "224*632", "0x5", "-1x5", "224x632x3", ""):
         with pytest.raises(SettingsError, match="WIDTHxHEIGHT"):
-            parse_size(wrong)
+            parse_size(wrong, "auto")
 
 
 def prepare_folder(source: Path, folder: Path, *options: str, **more: Any) -> Any:
     return run(app, ["folder", str(source), str(folder), *options], **more)
 
 
-def test_without_a_size_one_is_proposed_and_its_cost_is_shown(tmp_path: Path) -> None:
+def test_without_a_size_that_of_the_photographs_is_kept_and_said(tmp_path: Path) -> None:
     result = prepare_folder(make_folder(tmp_path / "s"), tmp_path / "p")
     assert "16 images, 40x30" in result.stdout
-    assert "Size 40x30, proposed from the images: proportions kept" in result.stdout
-    assert "times the time and memory of 256x256" in result.stdout
+    assert "Size 40x30, that of the photographs; `fit` chooses" in result.stdout
 
 
 def test_without_a_size_ksdd2_has_that_of_the_thesis(tmp_path: Path) -> None:

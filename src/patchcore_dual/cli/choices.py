@@ -1,5 +1,6 @@
 """Choices and texts that several commands share."""
 
+import re
 from typing import Annotated, Literal
 
 import typer
@@ -18,3 +19,15 @@ def parse_levels(text: str) -> tuple[int, ...]:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
         raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None
+
+
+def parse_size(size: str, others: str) -> tuple[int, int] | None:
+    """`224x632` as (224, 632), `native` as None; SettingsError, with the `others`, for the rest."""
+    if size == "native":
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,9})x([1-9][0-9]{0,9})", size)
+    if match is None:
+        raise SettingsError(
+            f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or {others}."
+        )
+    return int(match[1]), int(match[2])

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, BackboneName, Device, RuleName, parse_levels
+from patchcore_dual.cli.choices import (
+    AsJson,
+    BackboneName,
+    Device,
+    RuleName,
+    parse_levels,
+    parse_size,
+)
 from patchcore_dual.cli.fit_summary import describe, summary
 from patchcore_dual.errors import SettingsError
 
@@ -38,6 +45,14 @@ def fit(
             "help to find held-out defects."
         ),
     ] = "all",
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|WxH|prepared",
+            help="Size that images are resized to. auto tries sizes on held-out training images "
+            "where prepare kept that of the photographs, and else takes the prepared one.",
+        ),
+    ] = "auto",
     memory: Annotated[
         str, typer.Option(help="The most memory that fitting may use, as 800MiB.")
     ] = "4GiB",
@@ -199,6 +214,7 @@ def fit(
                 defects=defects,
                 exclude_kinds=exclude_kind or (),
                 synthetic=which,
+                size=parse_fit_size(size),
                 model_folder=model,
                 overwrite=overwrite,
                 memory=limit,
@@ -220,6 +236,16 @@ def fit(
         _print(fitted, model, prepared, sheet)
 
 
+def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:
+    """`--size` as `fit` takes it; SettingsError for what is no size."""
+    if text in ("auto", "prepared"):
+        return "auto" if text == "auto" else None
+    size = parse_size(text, "auto or prepared")
+    if size is None:
+        raise SettingsError("--size native is for prepare; fit takes auto, prepared or WxH.")
+    return size
+
+
 def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
     """`all`, `none`, `best`, or a number."""
     if text in ("all", "none", "best"):
@@ -239,12 +265,15 @@ def _write_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> Path | No
     from patchcore_dual.utils.files import write_atomically
     from patchcore_dual.utils.pictures import jpeg_bytes
 
-    picture = draw_pseudo_masks(manifest, fitted.pseudo_masks)
+    size = fitted.model.size
+    picture = draw_pseudo_masks(manifest.at_size(*size) if size else manifest, fitted.pseudo_masks)
     write_atomically(folder / SHEET_FILE, jpeg_bytes(picture))
     return folder / SHEET_FILE
 
 
 def _print(fitted: "Fit", folder: Path, prepared: Path, sheet: Path | None) -> None:
+    if fitted.size:
+        print(fitted.size)
     if fitted.synthetic:
         print(fitted.synthetic)
     for line in summary(fitted.model, folder, sheet):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson
+from patchcore_dual.cli.choices import AsJson, parse_size
 from patchcore_dual.data.layouts import LAYOUTS
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def prepare(
         str,
         typer.Option(
             metavar="WxH|auto|native",
-            help="Size of every image in pixels. auto proposes one from the images and their "
-            "defects, and is the default but for ksdd2 (224x632); native keeps the sizes.",
+            help="Size of every image in pixels. auto keeps that of the photographs, up to 2 "
+            "megapixels, and lets `fit` choose; it is the default but for ksdd2 (224x632). native "
+            "keeps images of many sizes as they are.",
             show_default=False,
         ),
     ] = "",
@@ -158,7 +159,8 @@ def prepare(
     }
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     size = size or ("" if update else DEFAULT_SIZES.get(layout.value, "auto"))
-    width, height = (None, None) if size in ("", "auto") else parse_size(size)
+    asked_pixels = None if size in ("", "auto") else parse_size(size, "auto or native")
+    width, height = asked_pixels or (None, None)
     options: dict[str, Any] = {
         "split": SplitSettings(**given) if given else None,
         "groups": GroupRule(groups, group_pattern, group_by_folder),
@@ -201,20 +203,6 @@ def prepare(
         print_json({"prepared": str(prepared), **summary.to_json()})
     else:
         _print(summary, prepared)
-
-
-def parse_size(size: str) -> tuple[int, int] | tuple[None, None]:
-    """`224x632` as (224, 632), `native` as (None, None); SettingsError for anything else."""
-    from patchcore_dual.errors import SettingsError
-
-    if size == "native":
-        return None, None
-    match = re.fullmatch(r"([1-9][0-9]{0,9})x([1-9][0-9]{0,9})", size)
-    if match is None:
-        raise SettingsError(
-            f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or auto or native."
-        )
-    return int(match[1]), int(match[2])
 
 
 def parse_bit_depth(bit_depth: str) -> int | None:

@@ -86,6 +86,7 @@ def reproduce(
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.experiments.reproduce import FIGURES, Plan
     from patchcore_dual.experiments.synthetic_source import default_generator
+    from patchcore_dual.training.size_choice import proposed_size
     from patchcore_dual.utils.dependencies import require
 
     require("reproduce", "torch", "jinja2", "matplotlib")
@@ -96,6 +97,10 @@ def reproduce(
     if generator and target not in ("table1", "table2", "figure5"):
         raise SettingsError("--generator is for table1, table2 and figure5.")
     manifest = Manifest.load(prepared)
+    if manifest.keeps_photographs:  # one size for all splits, by the proportions and the defects
+        size, reason = proposed_size(manifest.part("train"))
+        manifest = manifest.at_size(*size)
+        typer.echo(reason, err=True)
     plan = Plan(target, splits, seeds, draws, generator or default_generator(manifest))
     plan.check(manifest)
     detector = None  # figure1 shows images only

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.data.decoding import decode
-from patchcore_dual.data.manifest import PREPARATION_NAME
+from patchcore_dual.data.schema import PREPARATION_NAME
 from patchcore_dual.errors import ImageError, SettingsError
 
 USUAL_DEPTHS = (8, 10, 12, 14, 16)

@@ -3,22 +3,25 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patchcore_dual.data.review import rejected
 from patchcore_dual.data.sample import Label, Sample, Split
-from patchcore_dual.data.schema import SCHEMA_VERSION, bring_up_to_date
+from patchcore_dual.data.schema import PREPARATION_NAME, SCHEMA_VERSION, bring_up_to_date
 from patchcore_dual.data.table import read_csv, to_csv
 from patchcore_dual.errors import DataError
 from patchcore_dual.utils.files import write_atomically
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["MANIFEST_NAME", "PREPARATION_NAME", "Label", "Manifest", "Sample", "Split"]
 
 MANIFEST_NAME = "manifest.csv"
-PREPARATION_NAME = "preparation.json"
 
 
 def _what_it_is(folder: Path) -> str:
@@ -40,12 +43,14 @@ def _what_it_is(folder: Path) -> str:
 class Manifest:
     """The samples of one prepared folder, in a fixed order.
 
-    A manifest is immutable; `part`, `real`, `synthetic` and `where` return others of the same
-    folder. It has a length and can be iterated over.
+    A manifest is immutable; `part`, `real`, `synthetic`, `where` and `at_size` return others of the
+    same folder. It has a length and can be iterated over.
 
     Args:
         folder: the data-set folder, which the paths of its samples are relative to.
         samples: the samples.
+        resized: width and height in pixels that images and masks are resized to when they are read;
+            None reads them as they were prepared.
 
     >>> from tempfile import TemporaryDirectory
     >>> temporary = TemporaryDirectory()
@@ -71,6 +76,7 @@ class Manifest:
 
     folder: Path
     samples: tuple[Sample, ...]
+    resized: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -94,7 +100,11 @@ class Manifest:
 
     def where(self, samples: Iterable[Sample]) -> "Manifest":
         """The same folder with other samples."""
-        return Manifest(self.folder, tuple(samples))
+        return replace(self, samples=tuple(samples))
+
+    def at_size(self, width: int, height: int) -> "Manifest":
+        """The same samples, whose images and masks are resized to this size when they are read."""
+        return replace(self, resized=(width, height))
 
     def with_offspring(self, images: Collection[str]) -> set[str]:
         """The images named, and the synthetic ones that were made from any of them.
@@ -122,14 +132,42 @@ class Manifest:
         """The path of a sample's mask; None where it has none."""
         return self.folder / sample.mask if sample.mask else None
 
+    # The pixels are read by functions that are imported here: listing samples loads no libraries.
+
+    def read_image(self, sample: Sample) -> "NDArray[np.uint8]":
+        """A sample's image, uint8 `[H, W, 3]`, at the size of `size`.
+
+        Raises:
+            ImageError: the file is missing or damaged.
+        """
+        from patchcore_dual.data.reading import read_image
+        from patchcore_dual.data.resizing import resize_image
+
+        image = read_image(self.image_path(sample))
+        return resize_image(image, *self.resized) if self.resized else image
+
+    def read_mask(self, sample: Sample) -> "NDArray[np.bool_]":
+        """The mask of a sample that has one, bool `[H, W]`, True in defects, at that size too.
+
+        Raises:
+            ImageError: the file is missing or damaged.
+        """
+        from patchcore_dual.data.masks import read_prepared_mask
+        from patchcore_dual.data.resizing import resize_mask
+
+        mask = read_prepared_mask(self.folder / sample.mask)
+        return resize_mask(mask, *self.resized) if self.resized else mask
+
     def size(self) -> tuple[int, int] | None:
-        """Width and height, in pixels, that `prepare` gave every image.
+        """Width and height, in pixels, of every image as it is read.
 
         None where images kept their own sizes, or were not prepared by `prepare`.
 
         Raises:
             DataError: `preparation.json` is damaged.
         """
+        if self.resized is not None:
+            return self.resized
         text = self.preparation().get("size", "native")
         if text == "native":
             return None
@@ -139,6 +177,11 @@ class Manifest:
             path = self.folder / PREPARATION_NAME
             raise DataError(f"{path} is damaged. Prepare the data set again.") from None
         return width, height
+
+    @property
+    def keeps_photographs(self) -> bool:
+        """Whether the images have the size of the photographs, so that `fit` is to choose one."""
+        return self.preparation().get("size_by") == "photographs"
 
     def preparation(self) -> dict[str, Any]:
         """The contents of `preparation.json`, which `prepare` wrote, in the present schema.

@@ -13,6 +13,7 @@ from typing import Any
 
 from patchcore_dual.errors import DataError
 
+PREPARATION_NAME = "preparation.json"
 SCHEMA_VERSION = 3
 # Folders without a recorded version count as 2, the last version that recorded none.
 OLDEST_VERSION = 2

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from patchcore_dual.data.duplicates import find_exact_duplicates, fingerprint
 from patchcore_dual.data.manifest import Manifest, Sample, Split
-from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError, ImageError
@@ -182,7 +181,7 @@ def known_mask(
     path = manifest.mask_path(sample)
     if path is None:
         return None if sample.is_defective else np.zeros(shape, dtype=bool)
-    mask = read_prepared_mask(path)
+    mask = manifest.read_mask(sample)
     if mask.shape != shape:
         raise ImageError(
             f"{path} is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]}. "

@@ -10,8 +10,6 @@ from PIL import Image, ImageDraw
 
 from patchcore_dual.data.crops import MIN_SIDE, Box, crop_boxes
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.masks import read_prepared_mask
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError
 from patchcore_dual.experiments.pictures import FONT, GAP, INK, RED, Picture, fit
 from patchcore_dual.experiments.synthetic_source import (
@@ -92,9 +90,9 @@ def _spread(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _read(manifest: Manifest, sample: Sample) -> Shown:
-    image = read_image(manifest.image_path(sample))
+    image = manifest.read_image(sample)
     path = manifest.mask_path(sample) if sample.is_defective else None
-    return image, None if path is None else read_prepared_mask(path)
+    return image, None if path is None else manifest.read_mask(sample)
 
 
 def _window(image: Picture, mask: NDArray[np.bool_] | None) -> Box:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
 from patchcore_dual.evaluation.evaluation import known_mask
@@ -142,7 +141,7 @@ def _draw(
     titles = ("Image", "Ground truth", *fitted)
     rows = []
     for sample in samples:
-        image = read_image(manifest.image_path(sample))
+        image = manifest.read_image(sample)
         mask = known_mask(manifest, sample, image.shape[:2])
         truth = np.full_like(image, 128) if mask is None else _white(mask)
         what = sample.kind or ("defect" if sample.is_defective else "normal")

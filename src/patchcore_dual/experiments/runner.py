@@ -10,7 +10,6 @@ import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import known_mask
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
@@ -136,7 +135,7 @@ class TrialRunner:
     def _read(self, sample: Sample) -> NDArray[np.uint8]:
         """A test image, kept in memory: pixels take a small part of what features take."""
         if sample.image not in self._pixels:
-            self._pixels[sample.image] = read_image(self.manifest.image_path(sample))
+            self._pixels[sample.image] = self.manifest.read_image(sample)
         return self._pixels[sample.image]
 
 

@@ -115,6 +115,7 @@ def _plan(training_set: Manifest, embedder: Embedder, settings: Settings) -> dic
         "device": str(getattr(embedder, "device", "")),
         "embedder": asdict(embedder.spec),
         "settings": settings.model_dump(),
+        "size": training_set.size(),
         "samples": [[s.image, s.label, s.group] for s in real],
         "content": content.hexdigest(),
     }

@@ -14,7 +14,6 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.model import CalibrationSet
 from patchcore_dual.scoring import (
@@ -71,7 +70,7 @@ def cross_fit(
     images: dict[str, HeldOutImage] = {}
     by_fold = sorted(scored, key=lambda sample: banks.fold_of[sample.image])
     for sample in by_fold:
-        image = read_image(training_set.image_path(sample))
+        image = training_set.read_image(sample)
         features = context.embed(image)
         held_out = score(sample, image.shape[:2], features)
         if sample.is_defective:
@@ -175,7 +174,7 @@ def out_of_fold_images(
         samples += some[:: max(1, len(some) // JUDGED_IMAGES)][:JUDGED_IMAGES]
     samples.sort(key=lambda sample: banks.fold_of[sample.image])  # one bank at a time
     for i, sample in enumerate(samples):
-        features = context.embed(read_image(training_set.image_path(sample)))
+        features = context.embed(training_set.read_image(sample))
         defect = _without(defects.bank, _group(sample, training_set)) if defects else None
         yield features, banks.without_fold[banks.fold_of[sample.image]], defect
         context.progress("accuracy of approximate search", i + 1, len(samples))

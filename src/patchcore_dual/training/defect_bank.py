@@ -9,8 +9,6 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, coreset_size, select_coresets
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.masks import read_prepared_mask
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.features.defect_patches import defect_patches
 from patchcore_dual.training.checkpoint import FitCheckpoint
 from patchcore_dual.training.context import FitContext
@@ -61,7 +59,7 @@ def defect_mask(
     """bool `[H, W]`: the sample's mask, or its pseudo mask."""
     if sample.image in pseudo_masks:
         return pseudo_masks[sample.image]
-    return read_prepared_mask(training_set.folder / sample.mask)
+    return training_set.read_mask(sample)
 
 
 def _choose(
@@ -75,7 +73,7 @@ def _choose(
     settings, size = context.settings, training_set.size()
 
     def patches_of(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        image = read_image(training_set.image_path(sample))
+        image = training_set.read_image(sample)
         mask = defect_mask(training_set, sample, pseudo_masks)
         return defect_patches(context.embed, image, mask, settings.patches, size)
 

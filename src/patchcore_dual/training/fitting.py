@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic
 from patchcore_dual.features import Embedder, network_of, projected
 from patchcore_dual.model import (
@@ -27,6 +28,7 @@ from patchcore_dual.training.defect_bank import build_defect_bank
 from patchcore_dual.training.folds import check_training_set
 from patchcore_dual.training.normal_banks import NormalBanks, build_normal_banks
 from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
+from patchcore_dual.training.size_choice import SizeChoice, choose_size
 from patchcore_dual.training.synthetic_choice import (
     SyntheticGain,
     check_synthetic_choice,
@@ -48,12 +50,14 @@ class Fit:
         pseudo_masks: the places proposed in defective images without a mask, bool `[H, W]`, by
             name.
         former_model: the folder in which the model that was replaced is kept; None where none was.
+        size: how the size of the images was chosen; None where it was given.
     """
 
     model: Model
     synthetic: SyntheticGain | None = None
     pseudo_masks: dict[str, np.ndarray] = field(default_factory=dict)
     former_model: Path | None = None
+    size: SizeChoice | None = None
 
 
 def fit(
@@ -64,6 +68,7 @@ def fit(
     defects: int | None = None,
     exclude_kinds: Collection[str] = (),
     synthetic: Literal["all", "none", "best"] | int = "all",
+    size: tuple[int, int] | Literal["auto"] | None = "auto",
     normal_banks: NormalBanks | None = None,
     model_folder: Path | None = None,
     overwrite: bool = False,
@@ -86,6 +91,9 @@ def fit(
         exclude_kinds: kinds of defect to leave out.
         synthetic: synthetic images to use: all, none, the first so many, or as many as help to
             find held-out defects.
+        size: width and height that images are resized to; None takes them as they were prepared.
+            "auto" chooses by cross-validation where `prepare` kept the size of the photographs, and
+            takes the size that was given to `prepare` otherwise.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
             settings.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
@@ -109,6 +117,15 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
+    size_choice = None
+    if size == "auto":
+        if training_set.keeps_photographs and training_set.resized is None:
+            size_choice = _choose_size(training_set, embedder, settings, progress)
+            training_set = training_set.at_size(*size_choice.size)
+            settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
+    elif size is not None:
+        check_size(*size)
+        training_set = training_set.at_size(*size)
     bank_embedder = projected(embedder, settings)
     with ExitStack() as stack:
         checkpoint = None
@@ -150,7 +167,23 @@ def fit(
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
             context.checkpoint.remove()
-    return Fit(model, gain, pseudo_masks, former)
+    return Fit(model, gain, pseudo_masks, former, size_choice)
+
+
+def _choose_size(
+    training_set: Manifest, embedder: Embedder, settings: Settings, progress: Progress
+) -> SizeChoice:
+    """Choose the size of the images by fits on some of them."""
+
+    def fit_at(some: Manifest, settings: Settings) -> Model:
+        width, height = some.size() or (0, 0)
+
+        def report(stage: str, done: int, total: int) -> None:
+            progress(f"trying {width}x{height}: {stage}", done, total)
+
+        return fit(some, embedder, settings, size=None, progress=report).model
+
+    return choose_size(training_set, settings, fit_at)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, coreset_size, select_coresets
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.features import Embedder
 from patchcore_dual.scoring import Evidence
 from patchcore_dual.settings import Settings
@@ -100,7 +99,7 @@ def build_normal_banks(
     left_out = [None, *range(max(fold_of.values()) + 1)] if with_folds else [None]
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        features = context.embed(read_image(training_set.image_path(sample)))
+        features = context.embed(training_set.read_image(sample))
         h, w, d = features.shape
         return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
 

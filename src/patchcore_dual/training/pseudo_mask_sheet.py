@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.utils.pictures import drawable
 
 SHEET_LIMIT = 200  # images on the sheet
@@ -43,7 +42,7 @@ def draw_pseudo_masks(
     for position, sample in enumerate(shown):
         row, column = divmod(position, _COLUMNS)
         x, y = _GAP + column * step_x, _HEADING + row * step_y
-        image = read_image(manifest.image_path(sample))
+        image = manifest.read_image(sample)
         mask = pseudo_masks[sample.image]
         around = _surroundings(mask)
         for number, part in enumerate((np.s_[:, :], around)):

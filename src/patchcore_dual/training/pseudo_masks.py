@@ -9,8 +9,6 @@ import numpy as np
 from scipy.ndimage import label
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.masks import read_prepared_mask
-from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.scoring import covered_size
@@ -38,7 +36,7 @@ def propose_pseudo_masks(
     normals = training_set.part(label="negative").samples
 
     def embed(sample: Sample) -> np.ndarray:
-        return context.embed(read_image(training_set.image_path(sample)))
+        return context.embed(training_set.read_image(sample))
 
     def log_distance(sample: Sample) -> np.ndarray:
         distance = banks.evidence[sample.image].normal.distance
@@ -55,7 +53,7 @@ def propose_pseudo_masks(
     patches = {}  # whitened defect patches of each image, annotated or proposed
     for sample in masked:
         features = embed(sample)
-        mask = read_prepared_mask(training_set.folder / sample.mask)
+        mask = training_set.read_mask(sample)
         patches[sample.image] = whitening(features[covered_cells(mask, *features.shape[:2])])
     proposals: dict[str, np.ndarray] = {}
     sizes: dict[str, tuple[int, int]] = {}
@@ -74,7 +72,7 @@ def propose_pseudo_masks(
                 others = [v for name, v in patches.items() if banks.fold_of[name] != fold]
                 probes[fold] = fit_probe(whitening, normal, others or list(patches.values()))
             usual = probes[fold](draw)
-            image = read_image(training_set.image_path(sample))
+            image = training_set.read_image(sample)
             features = context.embed(image)
             odds = (probes[fold](features) - usual.mean()) / (usual.std() + np.float32(1e-6))
             grid = positions.standardise(log_distance(sample)) + odds

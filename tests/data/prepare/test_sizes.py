@@ -9,16 +9,19 @@ from lookalikes import make_folder, save, scratch, surface
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.data.prepare.sizes import (
+    KEPT,
     LEAST,
     MOST,
     Original,
     check_size,
     defect_width,
+    kept_size,
     propose_size,
     size_notes,
 )
 from patchcore_dual.data.resizing import distortion
 from patchcore_dual.errors import SettingsError
+from patchcore_dual.training.size_choice import proposed_size
 
 
 def images(width: int, height: int, *defects: float, count: int = 5) -> list[Original]:
@@ -122,7 +125,7 @@ def test_enlarging_and_native_sizes_above_what_a_network_takes_are_warned_of() -
     assert size_notes(images(4000, 4000), None, None) == []
 
 
-def test_the_proposed_size_is_that_of_the_prepared_folder_and_is_said(tmp_path: Path) -> None:
+def test_the_size_of_the_photographs_is_kept_for_fit_to_choose(tmp_path: Path) -> None:
     for number in range(4):
         save(tmp_path / f"s/good/{number}.png", surface(number, 640, 480))
         image = surface(10 + number, 640, 480)
@@ -130,8 +133,18 @@ def test_the_proposed_size_is_that_of_the_prepared_folder_and_is_said(tmp_path: 
         save(tmp_path / f"s/scratch/{number}.png", image)
         save(tmp_path / f"s/masks/scratch/{number}.png", mask)
     summary = prepare("folder", tmp_path / "s", tmp_path / "p", choose_size=True)
-    assert summary.size == "384x288"  # 14 pixels become 8
-    assert Manifest.load(tmp_path / "p").size() == (384, 288)
-    assert any(n.startswith("Size 384x288, proposed") for n in summary.notes)
+    assert summary.size == "640x480"
+    manifest = Manifest.load(tmp_path / "p")
+    assert (manifest.size(), manifest.keeps_photographs) == ((640, 480), True)
+    assert any(n.startswith("Size 640x480, that of the photographs") for n in summary.notes)
+    assert proposed_size(manifest)[0] == (384, 288)  # 14 pixels become 8
     summary = prepare("folder", tmp_path / "s", tmp_path / "q", width=512, height=512)
+    assert not Manifest.load(tmp_path / "q").keeps_photographs
     assert any("512x512 distorts 8 of 8 images by more than 5%" in n for n in summary.notes)
+
+
+def test_what_photographs_have_is_kept_up_to_2_megapixels() -> None:
+    assert kept_size(images(640, 480)).width == 640
+    large = kept_size(images(6000, 4000))
+    assert (large.width, large.height) == (1760, 1184) or large.width * large.height <= KEPT * 1.1
+    assert abs(large.width / large.height - 1.5) < 0.05

@@ -19,7 +19,7 @@ from patchcore_dual.data.prepare.additions import check_nothing_lost
 from patchcore_dual.data.prepare.gathering import gather, source_name
 from patchcore_dual.data.prepare.groups import GroupRule, rule_with_split, with_groups
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
-from patchcore_dual.data.prepare.sizes import Original, check_size, propose_size, size_notes
+from patchcore_dual.data.prepare.sizes import Original, check_size, kept_size, size_notes
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
 from patchcore_dual.data.prepare.writing import Size, write_all
 from patchcore_dual.errors import DataError, SettingsError
@@ -58,7 +58,8 @@ def prepare(
         prepared: the folder to make. A folder is only replaced if it is empty, or is a prepared
             data set and `overwrite` is True.
         width, height: size of every prepared image in pixels; None for both keeps the sizes.
-        choose_size: propose a size from the images (`propose_size`); `width` and `height` are None.
+        choose_size: keep what the photographs have (`kept_size`), so that `fit` chooses the size
+            that it works at; `width` and `height` are None.
         split: how train and test are decided.
         groups: which images belong together; None leaves that to the layout.
         bit_depth: how many bits of 16-bit files are used; None finds it from their values.
@@ -95,7 +96,7 @@ def prepare(
     check_paths(source, prepared)
     check_size(width, height)
     if choose_size and width is not None:
-        raise SettingsError("A size was given, and is to be proposed as well.")
+        raise SettingsError("A size was given, and is to be chosen as well.")
     if bit_depth is not None:
         check_bit_depth(bit_depth)
     check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY)
@@ -118,6 +119,7 @@ def prepare(
             prepared=prepared,
             layout=layout,
             size=f"{size[0]}x{size[1]}" if size else "native",
+            size_by="photographs" if choose_size else "user",
             split=describe_split(split, found.has_official_split),
             groups=rule.describe(),
             counts=count(samples),
@@ -163,9 +165,9 @@ def _size(
     """The size of every image, None for their own, and what to say of it."""
     notes = []
     if choose_size:
-        proposal = propose_size(originals)
-        width, height = proposal.width, proposal.height
-        notes.append(proposal.reason)
+        kept = kept_size(originals)
+        width, height = kept.width, kept.height
+        notes.append(kept.reason)
     notes += size_notes(originals, width, height)
     return (width, height) if width and height else None, notes
 

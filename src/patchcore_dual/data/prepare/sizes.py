@@ -18,6 +18,7 @@ DEFECT_WIDTH = 8  # pixels that a defect should be wide: one cell of the feature
 
 # A proposal has at least LEAST and at most MOST pixels, and USUAL where no defect is known.
 LEAST, USUAL, MOST = 256**2, 512**2, 2**19
+KEPT = 2**21  # pixels that `prepare` keeps of larger photographs: four times MOST
 SMALL_SHARE = 0.05  # of the images with masks may have defects narrower than DEFECT_WIDTH
 ROUNDING = 0.02  # distortion that a multiple of 32 is worth
 
@@ -130,6 +131,40 @@ def propose_size(images: Sequence[Original]) -> Proposal:
         f"Size {width}x{height}, proposed from the images: proportions "
         f"{'of the median image' if many else 'kept'}, {why}. It takes "
         f"{width * height / LEAST:.1f} times the time and memory of 256x256.",
+    )
+
+
+def kept_size(images: Sequence[Original]) -> Proposal:
+    """The size that keeps what the photographs have, up to 2 megapixels.
+
+    Args:
+        images: all images that are prepared; at least one.
+
+    >>> kept = kept_size([Original("a.png", 640, 480), Original("b.png", 640, 480)])
+    >>> kept.width, kept.height
+    (640, 480)
+    >>> kept = kept_size([Original("a.png", 5000, 4000)])
+    >>> kept.width, kept.height
+    (1600, 1280)
+    """
+    (common, count), *_ = Counter((i.width, i.height) for i in images).most_common(1)
+    if 2 * count > len(images):
+        proportion, native = common[0] / common[1], float(common[0] * common[1])
+    else:
+        proportion = float(np.median([i.width / i.height for i in images]))
+        native = float(np.median([i.width * i.height for i in images]))
+    if native <= KEPT and 2 * count > len(images):
+        width, height = common
+        why = "that of the photographs"
+    else:
+        width, height = _size_of(min(native, KEPT), proportion)
+        why = "about that of the median photograph" if native <= KEPT else "2 megapixels of them"
+    enlarged = max(1.0, MIN_SIDE / min(width, height))  # of tiny images alone
+    width, height = math.ceil(width * enlarged), math.ceil(height * enlarged)
+    return Proposal(
+        width,
+        height,
+        f"Size {width}x{height}, {why}; `fit` chooses the size that it works at.",
     )
 
 

@@ -40,6 +40,7 @@ class PreparationSummary:
         prepared: the folder that was made.
         layout: name of the layout.
         size: "WxH" in pixels, or "native".
+        size_by: "photographs" where their size was kept, so that `fit` chooses one; else "user".
         split: how the split was decided.
         groups: where the groups came from; None where the layout says which images belong together.
         counts: numbers of images.
@@ -59,6 +60,7 @@ class PreparationSummary:
     prepared: Path
     layout: str
     size: str
+    size_by: str
     split: dict[str, Any]
     groups: dict[str, Any] | None
     counts: list[Count]

@@ -103,6 +103,7 @@ def update(
             prepared=prepared,
             layout=layout,
             size=str(facts.get("size", "native")),
+            size_by=str(facts.get("size_by", "user")),
             split=facts["split"],
             groups=facts.get("groups"),
             counts=count(real),

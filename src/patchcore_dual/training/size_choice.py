@@ -1,0 +1,172 @@
+"""The size at which images are fitted, chosen by cross-validation on the training images.
+
+A defect that is much smaller than a cell of the feature grid is averaged away, and one that is much
+larger costs cells without need, so that the best size differs from part to part. A few are tried on
+some of the training images; test images are never read.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.sizes import Original, defect_width, propose_size
+from patchcore_dual.model import Model
+from patchcore_dual.scoring.fusion.guard import mean_recall
+from patchcore_dual.settings import Settings
+
+NORMALS, DEFECTIVES = 40, 24  # images that sizes are tried on, at most
+LEAST_DEFECTIVES = 3
+MAX_PIXELS, MIN_PIXELS = 2**20, 128**2
+LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
+
+_log = logging.getLogger(__name__)
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one size gave on held-out training images.
+
+    Attributes:
+        size: width and height in pixels.
+        recall: of held-out defective images, averaged over false-alarm rates from 0 to 10 %.
+        auroc: of held-out defective against held-out normal images.
+        cost: pixels relative to the smallest size tried, which time and memory go with.
+        seconds: that the trial took.
+    """
+
+    size: Size
+    recall: float
+    auroc: float
+    cost: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SizeChoice:
+    """The size chosen, and why.
+
+    Attributes:
+        size: width and height in pixels.
+        normal_rate: the coreset rate at which the normal bank has as many vectors as it would have
+            at the size that `propose_size` gives.
+        reason: a sentence.
+        trials: of all sizes tried, smallest first; empty where none was.
+    """
+
+    size: Size
+    normal_rate: float
+    reason: str
+    trials: tuple[Trial, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"Size {_text(self.size)}: {self.reason}"]
+        if self.trials:
+            lines.append("       size   recall   AUROC   cost")
+        lines += [
+            f"{_text(t.size):>11}   {t.recall:6.3f}  {t.auroc:6.3f}  {t.cost:4.1f}x"
+            for t in self.trials
+        ]
+        return "\n".join(lines)
+
+
+def proposed_size(training_set: Manifest) -> tuple[Size, str]:
+    """The size that proportions and defects suggest (`propose_size`), and why."""
+    size = training_set.size()
+    assert size is not None, "images of many sizes have no common one to start from"
+    originals = [Original("", *size)]
+    for sample in training_set.real().part(label="positive"):
+        if sample.mask_is_known:
+            width = defect_width(training_set.read_mask(sample))
+            originals.append(Original(sample.image, *size, defect_width=width))
+    proposal = propose_size(originals)
+    return (proposal.width, proposal.height), proposal.reason
+
+
+def candidate_sizes(size: Size) -> list[Size]:
+    """Half of a size, itself and twice, each way, as far as that is sensible; smallest first.
+
+    >>> candidate_sizes((256, 320))
+    [(128, 160), (256, 320), (512, 640)]
+    >>> candidate_sizes((1024, 768))
+    [(512, 384), (1024, 768)]
+    """
+    width, height = size
+    others = [(width // 2, height // 2), (2 * width, 2 * height)]
+    fitting = [s for s in others if MIN_PIXELS <= s[0] * s[1] <= MAX_PIXELS and min(s) >= 32]
+    return sorted([*fitting, size], key=lambda s: s[0] * s[1])
+
+
+def choose_size(
+    training_set: Manifest,
+    settings: Settings,
+    fit_at: Callable[[Manifest, Settings], Model],
+) -> SizeChoice:
+    """Try a few sizes on some training images, and choose one.
+
+    All sizes are tried with banks of about the same number of vectors. The smallest size is chosen
+    whose recall is within `LARGER_FROM` of the best.
+
+    Args:
+        training_set: the training images at the size that `prepare` kept.
+        settings: those of the fit.
+        fit_at: fits a model on a training set at the size that it is read at.
+    """
+    base, reason = proposed_size(training_set)
+    some = _some(training_set)
+    if len(some.part(label="positive")) < LEAST_DEFECTIVES:
+        return SizeChoice(
+            base, settings.normal_rate, f"{reason} Too few defective images to compare sizes on."
+        )
+
+    def rate_at(size: Size) -> float:
+        return min(1.0, settings.normal_rate * base[0] * base[1] / (size[0] * size[1]))
+
+    sizes, trials = candidate_sizes(base), []
+    for size in sizes:
+        cost = size[0] * size[1] / (sizes[0][0] * sizes[0][1])
+        start = perf_counter()
+        _log.info("Trying %s on %d training images.", _text(size), len(some))
+        changed = settings.model_copy(update={"normal_rate": rate_at(size)})
+        model = fit_at(some.at_size(*size), changed)
+        assert model.calibration is not None
+        normal, defective = model.calibration.scores(model.rule)
+        if len(defective) < LEAST_DEFECTIVES or len(normal) < 2:
+            return SizeChoice(
+                base,
+                settings.normal_rate,
+                f"{reason} Too few groups of images to compare sizes on.",
+            )
+        recall = float(mean_recall(defective, normal).mean())
+        above = defective[:, None] > normal
+        equal = defective[:, None] == normal
+        auroc = float(above.mean() + equal.mean() / 2)
+        trials.append(Trial(size, recall, auroc, cost, perf_counter() - start))
+    best = max(trial.recall for trial in trials)
+    chosen = next(trial for trial in trials if trial.recall >= best - LARGER_FROM)
+    return SizeChoice(
+        chosen.size,
+        rate_at(chosen.size),
+        f"the smallest whose recall on {len(some.part(label='positive'))} held-out defective "
+        f"training images is within {LARGER_FROM} of the best (mean up to 10 % false alarms).",
+        tuple(trials),
+    )
+
+
+def _some(training_set: Manifest) -> Manifest:
+    """Evenly drawn real images: at most so many of each label."""
+    chosen: set[str] = set()
+    for label, most in (("negative", NORMALS), ("positive", DEFECTIVES)):
+        samples = [s for s in training_set.real() if s.label == label]
+        steps = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
+        chosen |= {samples[i].image for i in steps.tolist()}
+    return training_set.where(s for s in training_set if s.image in chosen)
+
+
+def _text(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,152 @@
+"""The choice of a size by cross-validation on training images."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalikes import save, surface
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.placement import SplitSettings
+from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import SettingsError
+from patchcore_dual.settings import Settings
+from patchcore_dual.training.size_choice import DEFECTIVES, NORMALS, candidate_sizes, choose_size
+
+
+@dataclass
+class Scores:
+    """A model of which only the held-out scores of its calibration set are asked for."""
+
+    normal: np.ndarray
+    defective: np.ndarray
+    rule: None = None
+
+    @property
+    def calibration(self) -> "Scores":
+        return self
+
+    def scores(self, rule: None) -> tuple[np.ndarray, np.ndarray]:
+        return self.normal, self.defective
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Surfaces with a spot, prepared without a size."""
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for number in range(14):
+        image = surface(number, 128, 128)
+        save(folder / f"s/good/{number}.png", image)
+        image = surface(50 + number, 128, 128)
+        x, y = rng.integers(10, 110, 2)
+        image[y : y + 6, x : x + 6] = 255
+        mask = np.zeros((128, 128), np.uint8)
+        mask[y : y + 6, x : x + 6] = 255
+        save(folder / f"s/spot/{number}.png", image)
+        save(folder / f"s/masks/spot/{number}.png", mask)
+    split = SplitSettings(train_fraction=1)
+    prepare("folder", folder / "s", folder / "p", choose_size=True, split=split)
+    return Manifest.load(folder / "p")
+
+
+def try_sizes(manifest: Manifest, recalls: dict[int, float]) -> tuple[object, list[object]]:
+    """The choice where a size of this width finds such a share of the defects; what was fitted."""
+    tried: list[object] = []
+
+    def fit_at(some: Manifest, settings: Settings) -> Scores:
+        size = some.size()
+        assert size is not None
+        tried.append((size, settings.normal_rate, some))
+        defective = np.full(50, -1.0)
+        defective[: round(50 * recalls[size[0]])] = 1.0
+        return Scores(np.zeros(20), defective)
+
+    return choose_size(manifest, Settings(normal_rate=0.04), fit_at), tried  # type: ignore[arg-type]
+
+
+def test_the_smallest_size_near_the_best_is_chosen(photographs: Manifest) -> None:
+    base = (128, 128)
+    assert candidate_sizes(base) == [(128, 128), (256, 256)]
+    choice, tried = try_sizes(photographs, {128: 0.60, 256: 0.62})
+    assert choice.size == (128, 128)
+    choice, tried = try_sizes(photographs, {128: 0.60, 256: 0.70})
+    assert choice.size == (256, 256)
+    # Banks of the same number of vectors, so that time and memory grow with the pixels alone.
+    assert [(size, rate) for size, rate, _ in tried] == [((128, 128), 0.04), ((256, 256), 0.01)]
+    assert choice.normal_rate == 0.01
+    assert "256x256" in str(choice)
+    assert "4.0x" in str(choice)
+
+
+def test_sizes_are_tried_on_some_training_images_only(photographs: Manifest) -> None:
+    many = replace(
+        photographs,
+        samples=tuple(
+            replace(s, image=f"{i}-{s.image}") if i else s for s in photographs for i in range(5)
+        ),
+    )
+    _, tried = try_sizes_without_masks(many)
+    for _, some in tried:
+        assert len(some.part(label="negative")) == NORMALS
+        assert len(some.part(label="positive")) == DEFECTIVES
+        assert {s.split for s in some} == {"train"}
+
+
+def try_sizes_without_masks(manifest: Manifest) -> tuple[object, list[tuple[object, Manifest]]]:
+    tried: list[tuple[object, Manifest]] = []
+
+    def fit_at(some: Manifest, settings: Settings) -> Scores:
+        tried.append((some.size(), some))
+        return Scores(np.zeros(20), np.ones(20))
+
+    bare = manifest.where(replace(s, mask="") for s in manifest)
+    return choose_size(bare, Settings(), fit_at), tried  # type: ignore[arg-type]
+
+
+def test_with_too_few_defects_the_proposal_is_taken(photographs: Manifest) -> None:
+    few = photographs.where(
+        [*photographs.part(label="negative"), *photographs.part(label="positive").samples[:2]]
+    )
+    choice, tried = try_sizes(few, {})
+    assert (choice.size, choice.trials, tried) == ((128, 128), (), [])
+    assert "Too few defective images" in str(choice)
+
+
+def test_fit_works_at_the_size_it_chose_and_inspects_photographs_of_any(
+    photographs: Manifest, tmp_path: Path
+) -> None:
+    detector = PatchCoreDual(normal_rate=0.05).fit(photographs, model_folder=tmp_path / "m")
+    assert detector.fitted is not None
+    choice = detector.fitted.size
+    assert choice is not None
+    assert detector.model.size == choice.size
+    assert [trial.size for trial in choice.trials] == [(128, 128), (256, 256)]
+    assert detector.model.settings.normal_rate == choice.normal_rate
+    inspection = PatchCoreDual.load(tmp_path / "m").inspect(
+        photographs.image_path(photographs.samples[0])
+    )
+    assert inspection.anomaly_map.shape == (128, 128)
+
+
+def test_a_size_that_is_given_is_taken(photographs: Manifest) -> None:
+    small = PatchCoreDual().fit(photographs, size=(64, 96))
+    assert small.model.size == (64, 96)
+    assert small.fitted is not None
+    assert small.fitted.size is None
+    as_prepared = PatchCoreDual().fit(photographs, size=None)
+    assert as_prepared.model.size == (128, 128)
+    with pytest.raises(SettingsError, match="1x1"):
+        PatchCoreDual().fit(photographs, size=(1, 1))
+
+
+def test_images_and_masks_are_read_at_another_size(photographs: Manifest) -> None:
+    spot = photographs.part(label="positive").samples[0]
+    resized = photographs.at_size(64, 32)
+    assert resized.size() == (64, 32)
+    assert resized.part("train").read_image(spot).shape == (32, 64, 3)
+    mask = resized.read_mask(spot)
+    assert mask.shape == (32, 64)
+    assert mask.any()
