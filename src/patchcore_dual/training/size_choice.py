@@ -18,7 +18,7 @@ from patchcore_dual.model import Model
 from patchcore_dual.scoring.fusion.guard import mean_recall
 from patchcore_dual.settings import Settings
 
-NORMALS, DEFECTIVES = 40, 24  # images that sizes are tried on, at most
+NORMALS, DEFECTIVES = 60, 30  # images that sizes are tried on, at most
 LEAST_DEFECTIVES = 3
 MAX_PIXELS, MIN_PIXELS = 2**20, 128**2
 LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
@@ -109,8 +109,9 @@ def choose_size(
 ) -> SizeChoice:
     """Try a few sizes on some training images, and choose one.
 
-    All sizes are tried with banks of about the same number of vectors. The smallest size is chosen
-    whose recall is within `LARGER_FROM` of the best.
+    All sizes are tried with banks of as many vectors as the model will have. The smallest size is
+    chosen whose recall is within `LARGER_FROM` of the best; sizes above one that leaves no room for
+    more are not tried.
 
     Args:
         training_set: the training images at the size that `prepare` kept.
@@ -124,15 +125,17 @@ def choose_size(
             base, settings.normal_rate, f"{reason} Too few defective images to compare sizes on."
         )
 
-    def rate_at(size: Size) -> float:
-        return min(1.0, settings.normal_rate * base[0] * base[1] / (size[0] * size[1]))
+    def rate_at(size: Size, share: float = 1.0) -> float:
+        return min(1.0, settings.normal_rate / share * base[0] * base[1] / (size[0] * size[1]))
+
+    share = len(some.part(label="negative")) / len(training_set.part(label="negative"))
 
     sizes, trials = candidate_sizes(base), []
     for size in sizes:
         cost = size[0] * size[1] / (sizes[0][0] * sizes[0][1])
         start = perf_counter()
         _log.info("Trying %s on %d training images.", _text(size), len(some))
-        changed = settings.model_copy(update={"normal_rate": rate_at(size)})
+        changed = settings.model_copy(update={"normal_rate": rate_at(size, share)})
         model = fit_at(some.at_size(*size), changed)
         assert model.calibration is not None
         normal, defective = model.calibration.scores(model.rule)
@@ -147,6 +150,8 @@ def choose_size(
         equal = defective[:, None] == normal
         auroc = float(above.mean() + equal.mean() / 2)
         trials.append(Trial(size, recall, auroc, cost, perf_counter() - start))
+        if recall >= 1 - LARGER_FROM:
+            break
     best = max(trial.recall for trial in trials)
     chosen = next(trial for trial in trials if trial.recall >= best - LARGER_FROM)
     return SizeChoice(
