@@ -94,6 +94,17 @@ def test_a_folder_of_another_data_set_is_not_taken_for_an_older_one(
         small(other, folder, overwrite=True)
 
 
+def test_photographs_that_moved_within_the_source_are_not_lost(
+    source: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "p"
+    small(source, folder)
+    (source / "good/monday").mkdir()
+    for path in list((source / "good").glob("*.png")):
+        path.rename(path.parent / "monday" / path.name)
+    assert small(source, folder, overwrite=True).n_images == 16
+
+
 def test_synthetic_images_made_while_overwriting_stop_it(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "p"
     small(source, folder)

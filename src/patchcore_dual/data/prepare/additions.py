@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from patchcore_dual.data.layouts.layout import some
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
@@ -93,9 +93,13 @@ def _other_files(prepared: Path, samples: Sequence[Sample], runs: Sequence[Path]
 
 
 def _from_elsewhere(samples: Sequence[Sample], sources: set[str]) -> Iterator[str]:
-    """A phrase if most images of the folder were not prepared from this source."""
+    """A phrase if most images of the folder were not prepared from this source.
+
+    A file that moved to another folder of the source, or got another suffix, is still there.
+    """
     recorded = [s.source for s in samples if s.source and not s.is_synthetic]
-    elsewhere = [name for name in recorded if name not in sources]
+    stems = {PurePosixPath(name).stem for name in sources}
+    elsewhere = [name for name in recorded if PurePosixPath(name).stem not in stems]
     if 2 * len(elsewhere) > len(recorded):
         yield (
             f"{len(elsewhere)} of {len(recorded)} images whose files are not in this source, such "
