@@ -112,3 +112,13 @@ def test_what_is_given_in_place_of_a_prepared_folder_is_recognised(tmp_path: Pat
         Manifest.load(tmp_path / "model")
     with pytest.raises(DataError, match="it does not exist"):
         Manifest.load(tmp_path / "nowhere")
+
+
+def test_a_synthetic_image_made_from_a_test_image_is_refused(tmp_path: Path) -> None:
+    tested = "test/negative/kos02-Part1.png"
+    leaky = SCHEMA_2.replace('""train/negative/kos01-Part1.png""', f'""{tested}""')
+    with pytest.raises(DataError, match=f"0001.png was made from the test image {tested}"):
+        Manifest.load(write(tmp_path, leaky))
+    # It may borrow the mask of a test defect, where `augment` was run with `--allow-test-masks`.
+    allowed = leaky.replace('""seed"": 3', '""seed"": 3, ""test_masks"": true')
+    assert len(Manifest.load(write(tmp_path, allowed)).synthetic()) == 1

@@ -11,7 +11,7 @@ from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.model import CalibrationSet
 from patchcore_dual.model.folder import MODEL_FILE
-from patchcore_dual.scoring import RULES
+from patchcore_dual.scoring import RULES, Evidence, HeldOutImage, Nearest, TrainingEvidence
 from patchcore_dual.utils.files import file_sha256
 
 
@@ -84,6 +84,26 @@ def test_the_rule_and_its_thresholds_can_be_renewed(calibrated):
     assert_equal(rule.state(), model.rule.state())
     assert loaded.calibration.thresholds(rule, 0.01) == model.thresholds
     assert loaded.calibration.thresholds(rule, 0.5).image.value < model.thresholds.image.value
+
+
+def test_thresholds_are_out_of_fold():
+    """An unusual image, alone in its fold, counts as one that position statistics do not know."""
+    rng = np.random.default_rng(0)
+
+    def image(fold, far=0.0):
+        distance = np.exp(0.1 * rng.standard_normal((6, 8))).astype(np.float32)
+        distance[2, 3] *= np.exp(far)
+        evidence = Evidence(Nearest(distance, np.zeros(distance.shape, np.int64)))
+        return HeldOutImage(evidence, fold, width=64, height=48)
+
+    odd = image(9, far=3.0)
+    evidence = TrainingEvidence((odd, *(image(i % 4) for i in range(11))))
+    names = tuple(f"{i}.png" for i in range(12))
+    calibration = CalibrationSet(evidence, names, (), {}, "", 0.0)
+    rule = calibration.fit_rule(RULES["calibrated"])
+    highest = calibration.thresholds(rule, 1 / 13).image.value
+    assert highest == rule.held_out(evidence, [odd])[0].score
+    assert highest > rule(odd.evidence).score + 0.5
 
 
 @pytest.mark.parametrize("scoring", list(RULES))

@@ -312,3 +312,23 @@ def test_of_equal_vectors_the_first_is_found():
     search, queries = PrunedSearch(vectors, on), Queries.of(features, on)
     for _ in range(5):
         assert (search.nearest(queries)[1] < len(vectors) // 3).all()
+
+
+@pytest.mark.parametrize("last_first", [False, True])
+def test_of_equal_vectors_that_different_threads_find_the_first_counts(monkeypatch, last_first):
+    """Here every block of vectors is searched by a thread of its own, one after the other."""
+
+    def one_by_one(work, blocks):
+        for block in reversed(blocks) if last_first else blocks:
+            work(iter([block]))
+
+    monkeypatch.setattr(pruned, "run_on_threads", one_by_one)
+    features = smooth(9, 12, 40, 1)
+    once = smooth(32, 32, 40, 0).reshape(-1, 40)
+    vectors = np.tile(once, (3, 1))
+    assert len(once) % quantised_bank.BLOCK == 0  # so that copies lie in different blocks
+    on = PrincipalAxes.of(vectors)
+    search, queries = PrunedSearch(vectors, on), Queries.of(features, on)
+    guess = search.guess(queries)
+    for start in (guess, (guess[0] * 2, guess[1] + 2 * len(once))):
+        assert (search.refine(queries, start)[1] < len(once)).all()
