@@ -178,8 +178,9 @@ def test_fit_says_as_json_what_it_made(run, prepared, tmp_path):
     assert facts["defect_vectors"] == len(loaded.defect_bank)
     assert facts["threshold"] == loaded.thresholds.image.value
     assert facts["false_alarm_rate_asked"] == 0.01
-    assert facts["false_alarm_rate_promised"] == pytest.approx(1 / 7)
-    assert facts["held_out_images"] == 6
+    assert facts["false_alarm_rate_promised"] == pytest.approx(1 / 4)
+    assert facts["false_alarm_rate_expected"] == pytest.approx(0.01, rel=0.01)
+    assert (facts["held_out_images"], facts["held_out_groups"]) == (6, 3)
     assert facts["scoring"] == loaded.settings.scoring
     assert facts["trained_on"]["defective_images"] == 3
 

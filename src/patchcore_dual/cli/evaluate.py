@@ -155,11 +155,11 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     from patchcore_dual.evaluation.advice import advice
     from patchcore_dual.evaluation.figures import (
         DAGGER,
-        allowed_text,
         counted,
         figure,
         interval,
         is_defined,
+        rate_text,
     )
     from patchcore_dual.evaluation.headline import headline
     from patchcore_dual.evaluation.metric_labels import GROUPS
@@ -180,7 +180,9 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
                 table.add_row("  parts", *(counted(e, metric) for e in all_of_them))
                 table.add_row("  true rate (95 %)", *texts)
             if metric.field == "false_alarm_rate":
-                table.add_row("  allowed by the threshold", *map(allowed_text, all_of_them))
+                for what in ("expected", "promised"):
+                    rates = [getattr(e, f"false_alarm_rate_{what}") for e in all_of_them]
+                    table.add_row(f"  {what} by the threshold", *map(rate_text, rates))
     console = Console(highlight=False)
     console.print(table)
     if any(e.n_training_images for e in all_of_them):

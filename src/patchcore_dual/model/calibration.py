@@ -34,6 +34,7 @@ class CalibrationSet:
         evidence: of the normal images and of the real defective ones, each from banks and a probe
             that were built without it.
         normals, defectives: names of these images, in the same order.
+        groups: the group of each normal image, which is its own name where it has none.
         sha256: hex digest of each real training image's file, by name, whether scored here or not.
         prepared: the folder that the images lie in.
         covering_radius: of the normal bank's coreset, among projected features.
@@ -45,6 +46,7 @@ class CalibrationSet:
     evidence: TrainingEvidence
     normals: tuple[str, ...]
     defectives: tuple[str, ...]
+    groups: tuple[str, ...]
     sha256: Mapping[str, str]
     prepared: str
     covering_radius: float
@@ -60,7 +62,7 @@ class CalibrationSet:
         """The thresholds of a fitted rule for a false-alarm rate."""
         normals = self.evidence.normals
         outputs = rule.held_out(self.evidence, normals)
-        return calibrate_thresholds(outputs, normals, rule.sigma, false_alarm_rate)
+        return calibrate_thresholds(outputs, normals, rule.sigma, false_alarm_rate, self.groups)
 
     def scores(self, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
         """Out-of-fold image scores under a fitted rule.
@@ -82,6 +84,7 @@ class CalibrationSet:
         values: dict[str, Any] = {
             "normals": self.normals,
             "defectives": self.defectives,
+            "groups": self.groups,
             "sha256": dict(self.sha256),
             "prepared": self.prepared,
             "covering_radius": self.covering_radius,
@@ -132,6 +135,7 @@ class CalibrationSet:
             ),
             normals,
             defectives,
+            tuple(values["groups"]),
             values["sha256"],
             values["prepared"],
             values["covering_radius"],

@@ -74,15 +74,18 @@ class Model:
 
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
+        threshold = self.thresholds.image
         return {
             "scoring": self.rule.name,
             "backbone": self.spec.backbone,
             "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
             "seed": self.settings.seed,
-            "false_alarm_rate_asked": self.settings.false_alarm_rate,
-            "false_alarm_rate_allowed": self.thresholds.image.false_alarm_rate,
-            "n_threshold_images": self.thresholds.image.images,
+            "false_alarm_rate_asked": threshold.asked,
+            "false_alarm_rate_expected": threshold.expected,
+            "false_alarm_rate_promised": threshold.promised,
+            "n_threshold_images": threshold.images,
+            "n_threshold_groups": threshold.groups,
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }

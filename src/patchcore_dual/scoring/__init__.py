@@ -18,10 +18,10 @@ from patchcore_dual.scoring.inspection import Inspection, Match, match_at
 from patchcore_dual.scoring.maps import anomaly_map, covered_size, resize_map
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
 from patchcore_dual.scoring.thresholds import (
+    HeldOutScores,
     Threshold,
     Thresholds,
     calibrate_thresholds,
-    conformal_threshold,
 )
 from patchcore_dual.scoring.uncertainty import score_uncertainty
 
@@ -30,6 +30,7 @@ __all__ = [
     "AdaptiveSearch",
     "Evidence",
     "HeldOutImage",
+    "HeldOutScores",
     "Inspection",
     "Match",
     "Nearest",
@@ -43,7 +44,6 @@ __all__ = [
     "anomaly_map",
     "calibrate_thresholds",
     "choose_exact_share",
-    "conformal_threshold",
     "covered_size",
     "find_regions",
     "gather_evidence",
