@@ -163,6 +163,7 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     )
     from patchcore_dual.evaluation.headline import headline
     from patchcore_dual.evaluation.metric_labels import GROUPS
+    from patchcore_dual.scoring.operating_points import table as operating_table
 
     all_of_them = list(evaluations.values())
     table = Table(Column("", no_wrap=True))
@@ -187,6 +188,11 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     console.print(table)
     if any(e.n_training_images for e in all_of_them):
         console.print(f"{DAGGER} on images that the model was fitted on")
+    for name, evaluation in evaluations.items():
+        if evaluation.operating_points:
+            console.print(f"{name}: held-out training defects that other thresholds find:")
+            for line in operating_table(evaluation.operating_points):
+                console.print(line, markup=False, soft_wrap=True)
     for name, evaluation in evaluations.items():
         console.print(f"{name}: {headline(evaluation)}", markup=False, soft_wrap=True)
     for name, evaluation in evaluations.items():

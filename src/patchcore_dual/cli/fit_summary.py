@@ -26,6 +26,7 @@ def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
         "false_alarm_rate_promised": threshold.promised,
         "held_out_images": threshold.images,
         "held_out_groups": threshold.groups,
+        "operating_points": [asdict(point) for point in model.operating_points()],
         "rule": model.rule.state()[0],
         "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
@@ -57,7 +58,17 @@ def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str
             f"Defective images without a mask: {count}. The place of each defect was guessed."
             f"{where or ' Draw masks where you can'}, prepare and fit again."
         )
-    return [*lines, str(model.thresholds.image)] + _unknown_kinds(model) + _search(model)
+    return [*lines, *threshold_lines(model), *_unknown_kinds(model), *_search(model)]
+
+
+def threshold_lines(model: "Model") -> list[str]:
+    """The threshold, and what others would find."""
+    from patchcore_dual.scoring.operating_points import table
+
+    lines = [str(model.thresholds.image)]
+    if points := model.operating_points():
+        lines += ["Held-out training defects that other thresholds find:", *table(points)]
+    return lines
 
 
 def _unknown_kinds(model: "Model") -> list[str]:

@@ -47,8 +47,8 @@ def _about_too_many_false_alarms(e: Evaluation) -> list[str]:
     if low > e.false_alarm_rate_promised:  # False where either is undefined
         return [
             f"More normal parts were rejected than the {rate_text(e.false_alarm_rate_promised)} "
-            "promised, and chance does not explain it: the test parts differ from the training parts. Look at the false "
-            "alarms; add normal parts of that sort to the training images."
+            "promised, and chance does not explain it: the test parts differ from the training "
+            "parts. Look at the false alarms; add normal parts of that sort to the training images."
         ]
     return []
 

@@ -33,6 +33,7 @@ from patchcore_dual.evaluation.metric_labels import (
 )
 from patchcore_dual.evaluation.results import Evaluation, ImageResult
 from patchcore_dual.scoring.drawing import draw_panels
+from patchcore_dual.scoring.operating_points import share
 from patchcore_dual.utils.pages import page_environment, write_page
 from patchcore_dual.utils.pictures import jpeg_base64
 from patchcore_dual.utils.progress import Progress, silent
@@ -221,6 +222,7 @@ def _environment() -> "jinja2.Environment":
         counted=counted_parts,
         interval=interval,
         rate=rate_text,
+        share=share,
         best=_best,
         score=_score,
         file_name=_file_name,

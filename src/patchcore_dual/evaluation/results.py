@@ -17,6 +17,7 @@ from patchcore_dual.evaluation.metrics import (
     recall_at_fpr,
 )
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
+from patchcore_dual.scoring.operating_points import OperatingPoint
 
 Outcome = Literal["miss", "false alarm", "found", "passed"]
 
@@ -113,6 +114,7 @@ class Evaluation:
         false_alarm_rate_promised: what its threshold guarantees, on average over new normal parts.
         n_threshold_images: number of normal training images behind the threshold.
         n_threshold_groups: number of groups that these images are of.
+        operating_points: what other thresholds would do, by held-out training images.
         n_training_images: number of these images that the model was fitted on; None where that is
             not known.
         n_like_training: number of other images that nearly repeat one of those.
@@ -152,6 +154,7 @@ class Evaluation:
     false_alarm_rate_promised: float = math.nan
     n_threshold_images: int = 0
     n_threshold_groups: int = 0
+    operating_points: tuple[OperatingPoint, ...] = ()
     n_training_images: int | None = None
     n_like_training: int = 0
     model: str = ""

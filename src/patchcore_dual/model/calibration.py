@@ -15,6 +15,8 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.scoring import (
     Evidence,
     HeldOutImage,
+    HeldOutResults,
+    HeldOutScores,
     Nearest,
     Rule,
     Thresholds,
@@ -78,6 +80,12 @@ class CalibrationSet:
             np.array([output.score for output in normal], dtype=np.float64),
             np.array([output.score for output in defective], dtype=np.float64),
         )
+
+    def results(self, rule: Rule) -> HeldOutResults:
+        """Out-of-fold image scores under a fitted rule, by what the images show."""
+        normal, known = self.scores(rule)
+        scores = HeldOutScores(normal, self.groups)
+        return HeldOutResults(scores, known, tuple(rule.left_out(self.evidence)))
 
     def to_arrays(self) -> tuple[dict[str, Any], Arrays]:
         """All of it as plain values and as arrays by name."""

@@ -14,7 +14,7 @@ from patchcore_dual.data.bit_depth import source_bit_depth
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet
-from patchcore_dual.scoring import Probe, Rule, Thresholds
+from patchcore_dual.scoring import OperatingPoint, Probe, Rule, Thresholds, operating_points
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.settings import Settings
 
@@ -72,6 +72,12 @@ class Model:
         """How many bits the 16-bit files it was fitted on use; None where there were none."""
         return self.trained_on.get("bit_depth")
 
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """What other thresholds would find; nothing for a model without a calibration set."""
+        if self.calibration is None:
+            return ()
+        return operating_points(self.calibration.results(self.rule))
+
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
         threshold = self.thresholds.image
@@ -86,6 +92,7 @@ class Model:
             "false_alarm_rate_promised": threshold.promised,
             "n_threshold_images": threshold.images,
             "n_threshold_groups": threshold.groups,
+            "operating_points": self.operating_points(),
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }

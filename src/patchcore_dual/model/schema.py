@@ -151,7 +151,7 @@ def _from_3(raw: Raw) -> Raw:
 
 
 def _from_4(raw: Raw) -> Raw:
-    """Schema 4 knew no groups: each image counts as its own, and the promise was the expectation."""
+    """Schema 4 knew no groups: each image is its own, and what it promised it expected."""
     image, calibration = dict(raw["thresholds"]["image"]), raw["calibration"]
     promised, asked = image.pop("false_alarm_rate"), raw["settings"]["false_alarm_rate"]
     image |= {"asked": asked, "promised": promised, "expected": promised, "groups": image["images"]}

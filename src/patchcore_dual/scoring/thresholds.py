@@ -181,8 +181,8 @@ class HeldOutScores:
         at_or_above = float(self._weights[self._values >= value].sum())
         return min(1.0, 1 / (self._n_groups + 1) + at_or_above)
 
-    def _threshold(self, value: float, *rates: float) -> Threshold:
-        return Threshold(value, *rates, len(self._values), self._n_groups)
+    def _threshold(self, value: float, asked: float, promised: float, expected: float) -> Threshold:
+        return Threshold(value, asked, promised, expected, len(self._values), self._n_groups)
 
     @cached_property
     def _values(self) -> np.ndarray:

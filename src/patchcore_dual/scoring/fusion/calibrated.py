@@ -63,8 +63,8 @@ class Calibrated(Rule):
     epsilon: float = _SMALLEST
     position_statistics: tuple[PositionStatistics, ...] = ()
     weights: tuple[float, ...] = ()
-    unfamiliar_scale: Scale = Scale()
-    known_scale: Scale = Scale()
+    unfamiliar_scale: Scale = field(default_factory=Scale)
+    known_scale: Scale = field(default_factory=Scale)
     discount: float = 0.0
     guard: GuardReport | None = field(default=None, compare=False)
     needs_defects: ClassVar[bool] = False
@@ -104,6 +104,15 @@ class Calibrated(Rule):
     ) -> list[RuleOutput]:
         """Return the output for each image with position statistics estimated without its fold."""
         return [self._output(z) for z in self._standardise_out_of_fold(training, images)]
+
+    def left_out(self, training: TrainingEvidence) -> list[np.ndarray]:
+        if not self.weights:
+            return []
+        z_normal = self._standardise_out_of_fold(training, training.normals)
+        return [
+            self._leave_out(cluster, training, z_normal).defectives.scores(self.discount)
+            for cluster in _clusters(training)
+        ]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         constants = {
@@ -190,11 +199,10 @@ class Calibrated(Rule):
         z_known: list[list[np.ndarray]],
     ) -> GuardReport | None:
         """Compare the channels with every cluster of defects known and with each left out."""
-        clusters = sorted({cluster for image in training.defectives for cluster in image.unseen})
         return choose_discount(
             self._maxima(z_normal, self.known_scale),
             self._maxima(z_known, self.known_scale),
-            [self._leave_out(cluster, training, z_normal) for cluster in clusters],
+            [self._leave_out(cluster, training, z_normal) for cluster in _clusters(training)],
             training.false_alarm_rate,
         )
 
@@ -226,6 +234,10 @@ class Calibrated(Rule):
             np.array([self.unfamiliar_scale(z[0]).max() for z in images]),
             np.array([known_scale(self._weighted_sum(z)).max() for z in images]),
         )
+
+
+def _clusters(training: TrainingEvidence) -> list[int]:
+    return sorted({cluster for image in training.defectives for cluster in image.unseen})
 
 
 def _json_number(value: float) -> float | str:
