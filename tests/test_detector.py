@@ -91,7 +91,7 @@ def test_every_reject_has_a_region(detector, prepared, scoring):
     thresholds = strict.model.thresholds
     # Thresholds by which every image is rejected, though smoothing leaves no pixel above.
     low = replace(thresholds.image, value=-1e9)
-    strict._model = replace(strict.model, thresholds=replace(thresholds, image=low, pixel=1e9))
+    strict._model = replace(strict.model, thresholds=replace(thresholds, pixel=1e9).with_image(low))
     for sample in prepared.part("test"):
         inspection = strict.inspect(prepared.image_path(sample))
         assert inspection.verdict == "reject"

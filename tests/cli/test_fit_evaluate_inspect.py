@@ -195,6 +195,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "--normal-rate": "0.2",
         "--defect-rate": "0.3",
         "--false-alarm-rate": "0.2",
+        "--review-rate": "0.4",
         "--seed": "5",
         "--search": "approximate",
         "--backbone": "efficientnet_lite0",
@@ -214,6 +215,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "normal_rate": 0.2,
         "defect_rate": 0.3,
         "false_alarm_rate": 0.2,
+        "review_rate": 0.4,
         "search": "approximate",
         "seed": 5,
     }

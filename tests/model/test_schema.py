@@ -38,7 +38,8 @@ def as_schema_2(folder):
     path = folder / MODEL_FILE
     new = json.loads(path.read_text())
     old = json.loads(json.dumps(SCHEMA_2))
-    old["settings"] = {k: v for k, v in new["settings"].items() if k != "count_padding"}
+    later = ("count_padding", "review_rate")
+    old["settings"] = {k: v for k, v in new["settings"].items() if k not in later}
     old["backbone"]["weights_sha256"] = new["embedder"]["weights_sha256"]
     for key in ("rule", "rule_constants", "trained_on"):
         old[key] = new[key]
@@ -76,6 +77,7 @@ def as_schema_4(entry):
         del image[name]
     image["false_alarm_rate"] = rate
     del entry["calibration"]["groups"]
+    del entry["thresholds"]["review"], entry["settings"]["review_rate"]
     entry["schema_version"] = 4
 
 
@@ -90,7 +92,8 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
     image = fitted.model.thresholds.image
     rate = 1 / (image.images + 1)
     expected = replace(image, promised=rate, expected=rate, groups=image.images)
-    assert migrated.model.thresholds == replace(fitted.model.thresholds, image=expected)
+    thresholds = replace(fitted.model.thresholds, image=expected, review=expected)
+    assert migrated.model.thresholds == thresholds
     search = migrated.model.adaptive_search
     assert (search.exact_share, search.score_error, search.images) == (0.25, 0.0005, 7)
     assert migrated.model.calibration is None

@@ -185,6 +185,21 @@ def test_both_rates_fall_with_the_value(case, values):
         assert lower.expected >= higher.expected
 
 
+@given(grouped_scores(), st.sampled_from([0.01, 0.05, 0.2, 0.4]), st.floats(0.01, 0.5))
+def test_review_lies_below_rejection(case, rate, review_rate):
+    scores, groups = case
+    evidence = Evidence(Nearest(np.zeros((2, 2), np.float32), np.zeros((2, 2), int)))
+    images = [HeldOutImage(evidence, fold=0, width=16, height=16) for _ in scores]
+    outputs = [(score, np.full((2, 2), score, np.float32)) for score in scores]
+    both = {"sigma": 2, "false_alarm_rate": rate, "groups": groups}
+    thresholds = calibrate_thresholds(outputs, images, **both, review_rate=review_rate)
+    assert thresholds.review.value <= thresholds.image.value
+    assert thresholds.review_share >= 0
+    by_default = calibrate_thresholds(outputs, images, **both).review
+    five = HeldOutScores(scores, groups).threshold(min(0.5, 5 * rate))
+    assert by_default.value == min(five.value, thresholds.image.value)
+
+
 def test_pixel_threshold_and_floor_come_from_the_maps():
     """The pixel threshold is that of the maps' maxima, the floor a median."""
     grids = np.random.default_rng(0).random((9, 3, 4)).astype(np.float32)

@@ -24,6 +24,8 @@ def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
         "false_alarm_rate_asked": threshold.asked,
         "false_alarm_rate_expected": threshold.expected,
         "false_alarm_rate_promised": threshold.promised,
+        "review_threshold": model.thresholds.review.value,
+        "review_share_expected": model.thresholds.review_share,
         "held_out_images": threshold.images,
         "held_out_groups": threshold.groups,
         "operating_points": [asdict(point) for point in model.operating_points()],
@@ -65,7 +67,7 @@ def threshold_lines(model: "Model") -> list[str]:
     """The threshold, and what others would find."""
     from patchcore_dual.scoring.operating_points import table
 
-    lines = [str(model.thresholds.image)]
+    lines = [str(model.thresholds.image), model.thresholds.review_text()]
     if points := model.operating_points():
         lines += ["Held-out training defects that other thresholds find:", *table(points)]
     return lines

@@ -60,11 +60,20 @@ class CalibrationSet:
         """The rule with its constants learned from this set."""
         return rule().fit(self.evidence)
 
-    def thresholds(self, rule: Rule, false_alarm_rate: float) -> Thresholds:
-        """The thresholds of a fitted rule for a false-alarm rate."""
+    def thresholds(
+        self, rule: Rule, false_alarm_rate: float, review_rate: float | None = None
+    ) -> Thresholds:
+        """The thresholds of a fitted rule for a false-alarm rate, and one of review."""
         normals = self.evidence.normals
         outputs = rule.held_out(self.evidence, normals)
-        return calibrate_thresholds(outputs, normals, rule.sigma, false_alarm_rate, self.groups)
+        return calibrate_thresholds(
+            outputs,
+            normals,
+            rule.sigma,
+            false_alarm_rate,
+            groups=self.groups,
+            review_rate=review_rate,
+        )
 
     def scores(self, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
         """Out-of-fold image scores under a fitted rule.

@@ -151,13 +151,21 @@ def _from_3(raw: Raw) -> Raw:
 
 
 def _from_4(raw: Raw) -> Raw:
-    """Schema 4 knew no groups: each image is its own, and what it promised it expected."""
+    """Schema 4 knew no groups: each image is its own, and what it promised it expected.
+
+    Its review band followed from each image's uncertainty; it gets none, so that it passes or
+    rejects, until a threshold is set anew.
+    """
     image, calibration = dict(raw["thresholds"]["image"]), raw["calibration"]
     promised, asked = image.pop("false_alarm_rate"), raw["settings"]["false_alarm_rate"]
     image |= {"asked": asked, "promised": promised, "expected": promised, "groups": image["images"]}
     if calibration is not None:
         calibration = {**calibration, "groups": calibration["normals"]}
-    return {**raw, "thresholds": {**raw["thresholds"], "image": image}, "calibration": calibration}
+    return {
+        **raw,
+        "thresholds": {**raw["thresholds"], "image": image, "review": image},
+        "calibration": calibration,
+    }
 
 
 # Each converts a `model.json` of its version to the next one.

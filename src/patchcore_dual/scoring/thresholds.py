@@ -6,7 +6,7 @@ of the rate itself. The two are never mixed: few groups promise little, however 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -93,6 +93,15 @@ def percent(rate: float) -> str:
     return f"{value:.1f} %"
 
 
+def review_rate_for(false_alarm_rate: float) -> float:
+    """The rate at which images are reviewed unless another is set: five times, at most a half.
+
+    >>> review_rate_for(0.01), review_rate_for(0.2), review_rate_for(0.7)
+    (0.05, 0.5, 0.7)
+    """
+    return max(false_alarm_rate, min(0.5, 5 * false_alarm_rate))
+
+
 def groups_for(rate: float) -> int:
     """The number of groups, one image each, from which a false-alarm rate is promised.
 
@@ -110,13 +119,34 @@ class Thresholds:
 
     Attributes:
         image: on the image score.
+        review: on the image score, not above `image`: an image above it that is not rejected is for
+            review. Equal to `image` where none is.
         pixel: on the anomaly map; pixels above it belong to a region.
         map_floor: median value of the anomaly map on normal images, which heat maps show as 0.
     """
 
     image: Threshold
+    review: Threshold
     pixel: float
     map_floor: float
+
+    @property
+    def review_share(self) -> float:
+        """The expected share of normal images that are for review."""
+        return max(0.0, self.review.expected - self.image.expected)
+
+    def with_image(self, image: Threshold) -> "Thresholds":
+        """These with another threshold on the image score, which that for review stays below."""
+        return replace(self, image=image, review=min(self.review, image, key=lambda t: t.value))
+
+    def review_text(self) -> str:
+        """What is for review, in a sentence."""
+        if self.review.value >= self.image.value:
+            return "No image is for review."
+        return (
+            f"Review above {self.review.value:.4g}: {percent(self.review_share)} of good parts "
+            "are expected to be neither passed nor rejected."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +245,9 @@ def calibrate_thresholds(
     images: Sequence[HeldOutImage],
     sigma: float,
     false_alarm_rate: float,
+    *,
     groups: Sequence[str] = (),
+    review_rate: float | None = None,
 ) -> Thresholds:
     """Calibrate all thresholds on held-out normal images.
 
@@ -229,6 +261,8 @@ def calibrate_thresholds(
         sigma: smoothing of the anomaly maps, in pixels of the prepared image.
         false_alarm_rate: the rate to choose the thresholds for.
         groups: the group of each image; none where each is a group of its own.
+        review_rate: share of normal images that may be rejected or sent to review; None for five
+            times the false-alarm rate.
 
     >>> from patchcore_dual.scoring import Evidence, Nearest
     >>> evidence = Evidence(Nearest(np.zeros((2, 2), np.float32), np.zeros((2, 2), int)))
@@ -246,8 +280,11 @@ def calibrate_thresholds(
         peaks.append(float(heat.max()))
         medians.append(float(np.median(heat)))
     scores = HeldOutScores(np.array([score for score, _ in outputs]), groups)
+    reject = scores.threshold(false_alarm_rate)
+    review = scores.threshold(review_rate or review_rate_for(false_alarm_rate))
     return Thresholds(
-        scores.threshold(false_alarm_rate),
+        reject,
+        min(review, reject, key=lambda t: t.value),
         HeldOutScores(np.array(peaks), groups).threshold(false_alarm_rate).value,
         float(np.median(medians)),
     )
