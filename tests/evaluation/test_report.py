@@ -14,6 +14,7 @@ from patchcore_dual.evaluation.pixel_metrics import PixelResult
 from patchcore_dual.evaluation.plots import histogram_plot, kinds_plot
 from patchcore_dual.evaluation.report import gallery, write_comparison, write_report
 from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.scoring import HeldOutResults, HeldOutScores, operating_points
 
 ABOUT = {
     "dataset": "metal",
@@ -225,6 +226,17 @@ def test_rates_stand_beside_their_intervals_and_what_was_promised(tmp_path):
     assert "1 of 20 normal parts true rate 0 to 25 % 1.0 % expected, 5.0 % promised" in text
     assert "1.0 % false alarms expected; at most 5.0 % promised, from 19 held-out" in text
     assert "1.0 % cannot be promised: 19 groups of good parts allow no less than 5.0 %." in text
+
+
+def test_other_thresholds_have_a_table(tmp_path):
+    normals = HeldOutScores(np.arange(1.0, 200.0))
+    points = operating_points(HeldOutResults(normals, np.array([150.5, 198.5])), [0.01])
+    made = evaluated(operating_points=points)
+    text = report_text(tmp_path, made)
+    assert "Other thresholds" in text
+    assert "1.0 % 198 1.0 % 1.0 % 50 % – 10" in text
+    assert made.to_json()["operating_points"][0]["recall_known"] == 0.5
+    assert "Other thresholds" not in report_text(tmp_path, evaluated())
 
 
 def test_a_miss_is_said_in_words_and_wears_no_green(page):

@@ -84,8 +84,8 @@ def _about_misses(e: Evaluation) -> list[str]:
     if e.recall_at_fpr_05 > e.recall:  # False where it is undefined
         steps.append(
             f"{of}, and a lower threshold would find some of them: up to "
-            f"{100 * e.recall_at_fpr_05:.0f} % at 5 % false alarms. Fit with a higher "
-            "--false-alarm-rate if that is worth it."
+            f"{100 * e.recall_at_fpr_05:.0f} % at 5 % false alarms. If that is "
+            "worth it: patchcore-dual threshold MODEL --false-alarm-rate 0.05"
         )
     else:
         steps.append(
