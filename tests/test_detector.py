@@ -24,7 +24,7 @@ from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError
 from patchcore_dual.features import EmbedderSpec
-from patchcore_dual.scoring import RULES, Threshold, anomaly_map, gather_evidence, resize_map
+from patchcore_dual.scoring import RULES, HeldOutScores, anomaly_map, gather_evidence, resize_map
 from patchcore_dual.scoring.fusion import PatchCore
 from patchcore_dual.settings import PRESETS, Settings
 
@@ -91,7 +91,7 @@ def test_every_reject_has_a_region(detector, prepared, scoring):
     thresholds = strict.model.thresholds
     # Thresholds by which every image is rejected, though smoothing leaves no pixel above.
     low = replace(thresholds.image, value=-1e9)
-    strict._model = replace(strict.model, thresholds=replace(thresholds, image=low, pixel=1e9))
+    strict._model = replace(strict.model, thresholds=replace(thresholds, pixel=1e9).with_image(low))
     for sample in prepared.part("test"):
         inspection = strict.inspect(prepared.image_path(sample))
         assert inspection.verdict == "reject"
@@ -450,7 +450,9 @@ def test_thresholds_come_from_held_out_scores(detector):
     model = detector.model
     assert len(model.calibration.normals) == 6
     scores, _ = model.calibration.scores(model.rule)
-    assert model.thresholds.image == Threshold(scores.max(), 1 / 7, 6)
+    image = model.thresholds.image
+    assert image == HeldOutScores(scores, model.calibration.groups).threshold(0.01)
+    assert (image.images, image.groups, image.promised) == (6, 3, 1 / 4)
 
 
 @pytest.mark.parametrize("scoring", ["thesis", "patchcore-weighted", "ratio"])
@@ -473,8 +475,8 @@ def test_held_out_scores_are_of_the_kind_that_inspections_give(prepared, scoring
 
 def test_the_asked_false_alarm_rate_is_used(prepared):
     model = PatchCoreDual(scoring="patchcore", false_alarm_rate=0.5).fit(prepared).model
-    ordered = np.sort(model.calibration.scores(model.rule)[0])
-    assert model.thresholds.image == Threshold(ordered[3], 0.5, 6)  # ⌈7 · ½⌉ = 4th
+    scores = HeldOutScores(model.calibration.scores(model.rule)[0], model.calibration.groups)
+    assert model.thresholds.image == scores.threshold(0.5)
 
 
 def test_only_training_images_are_touched(detector, prepared, monkeypatch):

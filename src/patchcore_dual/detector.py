@@ -129,8 +129,7 @@ class PatchCoreDual:
         has been given.
 
         Args:
-            on_error: what happens at an image that cannot be read: the error is raised, or given
-                in place of the inspection, and the images after it follow.
+            on_error: whether the error of an image that cannot be read is raised or yielded.
         """
         for image in read_inputs(images, self.model.size, on_error, self.model.bit_depth):
             yield image if isinstance(image, ImageError) else self._inspect(image)
@@ -148,7 +147,7 @@ class PatchCoreDual:
         regions = find_regions(heat, thresholds.pixel)
         peak = divmod(int(grid.argmax()), grid.shape[1])
         uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=peak)
-        if score + uncertainty > thresholds.image.value and not regions:
+        if score > thresholds.review.value and not regions:
             regions = (peak_region(heat),)
         return Inspection(
             image.name,
@@ -156,6 +155,7 @@ class PatchCoreDual:
             score,
             uncertainty,
             thresholds.image.value,
+            thresholds.review.value,
             heat,
             thresholds.pixel,
             thresholds.map_floor,

@@ -39,6 +39,8 @@ class Settings(BaseModel):
         bank_vectors: whether banks keep full features or their 128-dimensional projections.
         normal_rate, defect_rate: coreset rates, above a floor of 500 vectors.
         false_alarm_rate: share of normal images that may be rejected.
+        review_rate: share of normal images that may be rejected or sent to review; None for five
+            times `false_alarm_rate`, at most a half.
         search: exact, or approximate as long as image scores of training images stay within a
             thousandth (`scoring/adaptive_search.py`).
         seed: of the random projection, the first vector of a coreset, and the folds.
@@ -56,6 +58,7 @@ class Settings(BaseModel):
     normal_rate: Rate = 0.01
     defect_rate: Rate = 0.1
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    review_rate: Annotated[float, Field(gt=0, le=0.5)] | None = None
     search: Literal["exact", "approximate"] = "exact"
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -70,6 +73,15 @@ class Settings(BaseModel):
     def _projected_vectors_have_no_levels(self) -> Self:
         if self.defect_levels is not None and self.bank_vectors == "projected":
             raise ValueError("defect_levels needs bank_vectors full: projections mix the levels")
+        return self
+
+    @model_validator(mode="after")
+    def _review_is_below_rejection(self) -> Self:
+        if self.review_rate is not None and self.review_rate < self.false_alarm_rate:
+            raise ValueError(
+                f"review_rate {self.review_rate:g} is below false_alarm_rate "
+                f"{self.false_alarm_rate:g}: what is rejected counts in it"
+            )
         return self
 
     @classmethod

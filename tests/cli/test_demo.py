@@ -36,7 +36,7 @@ def test_writes_models_and_reports(demo, tmp_path, capsys):
     assert "Image AUROC" in printed
     assert "patchcore-dual" in printed
     assert str(out / "report.html") in printed.replace("\n", "")
-    assert "allowed by the threshold" in printed
+    assert "promised by the threshold" in printed
     assert "allows 5 % false alarms" in printed
     for page in ("report.html", "patchcore/report.html", "patchcore-dual/report.html"):
         assert (out / page).stat().st_size > 1_000

@@ -33,8 +33,11 @@ def test_fit_evaluate_inspect(run, prepared, tmp_path):
     fitted = run("fit", prepared.folder, "--model", model, "--scoring", "ratio")
     assert fitted.code == 0
     assert re.search(r"6 normal images \(\d+ vectors\) and 3 defective ones \(\d+ v", fitted.out)
-    assert "at most 14.29% of normal parts will be rejected" in fitted.out
-    assert "1.00% was asked for, which cannot be promised with fewer than 99" in fitted.out
+    assert "at most 25.0 % promised, from 6 held-out good images in 3 groups" in fitted.out
+    assert (
+        "1.0 % cannot be promised: 3 groups of good parts allow no less than 25.0 %" in fitted.out
+    )
+    assert "Review above" in fitted.out
     assert f"patchcore-dual evaluate {model} {prepared.folder}" in fitted.out
 
     evaluated = run("evaluate", model, prepared.folder)
@@ -178,9 +181,14 @@ def test_fit_says_as_json_what_it_made(run, prepared, tmp_path):
     assert facts["defect_vectors"] == len(loaded.defect_bank)
     assert facts["threshold"] == loaded.thresholds.image.value
     assert facts["false_alarm_rate_asked"] == 0.01
-    assert facts["false_alarm_rate_promised"] == pytest.approx(1 / 7)
-    assert facts["held_out_images"] == 6
+    assert facts["false_alarm_rate_promised"] == pytest.approx(1 / 4)
+    assert facts["false_alarm_rate_expected"] == pytest.approx(0.01, rel=0.01)
+    assert (facts["held_out_images"], facts["held_out_groups"]) == (6, 3)
     assert facts["scoring"] == loaded.settings.scoring
+    assert facts["review_threshold"] == loaded.thresholds.review.value
+    points = facts["operating_points"]
+    assert [p["threshold"]["asked"] for p in points] == [0.001, 0.005, 0.01, 0.02, 0.05, 0.1]
+    assert points[2]["threshold"]["value"] == facts["threshold"]
     assert facts["trained_on"]["defective_images"] == 3
 
 
@@ -194,6 +202,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "--normal-rate": "0.2",
         "--defect-rate": "0.3",
         "--false-alarm-rate": "0.2",
+        "--review-rate": "0.4",
         "--seed": "5",
         "--search": "approximate",
         "--backbone": "efficientnet_lite0",
@@ -213,6 +222,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "normal_rate": 0.2,
         "defect_rate": 0.3,
         "false_alarm_rate": 0.2,
+        "review_rate": 0.4,
         "search": "approximate",
         "seed": 5,
     }
@@ -264,6 +274,7 @@ def test_evaluate_writes_what_it_is_asked_for(run, model_folder, detector, prepa
     assert (figures["n_test_normal"], figures["n_test_defective"]) == (6, 3)
     assert figures["size"] == "64x96"
     assert figures["threshold"] == detector.model.thresholds.image.value
+    assert len(figures["operating_points"]) == 6
 
     test = prepared.part("test")
     inspections = {s.image: detector.inspect(prepared.image_path(s)) for s in test}
@@ -482,7 +493,7 @@ def test_figures_on_training_images_are_marked_everywhere(run, model_folder, pre
     figures = re.findall(r"│ +([\d.]+(?: %)?(?: †)?) │", result.out)
     assert len(figures) >= 12
     unmarked = [f for f in figures if not f.endswith("†")]
-    assert unmarked == ["14.3 %"]  # what the threshold allows is no figure of these images
+    assert unmarked == ["1.0 %", "25.0 %"]  # expected and promised by the fit
     page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
     assert "These images were used to fit the model" in page
     values = json.loads((tmp_path / "report/evaluation.json").read_text())

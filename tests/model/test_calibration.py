@@ -69,7 +69,15 @@ def test_all_evidence_comes_back(calibrated):
     for name in ("normals", "defectives"):
         expected = tuple(map(without_index, getattr(evidence, name)))
         assert_equal(getattr(loaded.evidence, name), expected)
-    for name in ("normals", "defectives", "sha256", "prepared", "covering_radius", "whitening"):
+    for name in (
+        "normals",
+        "defectives",
+        "groups",
+        "sha256",
+        "prepared",
+        "covering_radius",
+        "whitening",
+    ):
         assert_equal(getattr(loaded, name), getattr(model.calibration, name))
     for name in ("normal_sample", "defect_sample"):
         for part in ("vectors", "image", "cell", "sources"):
@@ -156,6 +164,7 @@ def test_whatever_is_kept_is_read(calibrated):
         **entry["calibration"],
         "normals": values["normals"],
         "defectives": values["defectives"],
+        "groups": values["groups"],
         "sources": values["sources"],
     }
     touched = set()

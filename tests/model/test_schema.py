@@ -38,11 +38,14 @@ def as_schema_2(folder):
     path = folder / MODEL_FILE
     new = json.loads(path.read_text())
     old = json.loads(json.dumps(SCHEMA_2))
-    old["settings"] = {k: v for k, v in new["settings"].items() if k != "count_padding"}
+    later = ("count_padding", "review_rate")
+    old["settings"] = {k: v for k, v in new["settings"].items() if k not in later}
     old["backbone"]["weights_sha256"] = new["embedder"]["weights_sha256"]
     for key in ("rule", "rule_constants", "trained_on"):
         old[key] = new[key]
     image, pixel, floor = (new["thresholds"][k] for k in ("image", "pixel", "map_floor"))
+    image = {k: image[k] for k in ("value", "images")}
+    image["false_alarm_rate"] = 1 / (image["images"] + 1)
     old["decision"] = {"image": image, "pixel": pixel, "floor": floor}
     names = new["calibration"]["normals"]
     old["sources"] = {**new["sources"], "held_out": names}
@@ -66,6 +69,18 @@ def as_schema_2(folder):
     path.write_text(json.dumps(old))
 
 
+def as_schema_4(entry):
+    """Change `model.json` of the present schema to that of schema 4, which knew no groups."""
+    image = entry["thresholds"]["image"]
+    rate = image.pop("promised")
+    for name in ("asked", "expected", "groups"):
+        del image[name]
+    image["false_alarm_rate"] = rate
+    del entry["calibration"]["groups"]
+    del entry["thresholds"]["review"], entry["settings"]["review_rate"]
+    entry["schema_version"] = 4
+
+
 @pytest.mark.parametrize("scoring", ["ratio", "calibrated"])
 def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
     fitted = PatchCoreDual(scoring=scoring).fit(prepared)
@@ -74,7 +89,11 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
     migrated = PatchCoreDual.load(tmp_path / "model")
     assert migrated.embedder.spec == replace(fitted.embedder.spec, pad_to_cells=False)
     assert migrated.embedder.spec.count_padding == (scoring == "ratio")
-    assert migrated.model.thresholds == fitted.model.thresholds
+    image = fitted.model.thresholds.image
+    rate = 1 / (image.images + 1)
+    expected = replace(image, promised=rate, expected=rate, groups=image.images)
+    thresholds = replace(fitted.model.thresholds, image=expected, review=expected)
+    assert migrated.model.thresholds == thresholds
     search = migrated.model.adaptive_search
     assert (search.exact_share, search.score_error, search.images) == (0.25, 0.0005, 7)
     assert migrated.model.calibration is None
@@ -83,10 +102,11 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
         assert migrated.inspect(path).score == fitted.inspect(path).score
     migrated.save(tmp_path / "model", overwrite=True)
     entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
-    assert entry["schema_version"] == 4
+    assert entry["schema_version"] == 5
     files = {p.name for p in (tmp_path / "model").glob("*.safetensors")}
     assert files == set(entry["files"].values())
-    assert PatchCoreDual.load(tmp_path / "model").model.thresholds == fitted.model.thresholds
+    again = PatchCoreDual.load(tmp_path / "model").model
+    assert again.thresholds == migrated.model.thresholds
 
 
 def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide(
@@ -100,6 +120,7 @@ def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide
     entry = json.loads(path.read_text())
     entry["size"] = [60, 90]  # of the images it inspects; those of `prepared` are 64x96
     del entry["embedder"]["pad_to_cells"]
+    as_schema_4(entry)
     path.write_text(json.dumps({**entry, "schema_version": 3}))
     migrated = PatchCoreDual.load(tmp_path / "model")
     assert not migrated.embedder.spec.pad_to_cells
@@ -107,3 +128,19 @@ def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide
     np.testing.assert_array_equal(migrated.embed(image), unpadded(image[None])[0])
     padded = load_embedder("efficientnet_lite0", (2, 3), count_padding=True)
     assert np.abs(padded(image[None])[0] - migrated.embed(image)).max() > 0.01
+
+
+def test_each_image_of_a_model_of_schema_4_is_a_group_of_its_own(prepared, tmp_path):
+    fitted = PatchCoreDual(scoring="patchcore").fit(prepared)
+    fitted.save(tmp_path / "model")
+    path = tmp_path / "model" / MODEL_FILE
+    entry = json.loads(path.read_text())
+    as_schema_4(entry)
+    path.write_text(json.dumps(entry))
+    model = PatchCoreDual.load(tmp_path / "model").model
+    assert model.calibration.groups == model.calibration.normals
+    assert model.thresholds.image.groups == model.thresholds.image.images == 6
+    assert model.thresholds.image.value == fitted.model.thresholds.image.value
+    image = prepared.image_path(prepared.samples[0])
+    loaded = PatchCoreDual.load(tmp_path / "model")
+    assert loaded.inspect(image).score == fitted.inspect(image).score

@@ -17,6 +17,7 @@ def rejected():
         score=2.0,
         uncertainty=0.25,
         threshold=1.5,
+        review_threshold=1.25,
         anomaly_map=heat,
         map_threshold=1.0,
         map_floor=0.0,
@@ -32,9 +33,10 @@ def rejected():
     ("score", "verdict"),
     [(1.51, "reject"), (1.5, "review"), (1.26, "review"), (1.25, "pass"), (0.0, "pass")],
 )
-def test_verdict_by_score_and_uncertainty(rejected, score, verdict):
-    """Above the threshold: reject; within the uncertainty below it: review."""
-    assert replace(rejected, score=score).verdict == verdict
+def test_verdict_by_score(rejected, score, verdict):
+    """Above the threshold: reject; above that for review only: review, however uncertain."""
+    for uncertainty in (0.0, 9.0):
+        assert replace(rejected, score=score, uncertainty=uncertainty).verdict == verdict
 
 
 def test_prints_itself(rejected):

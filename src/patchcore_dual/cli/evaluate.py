@@ -155,14 +155,15 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     from patchcore_dual.evaluation.advice import advice
     from patchcore_dual.evaluation.figures import (
         DAGGER,
-        allowed_text,
         counted,
         figure,
         interval,
         is_defined,
+        rate_text,
     )
     from patchcore_dual.evaluation.headline import headline
     from patchcore_dual.evaluation.metric_labels import GROUPS
+    from patchcore_dual.scoring.operating_points import table as operating_table
 
     all_of_them = list(evaluations.values())
     table = Table(Column("", no_wrap=True))
@@ -180,11 +181,18 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
                 table.add_row("  parts", *(counted(e, metric) for e in all_of_them))
                 table.add_row("  true rate (95 %)", *texts)
             if metric.field == "false_alarm_rate":
-                table.add_row("  allowed by the threshold", *map(allowed_text, all_of_them))
+                for what in ("expected", "promised"):
+                    rates = [getattr(e, f"false_alarm_rate_{what}") for e in all_of_them]
+                    table.add_row(f"  {what} by the threshold", *map(rate_text, rates))
     console = Console(highlight=False)
     console.print(table)
     if any(e.n_training_images for e in all_of_them):
         console.print(f"{DAGGER} on images that the model was fitted on")
+    for name, evaluation in evaluations.items():
+        if evaluation.operating_points:
+            console.print(f"{name}: held-out training defects that other thresholds find:")
+            for line in operating_table(evaluation.operating_points):
+                console.print(line, markup=False, soft_wrap=True)
     for name, evaluation in evaluations.items():
         console.print(f"{name}: {headline(evaluation)}", markup=False, soft_wrap=True)
     for name, evaluation in evaluations.items():

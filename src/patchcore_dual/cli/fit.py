@@ -38,6 +38,13 @@ def fit(
         float | None,
         typer.Option(help="Share of normal parts that may be rejected.", show_default="0.01"),
     ] = None,
+    review_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of normal parts that may be rejected or sent to review.",
+            show_default="five times --false-alarm-rate",
+        ),
+    ] = None,
     synthetic: Annotated[
         str,
         typer.Option(
@@ -195,6 +202,7 @@ def fit(
         "normal_rate": normal_rate,
         "defect_rate": defect_rate,
         "false_alarm_rate": false_alarm_rate,
+        "review_rate": review_rate,
         "search": search,
         "seed": seed,
     }

@@ -21,9 +21,14 @@ def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
         "scoring": model.rule.name,
         "threshold": threshold.value,
-        "false_alarm_rate_asked": model.settings.false_alarm_rate,
-        "false_alarm_rate_promised": threshold.false_alarm_rate,
+        "false_alarm_rate_asked": threshold.asked,
+        "false_alarm_rate_expected": threshold.expected,
+        "false_alarm_rate_promised": threshold.promised,
+        "review_threshold": model.thresholds.review.value,
+        "review_share_expected": model.thresholds.review_share,
         "held_out_images": threshold.images,
+        "held_out_groups": threshold.groups,
+        "operating_points": [asdict(point) for point in model.operating_points()],
         "rule": model.rule.state()[0],
         "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
@@ -55,22 +60,16 @@ def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str
             f"Defective images without a mask: {count}. The place of each defect was guessed."
             f"{where or ' Draw masks where you can'}, prepare and fit again."
         )
-    return lines + _threshold(model) + _unknown_kinds(model) + _search(model)
+    return [*lines, *threshold_lines(model), *_unknown_kinds(model), *_search(model)]
 
 
-def _threshold(model: "Model") -> list[str]:
-    asked, threshold = model.settings.false_alarm_rate, model.thresholds.image
-    lines = [
-        f"Threshold: a part is rejected when it scores above {threshold.value:.4g}. By the scores "
-        f"of {threshold.images} normal images, each held out in turn, at most "
-        f"{threshold.false_alarm_rate:.2%} of normal parts will be rejected (about 1 in "
-        f"{1 / threshold.false_alarm_rate:.0f})."
-    ]
-    if threshold.false_alarm_rate > asked:
-        lines.append(
-            f"  {asked:.2%} was asked for, which cannot be promised with fewer than "
-            f"{round(1 / asked) - 1} normal images. The threshold is the largest held-out score."
-        )
+def threshold_lines(model: "Model") -> list[str]:
+    """The threshold, and what others would find."""
+    from patchcore_dual.scoring.operating_points import table
+
+    lines = [str(model.thresholds.image), model.thresholds.review_text()]
+    if points := model.operating_points():
+        lines += ["Held-out training defects that other thresholds find:", *table(points)]
     return lines
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from patchcore_dual.evaluation.figures import allowed_text, images_for
+from patchcore_dual.evaluation.figures import rate_text, threshold_of
 from patchcore_dual.evaluation.headline import count_parts
 from patchcore_dual.evaluation.results import Evaluation
 
@@ -44,11 +44,11 @@ def _about_the_images(e: Evaluation) -> list[str]:
 
 def _about_too_many_false_alarms(e: Evaluation) -> list[str]:
     low, _ = e.false_alarm_rate_interval
-    if low > e.false_alarm_rate_allowed:  # False where either is undefined
+    if low > e.false_alarm_rate_promised:  # False where either is undefined
         return [
-            f"More normal parts were rejected than the {allowed_text(e)} allowed, and chance does "
-            "not explain it: the test parts differ from the training parts. Look at the false "
-            "alarms; add normal parts of that sort to the training images."
+            f"More normal parts were rejected than the {rate_text(e.false_alarm_rate_promised)} "
+            "promised, and chance does not explain it: the test parts differ from the training "
+            "parts. Look at the false alarms; add normal parts of that sort to the training images."
         ]
     return []
 
@@ -62,12 +62,9 @@ def _about_the_threshold(e: Evaluation) -> list[str]:
             f"Look at {which}: a defect that nobody labelled, or something harmless that the "
             "training images lack?"
         )
-    if e.n_threshold_images and e.false_alarm_rate_allowed > e.false_alarm_rate_asked + 1e-12:
-        steps.append(
-            f"Add normal training images: {images_for(e)} are needed to promise the "
-            f"{100 * e.false_alarm_rate_asked:.1f} % false alarms asked for; there are "
-            f"{e.n_threshold_images}."
-        )
+    threshold = threshold_of(e)
+    if threshold and threshold.shortfall:
+        steps.append(f"Add normal training images, of other parts. {threshold.shortfall}")
     return steps
 
 
@@ -87,8 +84,8 @@ def _about_misses(e: Evaluation) -> list[str]:
     if e.recall_at_fpr_05 > e.recall:  # False where it is undefined
         steps.append(
             f"{of}, and a lower threshold would find some of them: up to "
-            f"{100 * e.recall_at_fpr_05:.0f} % at 5 % false alarms. Fit with a higher "
-            "--false-alarm-rate if that is worth it."
+            f"{100 * e.recall_at_fpr_05:.0f} % at 5 % false alarms. If that is "
+            "worth it: patchcore-dual threshold MODEL --false-alarm-rate 0.05"
         )
     else:
         steps.append(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from patchcore_dual.evaluation.headline import count_parts
 from patchcore_dual.evaluation.metric_labels import Metric
 from patchcore_dual.evaluation.results import Evaluation
+from patchcore_dual.scoring.thresholds import Threshold, percent
 
 DAGGER = "†"
 
@@ -48,34 +49,31 @@ def interval(evaluation: Evaluation, metric: Metric) -> str:
     return metric.interval_text(getattr(evaluation, f"{metric.field}_interval"))
 
 
-def allowed_text(evaluation: Evaluation) -> str:
-    """The false-alarm rate that the threshold allows; a dash where it is not known.
+def rate_text(rate: float) -> str:
+    """A false-alarm rate as it is printed; a dash for NaN.
 
-    >>> from patchcore_dual.evaluation.results import summarise
-    >>> about = {"dataset": "", "split": "test", "scoring": "", "backbone": "", "size": ""}
-    >>> about |= {"weights_sha256": "", "seed": 0, "false_alarm_rate_allowed": 0.05}
-    >>> allowed_text(summarise([], 0.5, None, **about))
-    '5.0 %'
+    >>> rate_text(0.0165), rate_text(math.nan)
+    ('1.7 %', '–')
     """
-    rate = evaluation.false_alarm_rate_allowed
-    return "–" if math.isnan(rate) else f"{100 * rate:.1f} %"
+    return "–" if math.isnan(rate) else percent(rate)
 
 
 def threshold_text(evaluation: Evaluation) -> str:
-    """What the threshold allows and what stands behind it, in a sentence."""
-    n, allowed = evaluation.n_threshold_images, evaluation.false_alarm_rate_allowed
-    if not n or math.isnan(allowed):
-        return "Set when the model was fitted."
-    text = (
-        f"Set on {count_parts(n, 'normal')} of the training images so that at most "
-        f"{allowed_text(evaluation)} of normal parts are rejected, on average."
+    """What the threshold is expected to do, what it promises, and from what, in sentences."""
+    threshold = threshold_of(evaluation)
+    return str(threshold) if threshold else "Set when the model was fitted."
+
+
+def threshold_of(evaluation: Evaluation) -> Threshold | None:
+    """The model's threshold with its rates; None where they are not known."""
+    e = evaluation
+    if not e.n_threshold_images or math.isnan(e.false_alarm_rate_promised):
+        return None
+    return Threshold(
+        e.threshold,
+        e.false_alarm_rate_asked,
+        e.false_alarm_rate_promised,
+        e.false_alarm_rate_expected,
+        e.n_threshold_images,
+        e.n_threshold_groups or e.n_threshold_images,
     )
-    if allowed > evaluation.false_alarm_rate_asked:
-        asked = 100 * evaluation.false_alarm_rate_asked
-        text += f" {asked:.1f} % was asked for, which takes {images_for(evaluation)} of them."
-    return text
-
-
-def images_for(evaluation: Evaluation) -> int:
-    """The number of normal training images that the asked false-alarm rate takes."""
-    return math.ceil(1 / evaluation.false_alarm_rate_asked - 1 - 1e-9)

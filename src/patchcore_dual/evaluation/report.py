@@ -15,11 +15,11 @@ from patchcore_dual.evaluation.advice import advice
 from patchcore_dual.evaluation.evaluation import Detector, known_mask
 from patchcore_dual.evaluation.figures import (
     DAGGER,
-    allowed_text,
     counted_parts,
     figure,
     interval,
     is_defined,
+    rate_text,
     threshold_text,
 )
 from patchcore_dual.evaluation.former_report import REPORT_NAME
@@ -33,6 +33,7 @@ from patchcore_dual.evaluation.metric_labels import (
 )
 from patchcore_dual.evaluation.results import Evaluation, ImageResult
 from patchcore_dual.scoring.drawing import draw_panels
+from patchcore_dual.scoring.operating_points import share
 from patchcore_dual.utils.pages import page_environment, write_page
 from patchcore_dual.utils.pictures import jpeg_base64
 from patchcore_dual.utils.progress import Progress, silent
@@ -57,8 +58,11 @@ FACTS = (
     ("Weights (sha256)", "weights_sha256"),
     ("Image size", "size"),
     ("Seed", "seed"),
-    ("False-alarm rate allowed", "false_alarm_rate_allowed"),
+    ("False-alarm rate asked for", "false_alarm_rate_asked"),
+    ("False-alarm rate expected", "false_alarm_rate_expected"),
+    ("False-alarm rate promised", "false_alarm_rate_promised"),
     ("Normal images behind the threshold", "n_threshold_images"),
+    ("Groups of these images", "n_threshold_groups"),
     ("Synthetic training images", "synthetic_note"),
 )
 
@@ -217,7 +221,8 @@ def _environment() -> "jinja2.Environment":
         figure=figure,
         counted=counted_parts,
         interval=interval,
-        allowed=allowed_text,
+        rate=rate_text,
+        share=share,
         best=_best,
         score=_score,
         file_name=_file_name,

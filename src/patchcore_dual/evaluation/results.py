@@ -17,6 +17,7 @@ from patchcore_dual.evaluation.metrics import (
     recall_at_fpr,
 )
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
+from patchcore_dual.scoring.operating_points import OperatingPoint
 
 Outcome = Literal["miss", "false alarm", "found", "passed"]
 
@@ -109,8 +110,11 @@ class Evaluation:
         test_masks_used: whether some of these borrowed masks of test defects, so that figures on
             the test images are optimistic.
         false_alarm_rate_asked: what the model was fitted for.
-        false_alarm_rate_allowed: what its threshold promises, on average over new normal parts.
+        false_alarm_rate_expected: the best estimate for its threshold, from training images.
+        false_alarm_rate_promised: what its threshold guarantees, on average over new normal parts.
         n_threshold_images: number of normal training images behind the threshold.
+        n_threshold_groups: number of groups that these images are of.
+        operating_points: what other thresholds would do, by held-out training images.
         n_training_images: number of these images that the model was fitted on; None where that is
             not known.
         n_like_training: number of other images that nearly repeat one of those.
@@ -146,8 +150,11 @@ class Evaluation:
     synthetic_images: dict[str, int] = field(default_factory=dict)
     test_masks_used: bool = False
     false_alarm_rate_asked: float = math.nan
-    false_alarm_rate_allowed: float = math.nan
+    false_alarm_rate_expected: float = math.nan
+    false_alarm_rate_promised: float = math.nan
     n_threshold_images: int = 0
+    n_threshold_groups: int = 0
+    operating_points: tuple[OperatingPoint, ...] = ()
     n_training_images: int | None = None
     n_like_training: int = 0
     model: str = ""

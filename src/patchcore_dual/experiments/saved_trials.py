@@ -14,6 +14,7 @@ from patchcore_dual.errors import DataError
 from patchcore_dual.evaluation.results import Evaluation, ImageResult, KindResult
 from patchcore_dual.experiments.pixel_pairs import PixelPairs, TrialEvaluation
 from patchcore_dual.experiments.trials import Trial
+from patchcore_dual.scoring import OperatingPoint, Threshold
 from patchcore_dual.utils.checkpoint import Checkpoint, plan_digest
 from patchcore_dual.utils.files import write_atomically
 
@@ -129,7 +130,12 @@ def _evaluation(values: dict[str, Any]) -> TrialEvaluation:
     }
     images = tuple(ImageResult(**image) for image in values["images"])
     pairs = PixelPairs(**values["pairs"]) if values["pairs"] else None
-    return TrialEvaluation(**{**values, **nan, "kinds": kinds, "images": images, "pairs": pairs})
+    points = tuple(
+        OperatingPoint(**{**point, "threshold": Threshold(**point["threshold"])})
+        for point in values["operating_points"] or ()
+    )
+    read = {"kinds": kinds, "images": images, "pairs": pairs, "operating_points": points}
+    return TrialEvaluation(**{**values, **nan, **read})
 
 
 def _number(value: float | None) -> float:

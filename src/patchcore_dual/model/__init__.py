@@ -7,6 +7,7 @@ from patchcore_dual.model.folder import (
     load_model,
     read_fingerprint,
     save_model,
+    update_model,
 )
 from patchcore_dual.model.model import Model, bank_channels, describe_training_set
 
@@ -20,4 +21,5 @@ __all__ = [
     "load_model",
     "read_fingerprint",
     "save_model",
+    "update_model",
 ]

@@ -15,6 +15,8 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.scoring import (
     Evidence,
     HeldOutImage,
+    HeldOutResults,
+    HeldOutScores,
     Nearest,
     Rule,
     Thresholds,
@@ -34,6 +36,7 @@ class CalibrationSet:
         evidence: of the normal images and of the real defective ones, each from banks and a probe
             that were built without it.
         normals, defectives: names of these images, in the same order.
+        groups: the group of each normal image, which is its own name where it has none.
         sha256: hex digest of each real training image's file, by name, whether scored here or not.
         prepared: the folder that the images lie in.
         covering_radius: of the normal bank's coreset, among projected features.
@@ -45,6 +48,7 @@ class CalibrationSet:
     evidence: TrainingEvidence
     normals: tuple[str, ...]
     defectives: tuple[str, ...]
+    groups: tuple[str, ...]
     sha256: Mapping[str, str]
     prepared: str
     covering_radius: float
@@ -56,11 +60,20 @@ class CalibrationSet:
         """The rule with its constants learned from this set."""
         return rule().fit(self.evidence)
 
-    def thresholds(self, rule: Rule, false_alarm_rate: float) -> Thresholds:
-        """The thresholds of a fitted rule for a false-alarm rate."""
+    def thresholds(
+        self, rule: Rule, false_alarm_rate: float, review_rate: float | None = None
+    ) -> Thresholds:
+        """The thresholds of a fitted rule for a false-alarm rate, and one of review."""
         normals = self.evidence.normals
         outputs = rule.held_out(self.evidence, normals)
-        return calibrate_thresholds(outputs, normals, rule.sigma, false_alarm_rate)
+        return calibrate_thresholds(
+            outputs,
+            normals,
+            rule.sigma,
+            false_alarm_rate,
+            groups=self.groups,
+            review_rate=review_rate,
+        )
 
     def scores(self, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
         """Out-of-fold image scores under a fitted rule.
@@ -77,11 +90,18 @@ class CalibrationSet:
             np.array([output.score for output in defective], dtype=np.float64),
         )
 
+    def results(self, rule: Rule) -> HeldOutResults:
+        """Out-of-fold image scores under a fitted rule, by what the images show."""
+        normal, known = self.scores(rule)
+        scores = HeldOutScores(normal, self.groups)
+        return HeldOutResults(scores, known, tuple(rule.left_out(self.evidence)))
+
     def to_arrays(self) -> tuple[dict[str, Any], Arrays]:
         """All of it as plain values and as arrays by name."""
         values: dict[str, Any] = {
             "normals": self.normals,
             "defectives": self.defectives,
+            "groups": self.groups,
             "sha256": dict(self.sha256),
             "prepared": self.prepared,
             "covering_radius": self.covering_radius,
@@ -132,6 +152,7 @@ class CalibrationSet:
             ),
             normals,
             defectives,
+            tuple(values["groups"]),
             values["sha256"],
             values["prepared"],
             values["covering_radius"],

@@ -38,6 +38,7 @@ from patchcore_dual.model.schema import (
 from patchcore_dual.scoring import RULES, Probe, Threshold, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.utils.files import file_sha256, write_atomically
+from patchcore_dual.utils.locking import locked
 
 _DATA_FILE = re.compile(r"[a-z_]+-[0-9a-f]{64}\.safetensors")
 
@@ -75,6 +76,22 @@ def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Path |
         if stale or _is_unfinished(leftover) or (is_other and leftover.name == SHEET_FILE):
             leftover.unlink()
     return former
+
+
+def update_model(model: Model, folder: Path) -> None:
+    """Write a model of other thresholds over its own folder, whole or not at all.
+
+    Raises:
+        DataError: where a fit is writing into the folder.
+        ModelError: where it cannot be written.
+    """
+    text, data = _serialise(model)
+    check_writable(folder, overwrite=True)
+    with locked(folder.absolute(), "fit", "Try again when it has ended."):
+        for name, content in data.items():
+            if not _holds(folder / name, content):
+                write_atomically(folder / name, content)
+        write_atomically(folder / MODEL_FILE, text)
 
 
 def check_writable(folder: Path, *, overwrite: bool = False) -> None:
@@ -163,7 +180,7 @@ def load_model(folder: Path) -> Model:
         if network is not None and not (spec.backbone in BACKBONES and spec.levels):
             raise KeyError(f"no backbone {spec.backbone!r}")
         normal_channels, defect_channels = bank_channels(spec, entry.settings)
-        image = Threshold(**entry.thresholds["image"])
+        image, review = (Threshold(**entry.thresholds[name]) for name in ("image", "review"))
         return Model(
             settings=entry.settings,
             spec=spec,
@@ -175,7 +192,9 @@ def load_model(folder: Path) -> Model:
             else None,
             probe=_probe(tensors["probe"]) if "probe" in tensors else None,
             rule=RULES[entry.rule].from_state(entry.rule_constants, tensors.get("rule", {})),
-            thresholds=Thresholds(image, entry.thresholds["pixel"], entry.thresholds["map_floor"]),
+            thresholds=Thresholds(
+                image, review, entry.thresholds["pixel"], entry.thresholds["map_floor"]
+            ),
             adaptive_search=AdaptiveSearch(**entry.adaptive_search),  # type: ignore[arg-type]
             trained_on=entry.trained_on,
             read_calibration=partial(_read_calibration, folder.absolute(), entry),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,21 @@ import numpy as np
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.bit_depth import source_bit_depth
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.errors import ModelError
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet
-from patchcore_dual.scoring import Probe, Rule, Thresholds
+from patchcore_dual.scoring import (
+    OperatingPoint,
+    Probe,
+    Rule,
+    Threshold,
+    Thresholds,
+    operating_points,
+)
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.settings import Settings
+
+_LEAST_RATE = 1e-6  # a false-alarm rate cannot be set to nothing at all
 
 
 @dataclass(frozen=True)
@@ -72,17 +82,46 @@ class Model:
         """How many bits the 16-bit files it was fitted on use; None where there were none."""
         return self.trained_on.get("bit_depth")
 
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """What other thresholds would find; nothing for a model without a calibration set."""
+        if self.calibration is None:
+            return ()
+        return operating_points(self.calibration.results(self.rule))
+
+    def with_threshold(self, image: Threshold, review_rate: float | None) -> "Model":
+        """The model with another image threshold, and all that follows from it.
+
+        Args:
+            image: of which `asked` becomes the false-alarm rate of the settings.
+            review_rate: None for five times that rate.
+
+        Raises:
+            ModelError: without a calibration set.
+            SettingsError: for a review rate below the false-alarm rate.
+        """
+        if self.calibration is None:
+            raise ModelError("the model keeps no calibration set. Fit it again.")
+        rate = min(max(image.asked, _LEAST_RATE), 1 - _LEAST_RATE)
+        changes = {"false_alarm_rate": rate, "review_rate": review_rate}
+        settings = Settings.of(**{**self.settings.model_dump(), **changes})
+        thresholds = self.calibration.thresholds(self.rule, rate, review_rate)
+        return replace(self, settings=settings, thresholds=thresholds.with_image(image))
+
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
+        threshold = self.thresholds.image
         return {
             "scoring": self.rule.name,
             "backbone": self.spec.backbone,
             "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
             "seed": self.settings.seed,
-            "false_alarm_rate_asked": self.settings.false_alarm_rate,
-            "false_alarm_rate_allowed": self.thresholds.image.false_alarm_rate,
-            "n_threshold_images": self.thresholds.image.images,
+            "false_alarm_rate_asked": threshold.asked,
+            "false_alarm_rate_expected": threshold.expected,
+            "false_alarm_rate_promised": threshold.promised,
+            "n_threshold_images": threshold.images,
+            "n_threshold_groups": threshold.groups,
+            "operating_points": self.operating_points(),
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from patchcore_dual.errors import ModelError
 from patchcore_dual.settings import Settings
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MODEL_FILE = "model.json"
 SHEET_FILE = "pseudo_masks.jpg"  # a picture for the user, which loading ignores
 
@@ -150,5 +150,23 @@ def _from_3(raw: Raw) -> Raw:
     return {**raw, "embedder": {**raw["embedder"], "pad_to_cells": False}}
 
 
+def _from_4(raw: Raw) -> Raw:
+    """Schema 4 knew no groups: each image is its own, and what it promised it expected.
+
+    Its review band followed from each image's uncertainty; it gets none, so that it passes or
+    rejects, until a threshold is set anew.
+    """
+    image, calibration = dict(raw["thresholds"]["image"]), raw["calibration"]
+    promised, asked = image.pop("false_alarm_rate"), raw["settings"]["false_alarm_rate"]
+    image |= {"asked": asked, "promised": promised, "expected": promised, "groups": image["images"]}
+    if calibration is not None:
+        calibration = {**calibration, "groups": calibration["normals"]}
+    return {
+        **raw,
+        "thresholds": {**raw["thresholds"], "image": image, "review": image},
+        "calibration": calibration,
+    }
+
+
 # Each converts a `model.json` of its version to the next one.
-MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2, 3: _from_3}
+MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2, 3: _from_3, 4: _from_4}

@@ -16,12 +16,17 @@ from patchcore_dual.scoring.fusion import RULES, Rule, RuleOutput, rule_for
 from patchcore_dual.scoring.fusion.probe import Probe
 from patchcore_dual.scoring.inspection import Inspection, Match, match_at
 from patchcore_dual.scoring.maps import anomaly_map, covered_size, resize_map
+from patchcore_dual.scoring.operating_points import (
+    HeldOutResults,
+    OperatingPoint,
+    operating_points,
+)
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
 from patchcore_dual.scoring.thresholds import (
+    HeldOutScores,
     Threshold,
     Thresholds,
     calibrate_thresholds,
-    conformal_threshold,
 )
 from patchcore_dual.scoring.uncertainty import score_uncertainty
 
@@ -30,9 +35,12 @@ __all__ = [
     "AdaptiveSearch",
     "Evidence",
     "HeldOutImage",
+    "HeldOutResults",
+    "HeldOutScores",
     "Inspection",
     "Match",
     "Nearest",
+    "OperatingPoint",
     "Probe",
     "Region",
     "Rule",
@@ -43,11 +51,11 @@ __all__ = [
     "anomaly_map",
     "calibrate_thresholds",
     "choose_exact_share",
-    "conformal_threshold",
     "covered_size",
     "find_regions",
     "gather_evidence",
     "match_at",
+    "operating_points",
     "peak_region",
     "resize_map",
     "rule_for",

@@ -62,8 +62,10 @@ class Inspection:
         image: uint8 `[H, W, 3]`, RGB, the image as it was given.
         score: image score; higher is more anomalous.
         uncertainty: bootstrap standard deviation of the score over resampled banks, in units of
-            the score; 0 if it is not estimated (rule `thesis`).
+            the score, for information; 0 if it is not estimated (rule `thesis`).
         threshold: threshold on the score, calibrated to the model's false-alarm rate.
+        review_threshold: threshold on the score above which an image that is not rejected is for
+            review; not above `threshold`.
         anomaly_map: float32 `[H, W]`, anomaly score of each pixel. Its unit is that of the patch
             scores, which need not be that of `score`.
         map_threshold: threshold on the anomaly map, above which pixels belong to a region.
@@ -83,6 +85,7 @@ class Inspection:
     ...     score=2.0,
     ...     uncertainty=0.25,
     ...     threshold=1.5,
+    ...     review_threshold=1.2,
     ...     anomaly_map=heat,
     ...     map_threshold=1.0,
     ...     map_floor=0.0,
@@ -106,6 +109,7 @@ class Inspection:
     score: float
     uncertainty: float
     threshold: float
+    review_threshold: float
     anomaly_map: np.ndarray
     map_threshold: float
     map_floor: float
@@ -119,12 +123,12 @@ class Inspection:
     def verdict(self) -> Verdict:
         """The decision on the image.
 
-        "reject" if the score is above the threshold, "review" if it is below by less than its
-        uncertainty, else "pass".
+        "reject" if the score is above the threshold, "review" if it is above the review threshold
+        only, else "pass".
         """
         if self.score > self.threshold:
             return "reject"
-        return "review" if self.score + self.uncertainty > self.threshold else "pass"
+        return "review" if self.score > self.review_threshold else "pass"
 
     def __str__(self) -> str:
         """The verdict with the score, and one line for each region."""
@@ -155,6 +159,7 @@ class Inspection:
             "score": self.score,
             "uncertainty": self.uncertainty,
             "threshold": self.threshold,
+            "review_threshold": self.review_threshold,
             "verdict": self.verdict,
             "regions": [asdict(region) for region in self.regions],
             "nearest_normal": asdict(self.nearest_normal),

@@ -81,6 +81,7 @@ def cross_fit(
         context.progress("scoring held-out images", len(images), len(scored))
     normals = tuple(s.image for s in scored if not s.is_defective)
     defectives = tuple(s.image for s in scored if s.is_defective)
+    groups = tuple(s.group or s.image for s in scored if not s.is_defective)
     calibration = CalibrationSet(
         TrainingEvidence(
             tuple(images[name] for name in normals),
@@ -89,6 +90,7 @@ def cross_fit(
         ),
         normals,
         defectives,
+        groups,
         {s.image: file_sha256(training_set.image_path(s)) for s in training_set.real()},
         str(training_set.folder.resolve()),
         banks.radius,

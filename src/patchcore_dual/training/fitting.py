@@ -214,7 +214,7 @@ def _fit_model(
         context, training_set, banks, defects, pseudo_masks=pseudo_masks, rule=rule_class
     )
     rule = calibration.fit_rule(rule_class)
-    thresholds = calibration.thresholds(rule, settings.false_alarm_rate)
+    thresholds = calibration.thresholds(rule, settings.false_alarm_rate, settings.review_rate)
     search = AdaptiveSearch()
     alike = defects is None or banks.whole.has_channels_of(defects.bank)
     if settings.search == "approximate" and alike and not banks.whole.is_small:

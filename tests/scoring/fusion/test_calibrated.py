@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from patchcore_dual.scoring import Evidence, HeldOutImage, Nearest, TrainingEvidence
-from patchcore_dual.scoring.fusion.calibrated import Calibrated, Scale
+from patchcore_dual.scoring.fusion.calibrated import Calibrated
+from patchcore_dual.scoring.tail import Scale
 from reference import scores as slow
 
 H, W = 6, 8

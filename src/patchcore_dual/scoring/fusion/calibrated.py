@@ -37,59 +37,12 @@ from patchcore_dual.scoring.fusion.guard import (
 from patchcore_dual.scoring.fusion.position import PositionStatistics, position_statistics
 from patchcore_dual.scoring.fusion.ratio import estimate_epsilon
 from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput, nearest_defects
+from patchcore_dual.scoring.tail import Scale
 
-_SHAPES = tuple(i / 20 for i in range(21))  # of tails that are tried, 0 to 1
-_SMALLEST = 1e-6  # lower limit of distances before their logarithm, of ε and of a scale's spread
+_SMALLEST = 1e-6  # lower limit of distances before their logarithm, and of ε
 
 Indicator = Callable[[Evidence], np.ndarray]
 """One value for each patch, float32 `[h, w]`: log d_N, the log ratio or the log odds."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The scale of a channel: values to logarithms of how much rarer than the median they are.
-
-    With u = (x − location) / spread, a value above the median becomes log(1 + shape · u) / shape,
-    which is −log of the survival function of a generalised Pareto distribution (Pickands 1975), and
-    u itself at shape 0. Values below the median stay linear.
-
-    Attributes:
-        location: the median of the image maxima on normal images.
-        spread: the scale parameter of the distribution of their excess above the median.
-        shape: its shape parameter; 0 is an exponential tail, 1 a very heavy one.
-    """
-
-    location: float = 0.0
-    spread: float = 1.0
-    shape: float = 0.0
-
-    def __call__(self, grid: np.ndarray) -> np.ndarray:
-        u = (grid - np.float32(self.location)) / np.float32(self.spread)
-        if not self.shape:
-            return u
-        shape = np.float32(self.shape)
-        return np.where(u > 0, np.log1p(shape * np.maximum(u, 0)) / shape, u)
-
-    @classmethod
-    def of(cls, grids: Sequence[np.ndarray]) -> "Scale":
-        """Return the scale of a channel from its grids on normal images.
-
-        Spread and shape have the largest likelihood, times a prior exp(−shape) against heavy tails.
-
-        >>> rng = np.random.default_rng(0)
-        >>> light = Scale.of(list(rng.exponential(2, (400, 1))))
-        >>> heavy = Scale.of(list(rng.pareto(2, (400, 1))))
-        >>> light.shape < 0.1 < 0.3 < heavy.shape
-        True
-        """
-        maxima = np.array([grid.max() for grid in grids], dtype=np.float64)
-        location = float(np.median(maxima))
-        excess = maxima[maxima >= location] - location
-        if excess.max() <= _SMALLEST:
-            return cls(location, _SMALLEST)
-        fits = [(_pareto_spread(excess, shape), shape) for shape in _SHAPES]
-        spread, shape = max(fits, key=lambda fit: _pareto_log_posterior(excess, *fit))
-        return cls(location, spread, shape)
 
 
 @dataclass(frozen=True)
@@ -110,8 +63,8 @@ class Calibrated(Rule):
     epsilon: float = _SMALLEST
     position_statistics: tuple[PositionStatistics, ...] = ()
     weights: tuple[float, ...] = ()
-    unfamiliar_scale: Scale = Scale()
-    known_scale: Scale = Scale()
+    unfamiliar_scale: Scale = field(default_factory=Scale)
+    known_scale: Scale = field(default_factory=Scale)
     discount: float = 0.0
     guard: GuardReport | None = field(default=None, compare=False)
     needs_defects: ClassVar[bool] = False
@@ -151,6 +104,15 @@ class Calibrated(Rule):
     ) -> list[RuleOutput]:
         """Return the output for each image with position statistics estimated without its fold."""
         return [self._output(z) for z in self._standardise_out_of_fold(training, images)]
+
+    def left_out(self, training: TrainingEvidence) -> list[np.ndarray]:
+        if not self.weights:
+            return []
+        z_normal = self._standardise_out_of_fold(training, training.normals)
+        return [
+            self._leave_out(cluster, training, z_normal).defectives.scores(self.discount)
+            for cluster in _clusters(training)
+        ]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         constants = {
@@ -237,11 +199,10 @@ class Calibrated(Rule):
         z_known: list[list[np.ndarray]],
     ) -> GuardReport | None:
         """Compare the channels with every cluster of defects known and with each left out."""
-        clusters = sorted({cluster for image in training.defectives for cluster in image.unseen})
         return choose_discount(
             self._maxima(z_normal, self.known_scale),
             self._maxima(z_known, self.known_scale),
-            [self._leave_out(cluster, training, z_normal) for cluster in clusters],
+            [self._leave_out(cluster, training, z_normal) for cluster in _clusters(training)],
             training.false_alarm_rate,
         )
 
@@ -275,29 +236,8 @@ class Calibrated(Rule):
         )
 
 
-def _pareto_spread(excess: np.ndarray, shape: float) -> float:
-    """The most likely spread of a generalised Pareto distribution of given shape.
-
-    At it, (1 + shape) · mean(e / (spread + shape · e)) is 1, which falls with the spread.
-    """
-    mean = float(excess.mean())
-    if not shape:
-        return max(mean, _SMALLEST)
-    low, high = mean * 1e-6, mean  # at the mean the value is below 1
-    for _ in range(60):
-        middle = (low * high) ** 0.5
-        if (1 + shape) * float((excess / (middle + shape * excess)).mean()) > 1:
-            low = middle
-        else:
-            high = middle
-    return max(high, _SMALLEST)
-
-
-def _pareto_log_posterior(excess: np.ndarray, spread: float, shape: float) -> float:
-    """Logarithm of likelihood times prior, up to a constant."""
-    u = excess / spread
-    tail = float((np.log1p(shape * u) / shape if shape else u).sum())
-    return -len(excess) * float(np.log(spread)) - (1 + shape) * tail - shape
+def _clusters(training: TrainingEvidence) -> list[int]:
+    return sorted({cluster for image in training.defectives for cluster in image.unseen})
 
 
 def _json_number(value: float) -> float | str:

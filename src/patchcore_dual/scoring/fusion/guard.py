@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patchcore_dual.scoring.thresholds import conformal_threshold
+from patchcore_dual.scoring.thresholds import HeldOutScores
 
 # In units of the channels' common scale, where one unit more is about e times rarer.
 DISCOUNTS = (0.0, 0.5, 1.0, 2.0, 4.0, float("inf"))
@@ -192,10 +192,10 @@ def choose_discount(
 def _recall_at(
     left_out: Sequence[LeftOutCluster], discount: float, false_alarm_rate: float
 ) -> float:
-    """Mean recall on left-out clusters at the conformal threshold of the normal images."""
+    """Mean recall on left-out clusters at the threshold of the normal images for a rate."""
     recalls = []
     for one in left_out:
         scores = one.normals.scores(discount)
-        threshold = conformal_threshold(scores, false_alarm_rate).value
+        threshold = HeldOutScores(scores).threshold(false_alarm_rate).value
         recalls.append((one.defectives.scores(discount) > threshold).mean())
     return float(np.mean(recalls))

@@ -74,6 +74,14 @@ class Rule(ABC):
         """
         return [self(one.evidence) for one in images]
 
+    def left_out(self, training: TrainingEvidence) -> list[np.ndarray]:
+        """Image scores of each kind of defects, as if it had never been seen.
+
+        Returns:
+            `[k]` for each kind or cluster that was left out; nothing for a rule without a guard.
+        """
+        return []
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the fitted constants for saving: JSON values, and arrays by name.
 

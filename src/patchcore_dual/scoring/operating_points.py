@@ -1,0 +1,148 @@
+"""What a threshold would find, for several false-alarm rates, and which one costs least."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from patchcore_dual.scoring.thresholds import HeldOutScores, Threshold, percent
+
+RATES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutResults:
+    """Image scores of held-out training images.
+
+    Attributes:
+        normals: of the normal images.
+        known: `[m]`, of the defective images whose kinds the other folds hold.
+        left_out: those of each kind (or cluster) of defects, scored as if it had never been seen.
+    """
+
+    normals: HeldOutScores
+    known: np.ndarray
+    left_out: Sequence[np.ndarray] = ()
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What one threshold does.
+
+    Attributes:
+        threshold: with its expected and promised false-alarm rate.
+        recall_known: share of held-out defects of known kinds that it finds; None without any.
+        recall_left_out: mean share of the defects of a left-out kind that it finds; None where
+            none was left out.
+        rejected_of_1000: how many of 1,000 normal parts it is expected to reject.
+    """
+
+    threshold: Threshold
+    recall_known: float | None
+    recall_left_out: float | None
+    rejected_of_1000: float
+
+
+def operating_points(
+    results: HeldOutResults, rates: Sequence[float] = RATES
+) -> tuple[OperatingPoint, ...]:
+    """What the thresholds for some false-alarm rates do.
+
+    >>> results = HeldOutResults(HeldOutScores(np.arange(1, 200)), np.array([150.5, 198.5, 300]))
+    >>> for point in operating_points(results, (0.01, 0.1)):
+    ...     print(point.threshold.value, round(point.recall_known, 2), point.rejected_of_1000)
+    198.0 0.67 10.0
+    180.0 0.67 100.0
+    """
+    return tuple(operating_point(results, results.normals.threshold(rate)) for rate in rates)
+
+
+def operating_point(results: HeldOutResults, threshold: Threshold) -> OperatingPoint:
+    """What one threshold does."""
+    found = [float((scores > threshold.value).mean()) for scores in results.left_out]
+    return OperatingPoint(
+        threshold,
+        float((results.known > threshold.value).mean()) if len(results.known) else None,
+        float(np.mean(found)) if found else None,
+        round(1000 * threshold.expected, 2),
+    )
+
+
+def threshold_for_recall(results: HeldOutResults, recall: float) -> Threshold:
+    """The highest threshold that finds a share of the held-out defects of known kinds.
+
+    Args:
+        recall: above 0, at most 1. There must be such defects.
+    """
+    ordered = np.sort(results.known)[::-1]
+    lowest = ordered[math.ceil(recall * len(ordered) - 1e-9) - 1]
+    return results.normals.at(float(np.nextafter(lowest, -np.inf)))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What mistakes cost, in any one unit.
+
+    Attributes:
+        miss: of a defective part that passes.
+        false_alarm: of a normal part that is rejected.
+        defect_share: the share of defective parts, between 0 and 1.
+    """
+
+    miss: float
+    false_alarm: float
+    defect_share: float
+
+    def expected(self, point: OperatingPoint) -> float:
+        """The expected cost of a part; there must be held-out defects.
+
+        >>> results = HeldOutResults(HeldOutScores(np.arange(1, 200)), np.array([150.5, 198.5]))
+        >>> (point,) = operating_points(results, [0.01])
+        >>> round(Costs(miss=100, false_alarm=1, defect_share=0.02).expected(point), 4)
+        1.0098
+        """
+        assert point.recall_known is not None
+        misses = self.defect_share * self.miss * (1 - point.recall_known)
+        return misses + (1 - self.defect_share) * self.false_alarm * point.threshold.expected
+
+
+def threshold_of_least_cost(results: HeldOutResults, costs: Costs) -> Threshold:
+    """The threshold of least expected cost, by held-out images.
+
+    Recall changes at the scores of the defects alone, and false alarms only grow rarer in between:
+    the candidates lie just below these scores, and above all scores.
+    """
+    below = np.nextafter(np.unique(results.known), -np.inf)
+    highest = max(float(results.known.max()), float(np.max(results.normals.scores)))
+    points = [
+        operating_point(results, results.normals.at(float(value))) for value in (*below, highest)
+    ]
+    return min(points, key=lambda p: (costs.expected(p), -p.threshold.value)).threshold
+
+
+def table(points: Sequence[OperatingPoint], costs: Costs | None = None) -> list[str]:
+    """The lines of a table of operating points, at most 80 columns wide."""
+    heading = (
+        f"{'allowed':>8} {'threshold':>10} {'expected':>9} {'promised':>9} "
+        f"{'known':>7} {'left-out':>9} {'of 1,000':>9}"
+    )
+    lines = [heading + (f"{'cost':>7}" if costs else "")]
+    for point in points:
+        t = point.threshold
+        lines.append(
+            f"{percent(t.asked):>8} {t.value:>10.4g} {percent(t.expected):>9} "
+            f"{percent(t.promised):>9} {share(point.recall_known):>7} "
+            f"{share(point.recall_left_out):>9} {point.rejected_of_1000:>9.3g}"
+            + (f" {costs.expected(point):>6.3g}" if costs else "")
+        )
+    return lines
+
+
+def share(value: float | None) -> str:
+    """A recall as it is printed; a dash for None.
+
+    >>> share(0.834), share(None)
+    ('83 %', '–')
+    """
+    return "–" if value is None else f"{100 * value:.0f} %"
