@@ -45,6 +45,14 @@ def fit(
             "help to find held-out defects."
         ),
     ] = "all",
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Training images to leave out: one name a line, or a CSV file with a column "
+            "image; names as in manifest.csv, image or source.",
+        ),
+    ] = None,
     size: Annotated[
         str,
         typer.Option(
@@ -179,6 +187,7 @@ def fit(
     Example: patchcore-dual fit prepared --model model --false-alarm-rate 0.02
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.data.csv_files import read_names
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.settings import PRESETS
@@ -213,6 +222,7 @@ def fit(
                 manifest,
                 defects=defects,
                 exclude_kinds=exclude_kind or (),
+                exclude=read_names(exclude) if exclude else (),
                 synthetic=which,
                 size=parse_fit_size(size),
                 model_folder=model,

@@ -42,6 +42,8 @@ def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str
         f"({len(model.normal_bank)} vectors) and {facts['defective_images']} defective "
         f"ones{synthetic} ({len(model.defect_bank or ())} vectors)."
     ]
+    if count := facts.get("excluded_images", 0):
+        lines.append(f"Left out as asked: {count} training image{'s' if count > 1 else ''}.")
     if facts["test_masks_used"]:
         lines.append(
             "Warning: some synthetic images use masks of test defects, so figures on the test "
