@@ -14,8 +14,9 @@ from patchcore_dual.data.bit_depth import source_bit_depth
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet
-from patchcore_dual.scoring import Probe, Rule, Thresholds
+from patchcore_dual.scoring import Nearest, Probe, Rule, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
+from patchcore_dual.scoring.familiarity import is_foreign
 from patchcore_dual.settings import Settings
 
 
@@ -66,6 +67,10 @@ class Model:
         if kept is None:
             return None
         return {Path(kept.prepared, name): sha256 for name, sha256 in kept.sha256.items()}
+
+    def is_foreign(self, normal: Nearest) -> bool:
+        """Whether an image is not like the parts it was fitted on, by its normal distances."""
+        return is_foreign(normal, self.trained_on.get("greatest_distance"))
 
     @property
     def bit_depth(self) -> int | None:

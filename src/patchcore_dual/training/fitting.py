@@ -21,6 +21,7 @@ from patchcore_dual.model import (
     save_model,
 )
 from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
+from patchcore_dual.scoring.familiarity import greatest_distance
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
 from patchcore_dual.training.cross_fitting import cross_fit, out_of_fold_images
@@ -238,7 +239,10 @@ def _fit_model(
         rule=rule,
         thresholds=thresholds,
         adaptive_search=search,
-        trained_on=describe_training_set(training_set),
+        trained_on={
+            **describe_training_set(training_set),
+            "greatest_distance": greatest_distance(calibration.evidence),
+        },
         read_calibration=partial(_given, calibration),
     )
 
