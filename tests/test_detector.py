@@ -24,7 +24,14 @@ from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError
 from patchcore_dual.features import EmbedderSpec
-from patchcore_dual.scoring import RULES, HeldOutScores, anomaly_map, gather_evidence, resize_map
+from patchcore_dual.scoring import (
+    RULES,
+    HeldOutScores,
+    anomaly_map,
+    familiarity,
+    gather_evidence,
+    resize_map,
+)
 from patchcore_dual.scoring.fusion import PatchCore
 from patchcore_dual.settings import PRESETS, Settings
 
@@ -618,3 +625,16 @@ def test_too_few_images(prepared):
 def test_a_wrong_setting_is_told_at_once(settings, message):
     with pytest.raises(SettingsError, match=message):
         PatchCoreDual(**settings)
+
+
+def test_another_product_and_a_covered_lens_are_not_called_defects(detector, prepared, monkeypatch):
+    monkeypatch.setattr(familiarity, "LEAST_IMAGES", 2)  # the limit takes more than these few
+    limit = familiarity.greatest_distance(detector.model.calibration.evidence)
+    monkeypatch.setitem(detector.model.trained_on, "greatest_distance", limit)
+    test_images = list(detector.inspect_many(map(prepared.image_path, prepared.part("test"))))
+    assert not any(inspection.is_foreign for inspection in test_images)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3)).astype(np.uint8)
+    for other in (np.zeros_like(noise), np.full_like(noise, 255), noise):
+        inspection = detector.inspect(other)
+        assert inspection.is_foreign
+        assert inspection.verdict == "reject"

@@ -141,9 +141,8 @@ class PatchCoreDual:
         share = model.adaptive_search.exact_share
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         score, grid = model.rule(evidence)
-        height, width = image.resized.shape[:2]
-        heat = anomaly_map(grid, height, width, model.rule.sigma)
-        heat = resize_map(heat, *image.original.shape[:2])
+        (height, width), sigma = image.resized.shape[:2], model.rule.sigma
+        heat = resize_map(anomaly_map(grid, height, width, sigma), *image.original.shape[:2])
         regions = find_regions(heat, thresholds.pixel)
         peak = divmod(int(grid.argmax()), grid.shape[1])
         uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=peak)
@@ -164,6 +163,7 @@ class PatchCoreDual:
             match_at(model.defect_bank, evidence.defect, peak),
             self.fingerprint,
             image.note,
+            model.is_foreign(evidence.normal),
         )
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.data.subsets import choose_defects, choose_synthetic
+from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.errors import DataError, SettingsError
 
 
@@ -90,3 +90,20 @@ def test_masks_of_test_defects_are_allowed_if_recorded(tmp_path: Path) -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(SettingsError, match="seed is -1; give 0 or more"):
         choose_defects(ALL, 2, (), seed=-1)
+
+
+def test_excluded_images_take_their_offspring_along() -> None:
+    some = ALL.where([*ALL, Sample("n9", "", "negative", "train", source="good/nine.jpg")])
+    kept = names(exclude_images(some, ["p1", "good/nine.jpg"]))
+    removed = {"p1", "n9", *(s.image for s in MADE if "p1" in s.parents)}
+    assert names(some) - kept == removed
+
+
+def test_all_unknown_names_are_in_one_error() -> None:
+    with pytest.raises(DataError, match=r"2 of 3 images to exclude.*: nobody, t0"):
+        exclude_images(ALL, ["p1", "t0", "nobody"])
+
+
+def test_some_normal_image_must_be_left() -> None:
+    with pytest.raises(DataError, match="no normal training image is left"):
+        exclude_images(ALL, ["n0", "n1", "n2"])

@@ -113,3 +113,18 @@ def test_draws_images_of_any_shape(rejected, shape):
         map_floor=1.0,
     )
     assert odd.draw(np.zeros(shape, bool)).size
+
+
+def test_an_image_of_something_else_is_called_that_and_not_like_a_defect(rejected, monkeypatch):
+    foreign = replace(rejected, score=0.0, is_foreign=True)
+    assert foreign.verdict == "reject"
+    assert "not like the parts this model was fitted on" in str(foreign)
+    assert "most like" not in str(foreign)
+    assert foreign.to_json()["is_foreign"] is True
+    captions = []
+    monkeypatch.setattr(
+        "patchcore_dual.scoring.inspection.draw_inspection",
+        lambda *_, caption, **__: captions.append(caption),
+    )
+    foreign.draw()
+    assert captions == ["REJECT  not like the parts this model was fitted on"]

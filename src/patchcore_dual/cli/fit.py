@@ -13,7 +13,7 @@ from patchcore_dual.cli.choices import (
     parse_levels,
     parse_size,
 )
-from patchcore_dual.cli.fit_summary import describe, summary
+from patchcore_dual.cli.fit_summary import deciding, describe, summary
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ def fit(
             "help to find held-out defects."
         ),
     ] = "all",
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Training images to leave out: one name a line, or a CSV file with a column "
+            "image; names as in manifest.csv, image or source.",
+        ),
+    ] = None,
     size: Annotated[
         str,
         typer.Option(
@@ -186,6 +194,7 @@ def fit(
     Example: patchcore-dual fit prepared --model model --false-alarm-rate 0.02
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.data.csv_files import read_names
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.settings import PRESETS
@@ -221,6 +230,7 @@ def fit(
                 manifest,
                 defects=defects,
                 exclude_kinds=exclude_kind or (),
+                exclude=read_names(exclude) if exclude else (),
                 synthetic=which,
                 size=parse_fit_size(size),
                 model_folder=model,
@@ -238,10 +248,12 @@ def fit(
     fitted = detector.fitted
     assert fitted is not None
     sheet = _write_sheet(manifest, fitted, model)
+    _write_deciding_sheet(manifest, fitted, model)
     if as_json:
-        print_json({**describe(fitted, model), "pseudo_masks": str(sheet) if sheet else None})
+        described = describe(fitted, model, manifest)
+        print_json({**described, "pseudo_masks": str(sheet) if sheet else None})
     else:
-        _print(fitted, model, prepared, sheet)
+        _print(fitted, model, manifest, sheet)
 
 
 def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:
@@ -279,13 +291,29 @@ def _write_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> Path | No
     return folder / SHEET_FILE
 
 
-def _print(fitted: "Fit", folder: Path, prepared: Path, sheet: Path | None) -> None:
+def _write_deciding_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> None:
+    """Draw the images that decide the threshold."""
+    from patchcore_dual.training.deciding_images import deciding_images_of
+    from patchcore_dual.training.deciding_images_sheet import DECIDING_FILE, draw_deciding_images
+    from patchcore_dual.utils.files import write_atomically
+    from patchcore_dual.utils.pictures import jpeg_bytes
+
+    found = deciding_images_of(fitted.model)
+    if found.reasons():
+        size = fitted.model.size
+        picture = draw_deciding_images(manifest.at_size(*size) if size else manifest, found)
+        write_atomically(folder / DECIDING_FILE, jpeg_bytes(picture))
+
+
+def _print(fitted: "Fit", folder: Path, manifest: "Manifest", sheet: Path | None) -> None:
     if fitted.size:
         print(fitted.size)
     if fitted.synthetic:
         print(fitted.synthetic)
     for line in summary(fitted.model, folder, sheet):
         print(line)
+    for line in deciding(fitted.model, folder, manifest):
+        print(line)
     if fitted.former_model:
         print(f"The former model is kept in {fitted.former_model}.")
-    print(f"Next: patchcore-dual evaluate {folder} {prepared} --report REPORT")
+    print(f"Next: patchcore-dual evaluate {folder} {manifest.folder} --report REPORT")

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.model import Model
     from patchcore_dual.training import Fit
 
 
-def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
+def describe(fitted: "Fit", folder: Path, manifest: "Manifest") -> dict[str, Any]:
     """What was fitted, as plain values."""
+    from patchcore_dual.training.deciding_images import deciding_images_of
+
     model = fitted.model
     threshold = model.thresholds.image
     return {
@@ -32,8 +35,27 @@ def describe(fitted: "Fit", folder: Path) -> dict[str, Any]:
         "rule": model.rule.state()[0],
         "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
+        "deciding_images": _with_sources(asdict(deciding_images_of(model)), manifest),
         **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
     }
+
+
+def _with_sources(found: dict[str, Any], manifest: "Manifest") -> dict[str, Any]:
+    """The images that decide, each with the file that it was prepared from."""
+    sources = {s.image: s.source for s in manifest}
+    return {
+        group: [{**one, "source": sources.get(one["image"], "")} for one in images]
+        for group, images in found.items()
+    }
+
+
+def deciding(model: "Model", folder: Path, manifest: "Manifest") -> list[str]:
+    """Which training images decide the threshold, in sentences."""
+    from patchcore_dual.training.deciding_images import deciding_images_of, sentences
+    from patchcore_dual.training.deciding_images_sheet import DECIDING_FILE
+
+    sources = {s.image: s.source for s in manifest}
+    return sentences(deciding_images_of(model), sources, str(folder / DECIDING_FILE))
 
 
 def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str]:
@@ -47,6 +69,8 @@ def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str
         f"({len(model.normal_bank)} vectors) and {facts['defective_images']} defective "
         f"ones{synthetic} ({len(model.defect_bank or ())} vectors)."
     ]
+    if count := facts.get("excluded_images", 0):
+        lines.append(f"Left out as asked: {count} training image{'s' if count > 1 else ''}.")
     if facts["test_masks_used"]:
         lines.append(
             "Warning: some synthetic images use masks of test defects, so figures on the test "

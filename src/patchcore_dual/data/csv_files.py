@@ -45,10 +45,7 @@ def read_csv_file(path: Path) -> CsvTable:
     (('group', 'split'), ((2, ('Tür 1', 'train')),))
     """
     shown = printable(path)
-    try:
-        text = _decode(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{shown} cannot be read: {error.strerror}.") from None
+    text = _read_text(path)
     first, _, rest = text.partition("\n")
     skipped = 0
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
@@ -75,6 +72,42 @@ def read_csv_file(path: Path) -> CsvTable:
             )
         rows.append((number, tuple(values)))
     return CsvTable(path, tuple(header), tuple(rows))
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Read names of images: the column `image` of a CSV file, or each line of any other text.
+
+    Raises:
+        DataError: the file cannot be read, or names nothing.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "exclude.txt")
+    ...     _ = path.write_text("good/a, 1.png\\n\\ngood/b.png\\n")
+    ...     plain = read_names(path)
+    ...     _ = path.write_text("image;why\\ngood/c.png;blurred\\n")
+    ...     plain, read_names(path)
+    (('good/a, 1.png', 'good/b.png'), ('good/c.png',))
+    """
+    lines = [line.strip() for line in _read_text(path).split("\n")]
+    names = [line for line in lines if line]
+    head = names[1:2] if names and names[0].lower().startswith("sep=") else names[:1]
+    for separator in SEPARATORS:
+        if head and "image" in [name.strip(' "') for name in head[0].split(separator)]:
+            table = read_csv_file(path)
+            column = table.columns.index("image")
+            names = [row[column].strip() for _, row in table.rows if row[column].strip()]
+            break
+    if not names:
+        raise DataError(f"{printable(path)} names no image.")
+    return tuple(names)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return _decode(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{printable(path)} cannot be read: {error.strerror}.") from None
 
 
 def _decode(data: bytes) -> str:

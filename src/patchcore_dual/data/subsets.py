@@ -5,8 +5,48 @@ from typing import Literal
 
 import numpy as np
 
+from patchcore_dual.data.listing import printable
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.errors import SettingsError
+from patchcore_dual.errors import DataError, SettingsError
+
+
+def exclude_images(manifest: Manifest, names: Collection[str]) -> Manifest:
+    """The manifest without some of its training images.
+
+    Synthetic images that were made from any of them are removed as well.
+
+    Args:
+        manifest: the data set.
+        names: of training images, as in `Sample.image` or `Sample.source`.
+
+    Raises:
+        DataError: a name is that of no training image, which lists all such names; or no normal
+            training image is left.
+
+    >>> from pathlib import Path
+    >>> from patchcore_dual.data.manifest import Sample
+    >>> good = [Sample(f"{i}.png", "", "negative", "train", source=f"good/{i}.jpg") for i in (1, 2)]
+    >>> manifest = Manifest(Path("prepared"), tuple(good))
+    >>> [sample.image for sample in exclude_images(manifest, ["good/1.jpg"])]
+    ['2.png']
+    """
+    names = set(names)
+    if not names:
+        return manifest
+    training = manifest.part("train")
+    unknown = sorted(names - {s.image for s in training} - {s.source for s in training})
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(names)} images to exclude are no training images of "
+            f"{manifest.folder}: {', '.join(printable(name) for name in unknown)}. Name them as "
+            "manifest.csv does, in its columns image or source."
+        )
+    excluded = {s.image for s in training if s.image in names or s.source in names}
+    removed = manifest.with_offspring(excluded)
+    kept = manifest.where(s for s in manifest if s.image not in removed)
+    if not kept.real().part("train", "negative").samples:
+        raise DataError("no normal training image is left after excluding those that were named.")
+    return kept
 
 
 def choose_defects(

@@ -16,6 +16,7 @@ from patchcore_dual.errors import ModelError
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet
 from patchcore_dual.scoring import (
+    Nearest,
     OperatingPoint,
     Probe,
     Rule,
@@ -24,6 +25,7 @@ from patchcore_dual.scoring import (
     operating_points,
 )
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
+from patchcore_dual.scoring.familiarity import is_foreign
 from patchcore_dual.settings import Settings
 
 _LEAST_RATE = 1e-6  # a false-alarm rate cannot be set to nothing at all
@@ -76,6 +78,10 @@ class Model:
         if kept is None:
             return None
         return {Path(kept.prepared, name): sha256 for name, sha256 in kept.sha256.items()}
+
+    def is_foreign(self, normal: Nearest) -> bool:
+        """Whether an image is not like the parts it was fitted on, by its normal distances."""
+        return is_foreign(normal, self.trained_on.get("greatest_distance"))
 
     @property
     def bit_depth(self) -> int | None:

@@ -8,6 +8,7 @@ import numpy as np
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.scoring.drawing import draw_inspection
 from patchcore_dual.scoring.evidence import Nearest
+from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.scoring.regions import Region
 
 Verdict = Literal["pass", "review", "reject"]
@@ -76,6 +77,8 @@ class Inspection:
         nearest_defect: the same of the defect bank; None without one.
         model: fingerprint of the model, 16 hexadecimal digits.
         note: a remark on how the image was prepared, e.g. that it was resized; "" if none.
+        is_foreign: whether it is not like the parts that the model was fitted on, as another
+            product or a covered lens. Such an image is rejected whatever its score.
 
     >>> heat = np.zeros((90, 200), np.float32)
     >>> heat[20:40, 50:80] = 3
@@ -118,15 +121,16 @@ class Inspection:
     nearest_defect: Match | None
     model: str
     note: str = ""
+    is_foreign: bool = False
 
     @property
     def verdict(self) -> Verdict:
         """The decision on the image.
 
-        "reject" if the score is above the threshold, "review" if it is above the review threshold
-        only, else "pass".
+        "reject" if the image is foreign or its score above the threshold, "review" if it is above
+        the review threshold only, else "pass".
         """
-        if self.score > self.threshold:
+        if self.is_foreign or self.score > self.threshold:
             return "reject"
         return "review" if self.score > self.review_threshold else "pass"
 
@@ -140,7 +144,9 @@ class Inspection:
             f"  {r.width}×{r.height} px at x {r.x}, y {r.y}, peak {r.peak:.4g}"
             for r in self.regions
         ]
-        if self.verdict != "pass" and self.nearest_defect is not None:
+        if self.is_foreign:
+            lines.append(f"  {FOREIGN}")
+        elif self.verdict != "pass" and self.nearest_defect is not None:
             lines.append(f"  most like the defect in {self.nearest_defect.image}")
         if self.note:
             lines.append(f"  {self.note}")
@@ -166,6 +172,7 @@ class Inspection:
             "nearest_defect": asdict(defect) if defect else None,
             "model": self.model,
             "note": self.note,
+            "is_foreign": self.is_foreign,
         }
 
     @property
@@ -189,13 +196,13 @@ class Inspection:
         Returns:
             uint8 `[h, w, 3]`, RGB. Narrow images are enlarged to a readable size.
         """
+        scores = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
         return draw_inspection(
             self.image,
             self.heat,
             self.regions,
             mask,
-            caption=f"{self.verdict.upper()}  score {self.score:.3g}, "
-            f"threshold {self.threshold:.3g}",
+            caption=f"{self.verdict.upper()}  " + (FOREIGN if self.is_foreign else scores),
             verdict=self.verdict,
             largest_panel=largest_panel,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.sizes import check_size
-from patchcore_dual.data.subsets import choose_defects, choose_synthetic
+from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.features import Embedder, network_of, projected
 from patchcore_dual.model import (
     CalibrationSet,
@@ -21,6 +21,7 @@ from patchcore_dual.model import (
     save_model,
 )
 from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
+from patchcore_dual.scoring.familiarity import greatest_distance
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
 from patchcore_dual.training.cross_fitting import cross_fit, out_of_fold_images
@@ -67,6 +68,7 @@ def fit(
     *,
     defects: int | None = None,
     exclude_kinds: Collection[str] = (),
+    exclude: Collection[str] = (),
     synthetic: Literal["all", "none", "best"] | int = "all",
     size: tuple[int, int] | Literal["auto"] | None = "auto",
     normal_banks: NormalBanks | None = None,
@@ -89,6 +91,8 @@ def fit(
         settings: the defaults of `Settings` where None.
         defects: fit on only so many defective images.
         exclude_kinds: kinds of defect to leave out.
+        exclude: training images to leave out, named as in the manifest's `image` or `source`.
+            Synthetic images made from them are left out too.
         synthetic: synthetic images to use: all, none, the first so many, or as many as help to
             find held-out defects.
         size: width and height that images are resized to; None takes them as they were prepared.
@@ -103,15 +107,17 @@ def fit(
         progress: gets the stage and how far it is.
 
     Raises:
-        DataError: where there are too few normal images, or another fit is running into
-            `model_folder`.
+        DataError: where there are too few normal images, an image to exclude is unknown, or
+            another fit is running into `model_folder`.
         SettingsError: for settings that do not fit the data.
         ModelError: where `model_folder` cannot be written, or holds a model already.
     """
     settings = settings or Settings()
     if not isinstance(manifest, Manifest):
         manifest = Manifest.load(manifest)
-    training_set = choose_defects(manifest, defects, exclude_kinds, settings.seed).part("train")
+    wanted = exclude_images(manifest, exclude)
+    excluded = len(manifest.real()) - len(wanted.real())
+    training_set = choose_defects(wanted, defects, exclude_kinds, settings.seed).part("train")
     if synthetic == "best":
         check_synthetic_choice(settings, training_set)
     else:
@@ -150,7 +156,9 @@ def fit(
         def fit_on(some: Manifest) -> Model:
             count = len(some.synthetic())
             if count not in models:
-                models[count] = _fit_model(context, some, banks, pseudo_masks, embedder=embedder)
+                fitted = _fit_model(context, some, banks, pseudo_masks, embedder=embedder)
+                facts = {**fitted.trained_on, "excluded_images": excluded}
+                models[count] = replace(fitted, trained_on=facts)
             return models[count]
 
         def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
@@ -231,7 +239,10 @@ def _fit_model(
         rule=rule,
         thresholds=thresholds,
         adaptive_search=search,
-        trained_on=describe_training_set(training_set),
+        trained_on={
+            **describe_training_set(training_set),
+            "greatest_distance": greatest_distance(calibration.evidence),
+        },
         read_calibration=partial(_given, calibration),
     )
 
