@@ -155,6 +155,7 @@ def sentences(found: DecidingImages, sources: Mapping[str, str], sheet: str = ""
         where = f" in {sheet}" if sheet else ""
         lines.append(
             f"  Look at them{where}. Where a label is wrong or a photograph spoiled, list the name "
-            "in a file and fit again with: --exclude FILE"
+            "in a file and fit again with: --exclude FILE. Leave good parts in: without them, more "
+            "like them are rejected."
         )
     return lines
