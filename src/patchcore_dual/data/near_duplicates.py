@@ -170,6 +170,8 @@ def _agreements(
     found = []
     for i, j in pairs:
         progress(STAGE, i, len(fingerprints))
+        if fingerprints[i].scale > fingerprints[j].scale:  # the coarser one; nothing is enlarged
+            i, j = j, i
         height, width = fingerprints[i].picture.shape
         other = texture(j, *_size_beside(fingerprints[i], fingerprints[j]))
         found.append(agreement(texture(i, width, height), other))

@@ -117,7 +117,8 @@ class TrialRunner:
                 detector.settings,
                 progress=self.progress,
             )
-        return detector.fit(training, normal_banks=self._normal_banks[key], progress=self.progress)
+        banks = self._normal_banks[key]
+        return detector.fit(training, normal_banks=banks, size=None, progress=self.progress)
 
     def _score(
         self, detector: PatchCoreDual, name: str, image: NDArray[np.uint8]

@@ -74,7 +74,10 @@ class Scale:
         excess = maxima[maxima >= location] - location
         if excess.max() <= _SMALLEST:
             return cls(location, _SMALLEST)
-        fits = [(_pareto_spread(excess, shape), shape) for shape in _SHAPES]
+        # Where many maxima are equal, heavy tails have no most likely spread above 0.
+        above = float(np.mean(excess > _SMALLEST))
+        shapes = [shape for shape in _SHAPES if not shape or (1 + shape) * above > shape]
+        fits = [(_pareto_spread(excess, shape), shape) for shape in shapes]
         spread, shape = max(fits, key=lambda fit: _pareto_log_posterior(excess, *fit))
         return cls(location, spread, shape)
 

@@ -185,15 +185,20 @@ class HeldOutScores:
         # Weight above each score: of the later ones, and of infinity.
         later = np.append(np.cumsum(self._weights[order][:0:-1])[::-1], 0.0)
         enough = later + 1 / (self._n_groups + 1) <= rate + _ROUNDING
-        if enough[:-1].any():
+        if enough[:-1].any():  # not the largest alone
             value = float(ordered[int(enough.argmax())])
             above = int((self._values > value).sum())
             return self._threshold(value, rate, rate, (above + 1) / (len(ordered) + 1))
         value = self._tail.value_at(rate)
+        if enough[-1]:  # the largest promises the rate: nothing higher is needed
+            value = min(value, float(ordered[-1]))
         if rate < 2 / (len(ordered) + 1) and len(ordered) > 1:
             # Two images above it are more than so small a rate allows.
             value = max(value, float(ordered[-2]))
-        return self._threshold(value, rate, self.promise(value), self._tail.rate_above(value))
+        promised = self.promise(value)
+        return self._threshold(
+            value, rate, promised, min(self._tail.rate_above(value), promised)
+        )
 
     def at(self, value: float) -> Threshold:
         """The threshold at a given value, asked for the rate that is expected there."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from patchcore_dual.model import Model
-from patchcore_dual.scoring.thresholds import conformal_threshold
+from patchcore_dual.scoring import HeldOutScores
 
 SHOWN_BELOW = 5  # good images next below the threshold
 LEAST_FOR_MEDIAN = 3  # images of a class whose median says what is usual for it
@@ -72,6 +72,7 @@ def deciding_images(
     defective_scores: np.ndarray,
     *,
     false_alarm_rate: float,
+    groups: Sequence[str] = (),
 ) -> DecidingImages:
     """Find the training images that decide the threshold or contradict their label.
 
@@ -81,18 +82,24 @@ def deciding_images(
         defectives: names of the held-out defective images.
         defective_scores: float64 `[k]`, their scores.
         false_alarm_rate: the rate that was asked for.
+        groups: the group of each good image; none where each is a group of its own.
 
     Returns:
         The images. Those that contradict their label are named where both classes have at least
         three images.
     """
-    threshold = conformal_threshold(normal_scores, false_alarm_rate).value
+    threshold = HeldOutScores(normal_scores, groups).threshold(false_alarm_rate).value
     order = np.argsort(-normal_scores, kind="stable")
     shown = order[: int((normal_scores >= threshold).sum()) + SHOWN_BELOW]
 
     def good(i: int) -> DecidingImage:
-        others = np.delete(normal_scores, i)
-        without = conformal_threshold(others, false_alarm_rate).value if len(others) else None
+        others = np.arange(len(normals)) != i
+        if not others.any():
+            return DecidingImage(normals[i], float(normal_scores[i]))
+        rest = HeldOutScores(
+            normal_scores[others], np.array(groups)[others] if len(groups) else ()
+        )
+        without = rest.threshold(false_alarm_rate).value
         return DecidingImage(normals[i], float(normal_scores[i]), without)
 
     at_threshold = tuple(good(int(i)) for i in shown)
@@ -121,6 +128,7 @@ def deciding_images_of(model: Model) -> DecidingImages:
         known,
         defective_scores,
         false_alarm_rate=model.settings.false_alarm_rate,
+        groups=kept.groups,
     )
 
 
@@ -155,6 +163,7 @@ def sentences(found: DecidingImages, sources: Mapping[str, str], sheet: str = ""
         where = f" in {sheet}" if sheet else ""
         lines.append(
             f"  Look at them{where}. Where a label is wrong or a photograph spoiled, list the name "
-            "in a file and fit again with: --exclude FILE"
+            "in a file and fit again with: --exclude FILE. Leave good parts in: without them, more "
+            "like them are rejected."
         )
     return lines

@@ -1,5 +1,6 @@
 """`fit`: from a prepared data set to a model, as one function."""
 
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -123,24 +124,24 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
-    size_choice = None
-    if size == "auto":
-        if training_set.keeps_photographs and training_set.resized is None:
-            size_choice = _choose_size(training_set, embedder, settings, progress)
-            training_set = training_set.at_size(*size_choice.size)
-            settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
-    elif size is not None:
+    if size is not None and size != "auto":
         check_size(*size)
         training_set = training_set.at_size(*size)
-    bank_embedder = projected(embedder, settings)
+    size_choice = None
     with ExitStack() as stack:
         checkpoint = None
         if model_folder is not None:
             checkpoint = stack.enter_context(_unfinished(model_folder, overwrite))
+        if size == "auto" and _size_is_open(training_set) and normal_banks is None:
+            size_choice = _choose_size(
+                training_set, embedder, settings, checkpoint, memory=memory, progress=progress
+            )
+            training_set = training_set.at_size(*size_choice.size)
+            settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
         context = stack.enter_context(
             fit_context(
                 training_set,
-                bank_embedder,
+                projected(embedder, settings),
                 settings,
                 folder=checkpoint,
                 memory=memory,
@@ -175,23 +176,58 @@ def fit(
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
             context.checkpoint.remove()
+            shutil.rmtree(_trials_of(context.checkpoint.folder), ignore_errors=True)
     return Fit(model, gain, pseudo_masks, former, size_choice)
 
 
-def _choose_size(
-    training_set: Manifest, embedder: Embedder, settings: Settings, progress: Progress
-) -> SizeChoice:
-    """Choose the size of the images by fits on some of them."""
+def _size_is_open(training_set: Manifest) -> bool:
+    """Whether nobody has decided at which size the images are to be fitted."""
+    return training_set.keeps_photographs and training_set.resized is None
 
-    def fit_at(some: Manifest, settings: Settings) -> Model:
-        width, height = some.size() or (0, 0)
+
+def _choose_size(
+    training_set: Manifest,
+    embedder: Embedder,
+    settings: Settings,
+    checkpoint: Path | None,
+    *,
+    memory: Memory,
+    progress: Progress,
+) -> SizeChoice:
+    """Choose the size of the images by fits on some of them, which an interrupted run resumes."""
+
+    def scores_at(subset: Manifest, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        width, height = subset.size() or (0, 0)
 
         def report(stage: str, done: int, total: int) -> None:
             progress(f"trying {width}x{height}: {stage}", done, total)
 
-        return fit(some, embedder, settings, size=None, progress=report).model
+        folder = None
+        if checkpoint is not None:
+            trials = _trials_of(checkpoint)
+            with writing_explained(trials.parent):
+                trials.mkdir(exist_ok=True)
+            folder = trials / f"{width}x{height}"
+        with fit_context(
+            subset,
+            projected(embedder, settings),
+            settings,
+            folder=folder,
+            memory=memory,
+            progress=report,
+        ) as context:
+            banks = build_normal_banks(context, subset)
+            pseudo_masks = propose_pseudo_masks(context, subset, banks)
+            model = _fit_model(context, subset, banks, pseudo_masks, embedder=embedder)
+        assert model.calibration is not None
+        return model.calibration.scores(model.rule)
 
-    return choose_size(training_set, settings, fit_at)
+    return choose_size(training_set, settings, scores_at)
+
+
+def _trials_of(checkpoint: Path) -> Path:
+    """The folder of what is kept of the sizes that were tried."""
+    return checkpoint.with_name(f"{checkpoint.name}-sizes")
 
 
 @contextmanager

@@ -14,13 +14,13 @@ import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.sizes import Original, defect_width, propose_size
-from patchcore_dual.model import Model
+from patchcore_dual.scoring import RULES
 from patchcore_dual.scoring.fusion.guard import mean_recall
 from patchcore_dual.settings import Settings
 
 NORMALS, DEFECTIVES = 60, 30  # images that sizes are tried on, at most
 LEAST_DEFECTIVES = 3
-MAX_PIXELS, MIN_PIXELS = 2**20, 128**2
+MOST_TRIED, LEAST_TRIED = 2**20, 128**2  # pixels of a size
 LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class SizeChoice:
     trials: tuple[Trial, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"Size {_text(self.size)}: {self.reason}"]
+        lines = [self.reason]
         if self.trials:
             lines.append("       size   recall   AUROC   cost")
         lines += [
@@ -98,57 +98,57 @@ def candidate_sizes(size: Size) -> list[Size]:
     """
     width, height = size
     others = [(width // 2, height // 2), (2 * width, 2 * height)]
-    fitting = [s for s in others if MIN_PIXELS <= s[0] * s[1] <= MAX_PIXELS and min(s) >= 32]
+    fitting = [s for s in others if LEAST_TRIED <= s[0] * s[1] <= MOST_TRIED and min(s) >= 32]
     return sorted([*fitting, size], key=lambda s: s[0] * s[1])
 
 
 def choose_size(
     training_set: Manifest,
     settings: Settings,
-    fit_at: Callable[[Manifest, Settings], Model],
+    scores_at: Callable[[Manifest, Settings], tuple[np.ndarray, np.ndarray]],
 ) -> SizeChoice:
     """Try a few sizes on some training images, and choose one.
 
     All sizes are tried with banks of as many vectors as the model will have. The smallest size is
-    chosen whose recall is within `LARGER_FROM` of the best; sizes above one that leaves no room for
-    more are not tried.
+    chosen whose recall is within `LARGER_FROM` of the best; once a size finds all but so many,
+    larger ones are not tried.
 
     Args:
         training_set: the training images at the size that `prepare` kept.
         settings: those of the fit.
-        fit_at: fits a model on a training set at the size that it is read at.
+        scores_at: fits a model on a training set at the size that it is read at, and gives the
+            out-of-fold scores of its normal images and of its defective ones.
     """
     base, reason = proposed_size(training_set)
-    some = _some(training_set)
-    if len(some.part(label="positive")) < LEAST_DEFECTIVES:
-        return SizeChoice(
-            base, settings.normal_rate, f"{reason} Too few defective images to compare sizes on."
-        )
+    subset = _subset(training_set)
+
+    def proposal(why: str) -> SizeChoice:
+        return SizeChoice(base, settings.normal_rate, f"{reason} {why}")
+
+    if not RULES[settings.scoring].uses_probe:
+        return proposal(f"Sizes are not compared: {settings.scoring} holds no defects out.")
+    if len(subset.part(label="positive")) < LEAST_DEFECTIVES:
+        return proposal("Too few defective images to compare sizes on.")
+    share = len(subset.part(label="negative")) / len(training_set.part(label="negative"))
 
     def rate_at(size: Size, share: float = 1.0) -> float:
         return min(1.0, settings.normal_rate / share * base[0] * base[1] / (size[0] * size[1]))
 
-    share = len(some.part(label="negative")) / len(training_set.part(label="negative"))
-
     sizes, trials = candidate_sizes(base), []
-    for size in sizes:
-        cost = size[0] * size[1] / (sizes[0][0] * sizes[0][1])
+    for number, size in enumerate(sizes, start=1):
+        _log.info(
+            "Trying size %s on %d training images (%d of at most %d sizes).",
+            *(_text(size), len(subset), number, len(sizes)),
+        )
         start = perf_counter()
-        _log.info("Trying %s on %d training images.", _text(size), len(some))
         changed = settings.model_copy(update={"normal_rate": rate_at(size, share)})
-        model = fit_at(some.at_size(*size), changed)
-        assert model.calibration is not None
-        normal, defective = model.calibration.scores(model.rule)
+        normal, defective = scores_at(subset.at_size(*size), changed)
         if len(defective) < LEAST_DEFECTIVES or len(normal) < 2:
-            return SizeChoice(
-                base,
-                settings.normal_rate,
-                f"{reason} Too few groups of images to compare sizes on.",
-            )
+            return proposal("Too few groups of images to compare sizes on.")
         recall = float(mean_recall(defective, normal).mean())
-        above = defective[:, None] > normal
-        equal = defective[:, None] == normal
+        above, equal = defective[:, None] > normal, defective[:, None] == normal
         auroc = float(above.mean() + equal.mean() / 2)
+        cost = size[0] * size[1] / (sizes[0][0] * sizes[0][1])
         trials.append(Trial(size, recall, auroc, cost, perf_counter() - start))
         if recall >= 1 - LARGER_FROM:
             break
@@ -157,13 +157,14 @@ def choose_size(
     return SizeChoice(
         chosen.size,
         rate_at(chosen.size),
-        f"the smallest whose recall on {len(some.part(label='positive'))} held-out defective "
-        f"training images is within {LARGER_FROM} of the best (mean up to 10 % false alarms).",
+        f"Size {_text(chosen.size)}: the smallest size whose recall on {len(defective)} held-out "
+        f"defective training images is within {LARGER_FROM} of the best (averaged over "
+        "false-alarm rates from 0 to 10 %).",
         tuple(trials),
     )
 
 
-def _some(training_set: Manifest) -> Manifest:
+def _subset(training_set: Manifest) -> Manifest:
     """Evenly drawn real images: at most so many of each label."""
     chosen: set[str] = set()
     for label, most in (("negative", NORMALS), ("positive", DEFECTIVES)):

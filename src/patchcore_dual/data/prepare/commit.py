@@ -101,7 +101,7 @@ class Commit:
         if not change.has_new_mask and not change.loses_mask:
             return
         for crop in self._crops(row):
-            self._move(crop, self.dropped / crop.name)
+            self._move(crop, self.dropped / "crops" / crop.name)
         if not row.mask:
             return
         mask = self.prepared / row.mask
@@ -110,7 +110,7 @@ class Commit:
             number += 1
             previous = mask.with_name(f"{mask.stem}-previous-{number}.png")
         is_empty = not read_prepared_mask(mask).any()
-        copy = self.dropped / mask.name if is_empty else previous
+        copy = self.dropped / "masks" / mask.name if is_empty else previous
         copy.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(copy, mask.read_bytes())
         self._moves.append((mask, copy))  # to undo it, the copy takes the mask's place

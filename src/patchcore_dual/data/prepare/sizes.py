@@ -55,13 +55,13 @@ def check_size(width: int | None, height: int | None) -> None:
     if min(width, height) < MIN_SIDE:
         raise SettingsError(
             f"The size {width}x{height} leaves too little to see: give at least {MIN_SIDE} pixels "
-            "a side, or let `prepare` propose a size (--size auto)."
+            "a side, or leave it to `fit` (--size auto)."
         )
     if width * height > MAX_PIXELS:
         raise SettingsError(
             f"The size {width}x{height} has {width * height / 1e6:,.0f} megapixels, which no "
             f"network takes in one pass; up to {MAX_PIXELS / 1e6:.0f} are possible. Give a smaller "
-            "size, or let `prepare` propose one (--size auto)."
+            "size, or leave it to `fit` (--size auto)."
         )
 
 
