@@ -1,6 +1,6 @@
 """The choice of a size by cross-validation on training images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +11,9 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.placement import SplitSettings
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.errors import SettingsError
+from patchcore_dual.errors import ModelError, SettingsError
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.size_choice import DEFECTIVES, NORMALS, candidate_sizes, choose_size
-
-
-@dataclass
-class Scores:
-    """A model of which only the held-out scores of its calibration set are asked for."""
-
-    normal: np.ndarray
-    defective: np.ndarray
-    rule: None = None
-
-    @property
-    def calibration(self) -> "Scores":
-        return self
-
-    def scores(self, rule: None) -> tuple[np.ndarray, np.ndarray]:
-        return self.normal, self.defective
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +40,15 @@ def try_sizes(manifest: Manifest, recalls: dict[int, float]) -> tuple[object, li
     """The choice where a size of this width finds such a share of the defects; what was fitted."""
     tried: list[object] = []
 
-    def fit_at(some: Manifest, settings: Settings) -> Scores:
+    def scores_at(some: Manifest, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
         size = some.size()
         assert size is not None
         tried.append((size, settings.normal_rate, some))
         defective = np.full(50, -1.0)
         defective[: round(50 * recalls[size[0]])] = 1.0
-        return Scores(np.zeros(20), defective)
+        return np.zeros(20), defective
 
-    return choose_size(manifest, Settings(normal_rate=0.04), fit_at), tried  # type: ignore[arg-type]
+    return choose_size(manifest, Settings(normal_rate=0.04), scores_at), tried
 
 
 def test_the_smallest_size_near_the_best_is_chosen(photographs: Manifest) -> None:
@@ -91,21 +75,22 @@ def test_sizes_are_tried_on_some_training_images_only(photographs: Manifest) -> 
         ),
     )
     _, tried = try_sizes_without_masks(many)
-    for _, some in tried:
+    for rate, some in tried:
+        assert rate == pytest.approx(0.01 * 84 / NORMALS)  # a bank of the model's size
         assert len(some.part(label="negative")) == NORMALS
         assert len(some.part(label="positive")) == DEFECTIVES
-        assert {s.split for s in some} == {"train"}
+        assert len(some.synthetic()) == 0
 
 
 def try_sizes_without_masks(manifest: Manifest) -> tuple[object, list[tuple[object, Manifest]]]:
     tried: list[tuple[object, Manifest]] = []
 
-    def fit_at(some: Manifest, settings: Settings) -> Scores:
-        tried.append((some.size(), some))
-        return Scores(np.zeros(20), np.ones(20))
+    def scores_at(some: Manifest, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        tried.append((settings.normal_rate, some))
+        return np.zeros(20), np.ones(20)
 
     bare = manifest.where(replace(s, mask="") for s in manifest)
-    return choose_size(bare, Settings(), fit_at), tried  # type: ignore[arg-type]
+    return choose_size(bare, Settings(), scores_at), tried
 
 
 def test_with_too_few_defects_the_proposal_is_taken(photographs: Manifest) -> None:
@@ -115,6 +100,29 @@ def test_with_too_few_defects_the_proposal_is_taken(photographs: Manifest) -> No
     choice, tried = try_sizes(few, {})
     assert (choice.size, choice.trials, tried) == ((128, 128), (), [])
     assert "Too few defective images" in str(choice)
+
+
+def test_rules_that_hold_no_defects_out_take_the_proposal_untried(photographs: Manifest) -> None:
+    detector = PatchCoreDual(scoring="patchcore").fit(photographs)
+    assert detector.fitted is not None
+    choice = detector.fitted.size
+    assert choice is not None
+    assert (choice.size, choice.trials) == ((128, 128), ())
+    assert "patchcore holds no defects out" in str(choice)
+
+
+def test_a_model_that_may_not_be_replaced_stops_fit_before_sizes_are_tried(
+    photographs: Manifest, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    PatchCoreDual().fit(photographs, size=(64, 64), model_folder=tmp_path / "m")
+    with pytest.raises(ModelError, match="overwrite"):
+        PatchCoreDual().fit(
+            photographs,
+            model_folder=tmp_path / "m",
+            progress=lambda stage, done, total: stages.append(stage),
+        )
+    assert stages == []
 
 
 def test_fit_works_at_the_size_it_chose_and_inspects_photographs_of_any(
@@ -127,6 +135,7 @@ def test_fit_works_at_the_size_it_chose_and_inspects_photographs_of_any(
     assert detector.model.size == choice.size
     assert choice.trials[0].size == (128, 128)
     assert detector.model.settings.normal_rate == choice.normal_rate
+    assert [path.name for path in tmp_path.iterdir() if "sizes" in path.name] == []
     inspection = PatchCoreDual.load(tmp_path / "m").inspect(
         photographs.image_path(photographs.samples[0])
     )

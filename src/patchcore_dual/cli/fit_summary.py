@@ -35,6 +35,8 @@ def describe(fitted: "Fit", folder: Path, manifest: "Manifest") -> dict[str, Any
         "rule": model.rule.state()[0],
         "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
+        "size": model.size,
+        **({"size_choice": asdict(fitted.size)} if fitted.size else {}),
         "deciding_images": _with_sources(asdict(deciding_images_of(model)), manifest),
         **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
     }

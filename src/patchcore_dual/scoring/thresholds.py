@@ -196,9 +196,7 @@ class HeldOutScores:
             # Two images above it are more than so small a rate allows.
             value = max(value, float(ordered[-2]))
         promised = self.promise(value)
-        return self._threshold(
-            value, rate, promised, min(self._tail.rate_above(value), promised)
-        )
+        return self._threshold(value, rate, promised, min(self._tail.rate_above(value), promised))
 
     def at(self, value: float) -> Threshold:
         """The threshold at a given value, asked for the rate that is expected there."""

@@ -96,9 +96,7 @@ def deciding_images(
         others = np.arange(len(normals)) != i
         if not others.any():
             return DecidingImage(normals[i], float(normal_scores[i]))
-        rest = HeldOutScores(
-            normal_scores[others], np.array(groups)[others] if len(groups) else ()
-        )
+        rest = HeldOutScores(normal_scores[others], np.array(groups)[others] if len(groups) else ())
         without = rest.threshold(false_alarm_rate).value
         return DecidingImage(normals[i], float(normal_scores[i]), without)
 

@@ -214,6 +214,11 @@ def test_a_few_far_normal_images_give_a_heavy_tail_and_count_less():
     assert scale(np.array([12.0]))[0] < 0.7 * (12 - scale.location) / scale.spread
 
 
+def test_maxima_that_are_mostly_equal_have_a_spread_of_the_size_of_the_others():
+    scale = Scale.of([np.array([m]) for m in (1.0,) * 16 + (2.0, 2.5, 3.0, 4.0)])
+    assert scale.spread > 0.05
+
+
 def test_a_channel_that_is_the_same_everywhere_has_a_scale():
     scale = Scale.of([np.array([3.0])] * 5)
     assert scale(np.array([3.0]))[0] == 0
