@@ -11,7 +11,14 @@ from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.model import CalibrationSet
 from patchcore_dual.model.folder import MODEL_FILE
-from patchcore_dual.scoring import RULES, Evidence, HeldOutImage, Nearest, TrainingEvidence
+from patchcore_dual.scoring import (
+    RULES,
+    Evidence,
+    HeldOutImage,
+    HeldOutScores,
+    Nearest,
+    TrainingEvidence,
+)
 from patchcore_dual.utils.files import file_sha256
 
 
@@ -107,11 +114,18 @@ def test_thresholds_are_out_of_fold():
     odd = image(9, far=3.0)
     evidence = TrainingEvidence((odd, *(image(i % 4) for i in range(11))))
     names = tuple(f"{i}.png" for i in range(12))
-    calibration = CalibrationSet(evidence, names, (), {}, "", 0.0)
+    calibration = CalibrationSet(evidence, names, (), names, {}, "", 0.0)
     rule = calibration.fit_rule(RULES["calibrated"])
-    highest = calibration.thresholds(rule, 1 / 13).image.value
-    assert highest == rule.held_out(evidence, [odd])[0].score
-    assert highest > rule(odd.evidence).score + 0.5
+    held_out, in_fold = (
+        HeldOutScores(np.array([output.score for output in outputs])).threshold(0.01).value
+        for outputs in (
+            rule.held_out(evidence, evidence.normals),
+            [rule(one.evidence) for one in evidence.normals],
+        )
+    )
+    assert rule.held_out(evidence, [odd])[0].score > rule(odd.evidence).score + 0.5
+    assert held_out > in_fold + 0.5
+    assert calibration.thresholds(rule, 0.01).image.value == held_out
 
 
 @pytest.mark.parametrize("scoring", list(RULES))
