@@ -488,11 +488,10 @@ def test_the_asked_false_alarm_rate_is_used(prepared):
 
 def test_only_training_images_are_touched(detector, prepared, monkeypatch):
     opened = set()
-    for module in ("normal_banks", "defect_bank", "cross_fitting", "pseudo_masks"):
-        monkeypatch.setattr(
-            f"patchcore_dual.training.{module}.read_image",
-            lambda path: opened.add(path) or read_image(path),
-        )
+    monkeypatch.setattr(
+        "patchcore_dual.data.reading.read_image",
+        lambda path: opened.add(path) or read_image(path),
+    )
     again = PatchCoreDual(scoring="ratio").fit(prepared)
     assert opened == {prepared.image_path(s) for s in prepared.part("train")}
     assert again.fingerprint == detector.fingerprint

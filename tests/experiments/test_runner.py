@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from patchcore_dual.data import reading
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic
 from patchcore_dual.detector import PatchCoreDual
@@ -68,13 +69,13 @@ def test_no_defects_is_patchcore_without_a_bank(runner, tiles):
 
 
 def test_a_test_image_is_read_once(tiles, monkeypatch):
-    read = []
-    real = module.read_image
-    monkeypatch.setattr(module, "read_image", lambda p: (read.append(p), real(p))[1])
+    read, real = [], reading.read_image
+    monkeypatch.setattr(reading, "read_image", lambda p: (read.append(p), real(p))[1])
     runner = TrialRunner(tiles, PatchCoreDual())
     for count in (0, 2):
         runner.run(Trial(Condition(), choose_defects(tiles, count, (), 0), (RATIO,)))
-    assert sorted(read) == sorted(tiles.image_path(s) for s in tiles.part("test"))
+    tested = {tiles.image_path(s) for s in tiles.part("test")}
+    assert sorted(p for p in read if p in tested) == sorted(tested)
 
 
 @pytest.mark.parametrize("generator", CPU_GENERATORS)
