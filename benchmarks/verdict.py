@@ -39,10 +39,10 @@ def limited(manifest: Manifest, seed: int, good: int | None, defects: int | None
     )
 
 
-def measure(manifest: Manifest, options: dict[str, Any]) -> Row:
+def measure(manifest: Manifest) -> Row:
     """Fit on the training images, and inspect the test images."""
     start = time.perf_counter()
-    detector = PatchCoreDual().fit(manifest, **options)
+    detector = PatchCoreDual().fit(manifest)
     fitted = time.perf_counter()
     test = manifest.part("test")
     inspections = detector.inspect_many([manifest.image_path(s) for s in test])
@@ -68,9 +68,6 @@ def measure(manifest: Manifest, options: dict[str, Any]) -> Row:
 
 def run(arguments: argparse.Namespace) -> None:
     done = {key(row) for row in read(arguments.results)}
-    options = {}
-    if arguments.size:
-        options["size"] = None if arguments.size == "prepared" else arguments.size
     for folder in arguments.prepared:
         whole = Manifest.load(folder)
         for seed in numbers(arguments.seeds):
@@ -81,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
                         continue
                     assert seed is not None
                     some = limited(resplit(whole, seed), seed, good, defects)
-                    row |= measure(some, options)
+                    row |= measure(some)
                     with arguments.results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(row) + "\n")
                     print(json.dumps(row), flush=True)
@@ -162,7 +159,6 @@ def main() -> None:
     one.add_argument("--seeds", default="0,1,2")
     one.add_argument("--good", default="all")
     one.add_argument("--defects", default="all")
-    one.add_argument("--size", default="", help="prepared, or auto; the default where left out")
     one.set_defaults(function=run)
     other = commands.add_parser("table", help="compare results")
     other.add_argument("results", type=Path, nargs="+")

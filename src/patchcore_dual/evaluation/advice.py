@@ -90,7 +90,7 @@ def _about_misses(e: Evaluation) -> list[str]:
     else:
         steps.append(
             f"{of}, and no threshold finds more at 5 % false alarms. If the heat map "
-            "is cold on the defect, prepare at a larger size, or add one or two such parts with "
+            "is cold on the defect, fit at a larger size, or add one or two such parts with "
             "masks to the training images."
         )
     if len(e.kinds) > 1:

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.training.deciding_images import DecidingImages
-from patchcore_dual.utils.pictures import drawable
+from patchcore_dual.utils.pictures import end_of
 
 DECIDING_FILE = "deciding_images.jpg"  # in the model folder
 SHEET_LIMIT = 60  # images on the sheet
@@ -44,7 +44,9 @@ def draw_deciding_images(manifest: Manifest, found: DecidingImages) -> NDArray[n
         x, y = _GAP + column * step_x, _HEADING + row * step_y
         one, reason = reasons[name]
         sheet.paste(Image.fromarray(_tile(manifest.read_image(samples[name]))), (x, y))
-        pen.text((x, y + _TILE + 3), _end_of(samples[name].source or name, small), _INK, small)
+        pen.text(
+            (x, y + _TILE + 3), end_of(samples[name].source or name, _TILE, small), _INK, small
+        )
         pen.text((x, y + _TILE + 20), f"{one.score:.4g}: {reason}", _INK, small)
     return np.asarray(sheet)
 
@@ -55,11 +57,3 @@ def _tile(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)
-
-
-def _end_of(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The name, its end where there is no room for all of it."""
-    text = drawable(name)
-    while font.getlength(text) > _TILE:
-        text = f"…{text.lstrip('…')[1:]}"
-    return text

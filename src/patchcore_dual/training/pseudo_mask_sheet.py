@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.utils.pictures import drawable
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.utils.pictures import end_of
 
 SHEET_LIMIT = 200  # images on the sheet
 
@@ -48,7 +48,9 @@ def draw_pseudo_masks(
         for number, part in enumerate((np.s_[:, :], around)):
             tile = _outlined(image[part], mask[part])
             sheet.paste(Image.fromarray(tile), (x + number * (_TILE + 2), y))
-        pen.text((x, y + _TILE + 3), _caption(sample, small), _INK, small)
+        pen.text(
+            (x, y + _TILE + 3), end_of(sample.source or sample.image, 2 * _TILE, small), _INK, small
+        )
     return np.asarray(sheet)
 
 
@@ -70,11 +72,3 @@ def _outlined(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
     enlarged = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(tile, contours, -1, _OUTLINE, 2), dtype=np.uint8)
-
-
-def _caption(sample: Sample, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The file that the user knows, its end where there is no room for all of it."""
-    text = drawable(sample.source or sample.image)
-    while font.getlength(text) > 2 * _TILE:
-        text = f"…{text.lstrip('…')[1:]}"
-    return text

@@ -7,7 +7,7 @@ import unicodedata
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFont
 
 # Letters that Unicode does not take apart into a letter and an accent.
 _ALONE = {"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
@@ -29,6 +29,18 @@ def drawable(text: str) -> str:
         else:
             letters.append(bare if bare.isascii() and bare else ascii(letter)[1:-1])
     return "".join(letters)
+
+
+def end_of(name: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """A file's name as it is drawn: its end, where there is no room for all of it.
+
+    Args:
+        width: of the room, in pixels.
+    """
+    text = drawable(name)
+    while font.getlength(text) > width:
+        text = f"…{text.lstrip('…')[1:]}"
+    return text
 
 
 def jpeg_base64(
