@@ -9,13 +9,7 @@ import numpy as np
 from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, read_inputs
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
-from patchcore_dual.features import (
-    Embedder,
-    load_embedder,
-    projected,
-    restore_embedder,
-    with_count_padding,
-)
+from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
 from patchcore_dual.model import Model, fingerprint, load_model, read_fingerprint, save_model
 from patchcore_dual.scoring import (
     Inspection,
@@ -65,6 +59,7 @@ class PatchCoreDual:
             self.settings.backbone,
             self.settings.levels,
             defect_levels=self.settings.defect_levels,
+            resolutions=self.settings.used_resolutions,
             count_padding=self.settings.counts_padding,
             weights=Path(weights) if weights is not None else None,
             device=device,
@@ -87,7 +82,7 @@ class PatchCoreDual:
     def with_settings(self, **changes: Any) -> Self:
         """A detector of the same network with other settings, not fitted."""
         settings = Settings.of(**{**self.settings.model_dump(), **changes})
-        embedder = with_count_padding(self.embedder, settings.counts_padding)
+        embedder = adapted(self.embedder, settings)
         return type(self)(embedder=embedder, **settings.model_dump())
 
     @property

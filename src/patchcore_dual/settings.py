@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from patchcore_dual.errors import SettingsError
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
-# The rules of the thesis and of PatchCore count padding, as PatchCore's own code does.
-_RULES_THAT_COUNT_PADDING = frozenset(
-    {"ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"}
-)
+# The rules of the thesis and of PatchCore count padding, as PatchCore's own code does, and embed an
+# image at one resolution.
+_PUBLISHED_RULES = frozenset({"ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"})
+
+RESOLUTIONS = (1, 2, 4)  # of `calibrated`, see `Settings.resolutions`
 
 
 class Settings(BaseModel):
@@ -30,6 +31,10 @@ class Settings(BaseModel):
         backbone: name of the network.
         levels: of the network, increasing; level k has stride 2^(k+1).
         defect_levels: levels of the defect bank; None for the same (thesis 5.3.2).
+        resolutions: the image is embedded at its size divided by each of these, powers of two from
+            1 on, and all features of a place are concatenated. With several, a cell of the grid is
+            twice as wide as with one. None follows the rule: 1, 2 and 4 for `calibrated`, 1 for the
+            published ones.
         count_padding: whether the zeros around a feature map count in the 3×3 mean at its border.
             Counted, features at the border vary less; not counted, they keep more signal, which
             the position statistics of `calibrated` can use. None follows the rule: not counted for
@@ -51,6 +56,7 @@ class Settings(BaseModel):
     backbone: str = "efficientnet_lite0"
     levels: tuple[int, ...] = (2, 3)
     defect_levels: tuple[int, ...] | None = None
+    resolutions: tuple[int, ...] | None = None
     count_padding: bool | None = None
     scoring: str = "calibrated"
     patches: Literal["mask", "box", "crop"] = "mask"
@@ -66,8 +72,26 @@ class Settings(BaseModel):
     def counts_padding(self) -> bool:
         """`count_padding` as set, or the default for the fusion rule."""
         if self.count_padding is None:
-            return self.scoring in _RULES_THAT_COUNT_PADDING
+            return self.scoring in _PUBLISHED_RULES
         return self.count_padding
+
+    @property
+    def used_resolutions(self) -> tuple[int, ...]:
+        """`resolutions` as set, or the default for the fusion rule."""
+        if self.resolutions is None:
+            return (1,) if self.scoring in _PUBLISHED_RULES else RESOLUTIONS
+        return self.resolutions
+
+    @field_validator("resolutions")
+    @classmethod
+    def _are_powers_of_two(cls, resolutions: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if resolutions is not None and (
+            resolutions[:1] != (1,)
+            or list(resolutions) != sorted(set(resolutions))
+            or not set(resolutions) <= {1, 2, 4, 8}
+        ):
+            raise ValueError("resolutions are 1 and then some of 2, 4 and 8, increasing, as 1,2,4")
+        return resolutions
 
     @model_validator(mode="after")
     def _projected_vectors_have_no_levels(self) -> Self:

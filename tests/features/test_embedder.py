@@ -9,10 +9,11 @@ from patchcore_dual.features import (
     CachedEmbedder,
     EmbedderSpec,
     ProjectedEmbedder,
+    adapted,
     load_embedder,
     network_of,
-    with_count_padding,
 )
+from patchcore_dual.settings import Settings
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
 
@@ -83,20 +84,23 @@ def test_a_projection_is_the_seeded_one():
 
 def test_counting_borders_otherwise_shares_the_network_and_not_the_features():
     embedder = load_embedder("efficientnet_lite0")
-    other = with_count_padding(embedder, False)
-    assert with_count_padding(embedder, True) is embedder
+    single = {"scoring": "calibrated", "resolutions": (1,)}
+    other = adapted(embedder, Settings(**single))
+    assert adapted(embedder, Settings(**single, count_padding=True)) is embedder
     assert other.spec.count_padding is False
     assert other._network is embedder._network
     images = IMAGES[:, :16, :16]
     assert not np.array_equal(embedder(images), other(images))
     cached = CachedEmbedder(embedder, 10**9)
     np.testing.assert_array_equal(cached(images), embedder(images))
-    np.testing.assert_array_equal(cached.with_count_padding(False)(images), other(images))
+    np.testing.assert_array_equal(adapted(cached, Settings(**single))(images), other(images))
 
 
 def test_an_embedder_that_cannot_count_otherwise_says_so():
     with pytest.raises(SettingsError, match="set count_padding to True"):
-        with_count_padding(Counting(), False)
+        adapted(Counting(), Settings())
+    with pytest.raises(SettingsError, match=r"resolutions to \(1,\)"):
+        adapted(Counting(), Settings(count_padding=True, resolutions=(1, 2)))
 
 
 def test_the_network_of_wrapped_embedders():

@@ -164,6 +164,28 @@ def test_levels_and_sizes_that_do_not_divide(name, levels, resnet18_file):
         assert embedder(photographs(1, height, width)).shape == (1, *grid, channels)
 
 
+def test_features_at_several_resolutions_are_those_of_the_smaller_images():
+    """Each resolution's block is what a network of its own gives for the image made smaller."""
+    single = load_embedder("efficientnet_lite0", (2, 3), count_padding=False)
+    several = load_embedder(
+        "efficientnet_lite0", (2, 3), count_padding=False, resolutions=(1, 2, 4)
+    )
+    assert (several.spec.stride, several.spec.channels) == (16, 3 * single.spec.channels)
+    small = photographs(1, 64, 96)
+    image = small.repeat(2, axis=1).repeat(2, axis=2)  # whose half is `small` to the last bit
+    features = several(image)
+    assert features.shape == (1, 8, 12, several.spec.channels)
+    fine, half, quarter = np.split(features, 3, axis=-1)
+    np.testing.assert_allclose(half, single(small), rtol=1e-4, atol=1e-4)
+    means = single(image).reshape(1, 8, 2, 12, 2, -1).mean(axis=(2, 4))
+    level_2 = single.spec.channels_of((2,))
+    np.testing.assert_allclose(fine[..., level_2], means[..., level_2], rtol=1e-4, atol=1e-4)
+    assert quarter.shape == half.shape
+    for height, width in ((64, 32), (71, 45), (33, 97)):
+        shape = several(photographs(1, height, width)).shape
+        assert shape == (1, -(-height // 16), -(-width // 16), several.spec.channels)
+
+
 def test_levels_of_the_defect_bank_alone(resnet18_file):
     embedder = load_embedder("resnet18", (2,), defect_levels=(1, 3), weights=resnet18_file)
     assert embedder.spec.channels == 64 + 128 + 256

@@ -52,7 +52,7 @@ def test_it_is_what_the_architecture_promises(folder, detector):
     values = json.loads((folder / MODEL_FILE).read_text())
     assert names == {MODEL_FILE, *values["files"].values()}
     assert set(values["files"]) == {"network", "normal", "defect", "calibration"}
-    assert values["schema_version"] == 5
+    assert values["schema_version"] == 6
     assert values["embedder"]["weights_sha256"] == detector.embedder.spec.weights_sha256
     assert values["trained_on"]["normal_images"] == 6
     assert values["trained_on"]["defective_images"] == 3
@@ -75,11 +75,11 @@ def test_not_a_json_object(folder, text):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("version", [0, 1, 6, 99, None, "2.0"])
+@pytest.mark.parametrize("version", [0, 1, 7, 99, None, "2.0"])
 def test_another_schema_version(folder, version):
     edit(folder, schema_version=version)
     with pytest.raises(
-        ModelError, match=f"of schema version {version}; this program reads versions 2 to 5"
+        ModelError, match=f"of schema version {version}; this program reads versions 2 to 6"
     ):
         PatchCoreDual.load(folder)
 

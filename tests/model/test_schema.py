@@ -38,7 +38,7 @@ def as_schema_2(folder):
     path = folder / MODEL_FILE
     new = json.loads(path.read_text())
     old = json.loads(json.dumps(SCHEMA_2))
-    later = ("count_padding", "review_rate")
+    later = ("count_padding", "review_rate", "resolutions")
     old["settings"] = {k: v for k, v in new["settings"].items() if k not in later}
     old["backbone"]["weights_sha256"] = new["embedder"]["weights_sha256"]
     for key in ("rule", "rule_constants", "trained_on"):
@@ -71,6 +71,7 @@ def as_schema_2(folder):
 
 def as_schema_4(entry):
     """Change `model.json` of the present schema to that of schema 4, which knew no groups."""
+    as_schema_5(entry)
     image = entry["thresholds"]["image"]
     rate = image.pop("promised")
     for name in ("asked", "expected", "groups"):
@@ -81,9 +82,15 @@ def as_schema_4(entry):
     entry["schema_version"] = 4
 
 
+def as_schema_5(entry):
+    """Change `model.json` of the present schema to that of schema 5, which knew one resolution."""
+    del entry["settings"]["resolutions"], entry["embedder"]["resolutions"]
+    entry["schema_version"] = 5
+
+
 @pytest.mark.parametrize("scoring", ["ratio", "calibrated"])
 def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
-    fitted = PatchCoreDual(scoring=scoring).fit(prepared)
+    fitted = PatchCoreDual(scoring=scoring, resolutions=(1,)).fit(prepared)
     fitted.save(tmp_path / "model")
     as_schema_2(tmp_path / "model")
     migrated = PatchCoreDual.load(tmp_path / "model")
@@ -102,7 +109,7 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
         assert migrated.inspect(path).score == fitted.inspect(path).score
     migrated.save(tmp_path / "model", overwrite=True)
     entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
-    assert entry["schema_version"] == 5
+    assert entry["schema_version"] == 6
     files = {p.name for p in (tmp_path / "model").glob("*.safetensors")}
     assert files == set(entry["files"].values())
     again = PatchCoreDual.load(tmp_path / "model").model
@@ -143,4 +150,17 @@ def test_each_image_of_a_model_of_schema_4_is_a_group_of_its_own(prepared, tmp_p
     assert model.thresholds.image.value == fitted.model.thresholds.image.value
     image = prepared.image_path(prepared.samples[0])
     loaded = PatchCoreDual.load(tmp_path / "model")
+    assert loaded.inspect(image).score == fitted.inspect(image).score
+
+
+def test_a_model_of_schema_5_keeps_its_one_resolution(prepared, tmp_path):
+    fitted = PatchCoreDual(resolutions=(1,)).fit(prepared)
+    fitted.save(tmp_path / "model")
+    path = tmp_path / "model" / MODEL_FILE
+    entry = json.loads(path.read_text())
+    as_schema_5(entry)
+    path.write_text(json.dumps(entry))
+    loaded = PatchCoreDual.load(tmp_path / "model")
+    assert loaded.settings.used_resolutions == (1,)  # though the rule would use several
+    image = prepared.image_path(prepared.samples[0])
     assert loaded.inspect(image).score == fitted.inspect(image).score

@@ -13,7 +13,13 @@ from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ModelError, SettingsError
 from patchcore_dual.settings import Settings
-from patchcore_dual.training.size_choice import DEFECTIVES, NORMALS, candidate_sizes, choose_size
+from patchcore_dual.training.size_choice import (
+    DEFECTIVES,
+    NORMALS,
+    TrialFit,
+    candidate_sizes,
+    choose_size,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +46,20 @@ def try_sizes(manifest: Manifest, recalls: dict[int, float]) -> tuple[object, li
     """The choice where a size of this width finds such a share of the defects; what was fitted."""
     tried: list[object] = []
 
-    def scores_at(some: Manifest, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def fit_at(some: Manifest, settings: Settings) -> TrialFit:
         size = some.size()
         assert size is not None
         tried.append((size, settings.normal_rate, some))
         defective = np.full(50, -1.0)
         defective[: round(50 * recalls[size[0]])] = 1.0
-        return np.zeros(20), defective
+        return TrialFit(np.zeros(20), defective, milliseconds=34.5, memory=3 * 2**19)
 
-    return choose_size(manifest, Settings(normal_rate=0.04), scores_at), tried
+    return choose_size(manifest, Settings(normal_rate=0.04), fit_at, cell=8), tried
 
 
 def test_the_smallest_size_near_the_best_is_chosen(photographs: Manifest) -> None:
     base = (128, 128)
-    assert candidate_sizes(base) == [(128, 128), (256, 256)]
+    assert candidate_sizes(base, 8) == [(128, 128), (256, 256)]
     choice, tried = try_sizes(photographs, {128: 0.60, 256: 0.62})
     assert choice.size == (128, 128)
     choice, tried = try_sizes(photographs, {128: 0.98, 256: 1.0})
@@ -64,7 +70,7 @@ def test_the_smallest_size_near_the_best_is_chosen(photographs: Manifest) -> Non
     assert [(size, rate) for size, rate, _ in tried] == [((128, 128), 0.04), ((256, 256), 0.01)]
     assert choice.normal_rate == 0.01
     assert "256x256" in str(choice)
-    assert "4.0x" in str(choice)
+    assert "34 ms   1.5 MiB" in str(choice)
 
 
 def test_sizes_are_tried_on_some_training_images_only(photographs: Manifest) -> None:
@@ -85,12 +91,12 @@ def test_sizes_are_tried_on_some_training_images_only(photographs: Manifest) -> 
 def try_sizes_without_masks(manifest: Manifest) -> tuple[object, list[tuple[object, Manifest]]]:
     tried: list[tuple[object, Manifest]] = []
 
-    def scores_at(some: Manifest, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def fit_at(some: Manifest, settings: Settings) -> TrialFit:
         tried.append((settings.normal_rate, some))
-        return np.zeros(20), np.ones(20)
+        return TrialFit(np.zeros(20), np.ones(20), milliseconds=1, memory=1)
 
     bare = manifest.where(replace(s, mask="") for s in manifest)
-    return choose_size(bare, Settings(), scores_at), tried
+    return choose_size(bare, Settings(), fit_at, cell=8), tried
 
 
 def test_with_too_few_defects_the_proposal_is_taken(photographs: Manifest) -> None:
@@ -133,13 +139,32 @@ def test_fit_works_at_the_size_it_chose_and_inspects_photographs_of_any(
     choice = detector.fitted.size
     assert choice is not None
     assert detector.model.size == choice.size
-    assert choice.trials[0].size == (128, 128)
+    assert choice.trials[0].size in ((128, 128), (256, 256))
+    assert choice.trials[0].milliseconds > 0
     assert detector.model.settings.normal_rate == choice.normal_rate
     assert [path.name for path in tmp_path.iterdir() if "sizes" in path.name] == []
     inspection = PatchCoreDual.load(tmp_path / "m").inspect(
         photographs.image_path(photographs.samples[0])
     )
     assert inspection.anomaly_map.shape == (128, 128)
+
+
+def test_the_smallest_defect_that_is_asked_for_decides_the_proposal(
+    photographs: Manifest, tmp_path: Path
+) -> None:
+    normal = photographs.part(label="negative")  # nothing to compare sizes on
+    usual = PatchCoreDual().fit(normal)
+    coarse = PatchCoreDual().fit(normal, smallest_defect=64)
+    assert usual.fitted is not None
+    assert coarse.fitted is not None
+    assert (usual.model.size, coarse.model.size) == ((256, 256), (256, 256))
+    assert "no defect with a mask" in str(usual.fitted.size)
+    assert "smallest defects 128 pixels wide" in str(coarse.fitted.size)
+    for width in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(SettingsError, match="give more than 0"):
+            PatchCoreDual().fit(normal, smallest_defect=width)
+    with pytest.raises(SettingsError, match="where fit chooses the size"):
+        PatchCoreDual().fit(normal, smallest_defect=8, size=(64, 64))
 
 
 def test_a_size_that_is_given_is_taken(photographs: Manifest) -> None:

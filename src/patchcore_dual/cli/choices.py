@@ -13,12 +13,12 @@ BackboneName = Literal["efficientnet_lite0", "resnet18", "resnet34", "resnet50",
 RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
 
 
-def parse_levels(text: str) -> tuple[int, ...]:
+def parse_numbers(option: str, text: str) -> tuple[int, ...]:
     """`2,3` as (2, 3)."""
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise SettingsError(f"levels {text!r}: give numbers, as 2,3.") from None
+        raise SettingsError(f"{option} {text!r}: give numbers, as 2,3.") from None
 
 
 def parse_size(size: str, others: str) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from patchcore_dual.cli.choices import (
     BackboneName,
     Device,
     RuleName,
-    parse_levels,
+    parse_numbers,
     parse_size,
 )
 from patchcore_dual.cli.fit_summary import deciding, describe, summary
@@ -68,6 +68,15 @@ def fit(
             "where prepare kept that of the photographs, and else takes the prepared one.",
         ),
     ] = "auto",
+    smallest_defect: Annotated[
+        float | None,
+        typer.Option(
+            help="Width in pixels of the smallest defect that is to be found. Automatic sizes then "
+            "start from it.",
+            metavar="PIXELS",
+            show_default="by the masks",
+        ),
+    ] = None,
     memory: Annotated[
         str, typer.Option(help="The most memory that fitting may use, as 800MiB.")
     ] = "4GiB",
@@ -95,6 +104,15 @@ def fit(
             help="Network levels that features come from, 1 (fine) to 4.",
             rich_help_panel=TUNING,
             show_default="2,3",
+        ),
+    ] = None,
+    resolutions: Annotated[
+        str | None,
+        typer.Option(
+            help="What an image's size is divided by, each time that it is embedded; the features "
+            "of all times are used together.",
+            rich_help_panel=TUNING,
+            show_default="1,2,4; 1 for published rules",
         ),
     ] = None,
     search: Annotated[
@@ -202,8 +220,13 @@ def fit(
 
     given: dict[str, Any] = {
         "backbone": backbone,
-        "levels": parse_levels(levels) if levels is not None else None,
-        "defect_levels": parse_levels(defect_levels) if defect_levels is not None else None,
+        "levels": parse_numbers("levels", levels) if levels is not None else None,
+        "defect_levels": parse_numbers("defect_levels", defect_levels)
+        if defect_levels is not None
+        else None,
+        "resolutions": (
+            parse_numbers("resolutions", resolutions) if resolutions is not None else None
+        ),
         "count_padding": count_padding,
         "scoring": scoring,
         "patches": patches,
@@ -233,6 +256,7 @@ def fit(
                 exclude=read_names(exclude) if exclude else (),
                 synthetic=which,
                 size=parse_fit_size(size),
+                smallest_defect=smallest_defect,
                 model_folder=model,
                 overwrite=overwrite,
                 memory=limit,

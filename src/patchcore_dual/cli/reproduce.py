@@ -82,6 +82,7 @@ def reproduce(
     patchcore-dual reproduce table1 prepared --splits group --report report
     """
     from patchcore_dual.data.manifest import Manifest
+    from patchcore_dual.data.prepare.sizes import CELL
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.experiments.reproduce import FIGURES, Plan
@@ -97,15 +98,16 @@ def reproduce(
     if generator and target not in ("table1", "table2", "figure5"):
         raise SettingsError("--generator is for table1, table2 and figure5.")
     manifest = Manifest.load(prepared)
+    detector = None  # figure1 shows images only
+    if target != "figure1":
+        detector = PatchCoreDual(backbone=backbone, weights=weights, device=device)
     if manifest.keeps_photographs:  # one size for all splits, by the proportions and the defects
-        size, reason = proposed_size(manifest.part("train"))
+        cell = detector.embedder.spec.stride if detector else CELL
+        size, reason = proposed_size(manifest.part("train"), cell)
         manifest = manifest.at_size(*size)
         typer.echo(reason, err=True)
     plan = Plan(target, splits, seeds, draws, generator or default_generator(manifest))
     plan.check(manifest)
-    detector = None  # figure1 shows images only
-    if target != "figure1":
-        detector = PatchCoreDual(backbone=backbone, weights=weights, device=device)
     if report is not None and (detector is None or target in FIGURES):
         _figure(plan, manifest, detector, images or (), report, as_json)
     elif detector is not None:

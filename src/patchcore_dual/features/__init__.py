@@ -6,9 +6,9 @@ from patchcore_dual.features.embedder import (
     EmbedderSpec,
     EmbedImage,
     ProjectedEmbedder,
+    adapted,
     network_of,
     projected,
-    with_count_padding,
 )
 from patchcore_dual.features.engines import load_embedder, restore_embedder
 from patchcore_dual.features.networks import BACKBONES
@@ -20,9 +20,9 @@ __all__ = [
     "Embedder",
     "EmbedderSpec",
     "ProjectedEmbedder",
+    "adapted",
     "load_embedder",
     "network_of",
     "projected",
     "restore_embedder",
-    "with_count_padding",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -30,6 +30,9 @@ class EmbedderSpec:
     384
     >>> spec.channels_of((2,))[[0, -1]]
     array([  0, 127])
+    >>> several = spec.with_resolutions((1, 2))
+    >>> several.channels, several.stride
+    (768, 16)
 
     Attributes:
         backbone: name of the network.
@@ -44,6 +47,8 @@ class EmbedderSpec:
         pad_to_cells: whether an image whose sides are no multiples of the coarsest level's stride
             is continued to the right and bottom by its last pixels, so that the cells of all levels
             lie where the grid has them. Models of schema 3 and before did without.
+        resolutions: what an image's size is divided by, each time it is embedded; the features of
+            all times are concatenated.
     """
 
     backbone: str
@@ -55,18 +60,29 @@ class EmbedderSpec:
     precision: str = "float32"
     projection_seed: int | None = None
     pad_to_cells: bool = False
+    resolutions: tuple[int, ...] = (1,)
 
     @property
     def channels(self) -> int:
         """d, the length of a patch feature."""
-        return sum(self.level_channels)
+        return len(self.resolutions) * sum(self.level_channels)
 
     def channels_of(self, levels: Sequence[int]) -> np.ndarray | None:
         """The channels of a patch feature that some levels give, int64 `[k]`; None for all."""
         if tuple(levels) == self.levels:
             return None
-        level_of = np.repeat(self.levels, self.level_channels)
+        level_of = np.tile(np.repeat(self.levels, self.level_channels), len(self.resolutions))
         return np.flatnonzero(np.isin(level_of, levels))
+
+    def with_resolutions(self, resolutions: tuple[int, ...]) -> Self:
+        """The same at other resolutions.
+
+        Of several, the second one's grid is that of the features: the finest resolution's features
+        are averaged over 2×2 of its cells, which keeps what they see and loses their noise.
+        """
+        first = self.stride // _cells_across(self.resolutions)
+        stride = first * _cells_across(resolutions)
+        return replace(self, resolutions=resolutions, stride=stride)
 
 
 class Embedder(Protocol):
@@ -106,6 +122,7 @@ class ProjectedEmbedder:
             levels=(),
             level_channels=(self._matrix.shape[1],),
             projection_seed=seed,
+            resolutions=(1,),
         )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -132,11 +149,11 @@ class CachedEmbedder:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         return np.concatenate([self._embed(image[None]) for image in images])
 
-    def with_count_padding(self, count_padding: bool) -> "CachedEmbedder":
-        """The same network with this `count_include_pad`; both share one limit."""
+    def with_spec(self, spec: EmbedderSpec) -> "CachedEmbedder":
+        """The same network used in another way; both share one limit."""
         other = copy(self)
-        other.embedder = with_count_padding(self.embedder, count_padding)
-        other.spec = other.embedder.spec
+        other.embedder = self.embedder.with_spec(spec)  # type: ignore[attr-defined]
+        other.spec = spec
         return other
 
     def _embed(self, image: np.ndarray) -> np.ndarray:
@@ -178,21 +195,31 @@ class _KeptFeatures:
         self._room -= features.nbytes
 
 
-def with_count_padding(embedder: Embedder, count_padding: bool) -> Embedder:
-    """The embedder with this `count_include_pad` in its 3×3 mean; itself where it has it already.
+def _cells_across(resolutions: tuple[int, ...]) -> int:
+    """Cells of the finest resolution that a cell of the grid is wide."""
+    return resolutions[min(1, len(resolutions) - 1)]
+
+
+def adapted(embedder: Embedder, settings: Settings) -> Embedder:
+    """The embedder used as settings ask: how borders are counted, and at which resolutions.
+
+    An embedder of the user's own keeps its resolutions unless the settings name others.
 
     Raises:
-        SettingsError: for an embedder that cannot count them otherwise.
+        SettingsError: for an embedder that cannot be used so.
     """
-    if embedder.spec.count_padding == count_padding:
+    spec = replace(embedder.spec, count_padding=settings.counts_padding)
+    change = getattr(embedder, "with_spec", None)
+    if change is not None or settings.resolutions is not None:
+        spec = spec.with_resolutions(settings.used_resolutions)
+    if spec == embedder.spec:
         return embedder
-    change = getattr(embedder, "with_count_padding", None)
     if change is None:
         raise SettingsError(
-            f"the embedder {embedder.spec.backbone} counts borders in one way only: set "
-            f"count_padding to {embedder.spec.count_padding}."
+            f"the embedder {embedder.spec.backbone} works in one way only: set count_padding to "
+            f"{embedder.spec.count_padding}, and resolutions to {embedder.spec.resolutions}."
         )
-    changed: Embedder = change(count_padding)
+    changed: Embedder = change(spec)
     return changed
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from patchcore_dual.errors import ModelError
 from patchcore_dual.settings import Settings
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 MODEL_FILE = "model.json"
 SHEET_FILE = "pseudo_masks.jpg"  # a picture for the user, which loading ignores
 
@@ -30,6 +30,7 @@ class EmbedderEntry(BaseModel):
     precision: str
     projection_seed: int | None
     pad_to_cells: bool
+    resolutions: tuple[int, ...]
 
     @field_validator("levels")
     @classmethod
@@ -168,5 +169,14 @@ def _from_4(raw: Raw) -> Raw:
     }
 
 
+def _from_5(raw: Raw) -> Raw:
+    """Schema 5 embedded images at one resolution."""
+    return {
+        **raw,
+        "settings": {**raw["settings"], "resolutions": [1]},
+        "embedder": {**raw["embedder"], "resolutions": [1]},
+    }
+
+
 # Each converts a `model.json` of its version to the next one.
-MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2, 3: _from_3, 4: _from_4}
+MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5}

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
+from patchcore_dual.errors import SettingsError
 from patchcore_dual.features import Embedder, network_of, projected
 from patchcore_dual.model import (
     CalibrationSet,
@@ -21,7 +23,13 @@ from patchcore_dual.model import (
     describe_training_set,
     save_model,
 )
-from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
+from patchcore_dual.scoring import (
+    RULES,
+    AdaptiveSearch,
+    choose_exact_share,
+    gather_evidence,
+    rule_for,
+)
 from patchcore_dual.scoring.familiarity import greatest_distance
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
@@ -30,7 +38,7 @@ from patchcore_dual.training.defect_bank import build_defect_bank
 from patchcore_dual.training.folds import check_training_set
 from patchcore_dual.training.normal_banks import NormalBanks, build_normal_banks
 from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
-from patchcore_dual.training.size_choice import SizeChoice, choose_size
+from patchcore_dual.training.size_choice import SizeChoice, TrialFit, choose_size
 from patchcore_dual.training.synthetic_choice import (
     SyntheticGain,
     check_synthetic_choice,
@@ -40,6 +48,8 @@ from patchcore_dual.utils.checkpoint import writing_explained
 from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress, silent
+
+TIMED_IMAGES = 5  # on which the time of an inspection is measured
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ def fit(
     exclude: Collection[str] = (),
     synthetic: Literal["all", "none", "best"] | int = "all",
     size: tuple[int, int] | Literal["auto"] | None = "auto",
+    smallest_defect: float | None = None,
     normal_banks: NormalBanks | None = None,
     model_folder: Path | None = None,
     overwrite: bool = False,
@@ -99,6 +110,8 @@ def fit(
         size: width and height that images are resized to; None takes them as they were prepared.
             "auto" chooses by cross-validation where `prepare` kept the size of the photographs, and
             takes the size that was given to `prepare` otherwise.
+        smallest_defect: width of the smallest defect that is to be found, in pixels of the prepared
+            images; size "auto" then starts from it in place of the widths of the masks.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
             settings.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
@@ -124,6 +137,8 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
+    if smallest_defect is not None:
+        _check_smallest_defect(smallest_defect, size, training_set)
     if size is not None and size != "auto":
         check_size(*size)
         training_set = training_set.at_size(*size)
@@ -134,7 +149,13 @@ def fit(
             checkpoint = stack.enter_context(_unfinished(model_folder, overwrite))
         if size == "auto" and _size_is_open(training_set) and normal_banks is None:
             size_choice = _choose_size(
-                training_set, embedder, settings, checkpoint, memory=memory, progress=progress
+                training_set,
+                embedder,
+                settings,
+                checkpoint,
+                smallest_defect=smallest_defect,
+                memory=memory,
+                progress=progress,
             )
             training_set = training_set.at_size(*size_choice.size)
             settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
@@ -185,18 +206,32 @@ def _size_is_open(training_set: Manifest) -> bool:
     return training_set.keeps_photographs and training_set.resized is None
 
 
+def _check_smallest_defect(
+    width: float, size: tuple[int, int] | Literal["auto"] | None, training_set: Manifest
+) -> None:
+    """Raise SettingsError for a width that is none, or where nobody asks for it."""
+    if not 0 < width < float("inf"):
+        raise SettingsError(f"the smallest defect is {width:g} pixels wide; give more than 0.")
+    if size != "auto" or not _size_is_open(training_set):
+        raise SettingsError(
+            "the width of the smallest defect counts where fit chooses the size: prepare the "
+            "images without --size, and fit with --size auto."
+        )
+
+
 def _choose_size(
     training_set: Manifest,
     embedder: Embedder,
     settings: Settings,
     checkpoint: Path | None,
     *,
+    smallest_defect: float | None,
     memory: Memory,
     progress: Progress,
 ) -> SizeChoice:
     """Choose the size of the images by fits on some of them, which an interrupted run resumes."""
 
-    def scores_at(subset: Manifest, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def fit_at(subset: Manifest, settings: Settings) -> TrialFit:
         width, height = subset.size() or (0, 0)
 
         def report(stage: str, done: int, total: int) -> None:
@@ -220,9 +255,33 @@ def _choose_size(
             pseudo_masks = propose_pseudo_masks(context, subset, banks)
             model = _fit_model(context, subset, banks, pseudo_masks, embedder=embedder)
         assert model.calibration is not None
-        return model.calibration.scores(model.rule)
+        banks_of_it = filter(None, (model.normal_bank, model.defect_bank))
+        return TrialFit(
+            *model.calibration.scores(model.rule),
+            _milliseconds(model, projected(embedder, settings), subset),
+            sum(bank.vectors.nbytes for bank in banks_of_it),
+        )
 
-    return choose_size(training_set, settings, scores_at)
+    return choose_size(
+        training_set,
+        settings,
+        fit_at,
+        cell=embedder.spec.stride,
+        smallest_defect=smallest_defect,
+    )
+
+
+def _milliseconds(model: Model, embedder: Embedder, images: Manifest) -> float:
+    """The median time in which some images are embedded and scored."""
+    times = []
+    for sample in images.samples[:TIMED_IMAGES]:
+        image = images.read_image(sample)
+        start = perf_counter()
+        features = embedder(image[None])[0]
+        banks = model.normal_bank, model.defect_bank
+        model.rule(gather_evidence(features, *banks, model.probe, weighted=model.rule.weighted))
+        times.append(1000 * (perf_counter() - start))
+    return float(np.median(times))
 
 
 def _trials_of(checkpoint: Path) -> Path:

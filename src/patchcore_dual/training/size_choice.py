@@ -18,14 +18,30 @@ from patchcore_dual.scoring import RULES
 from patchcore_dual.scoring.fusion.guard import mean_recall
 from patchcore_dual.settings import Settings
 
-NORMALS, DEFECTIVES = 60, 30  # images that sizes are tried on, at most
+NORMALS, DEFECTIVES = 50, 25  # images that sizes are tried on, at most
 LEAST_DEFECTIVES = 3
-MOST_TRIED, LEAST_TRIED = 2**20, 128**2  # pixels of a size
+MOST_TRIED, LEAST_TRIED = 2**14, 2**8  # cells of a size
 LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
 
 _log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TrialFit:
+    """What a fit on some training images gave.
+
+    Attributes:
+        normal, defective: `[n]` and `[k]`, the out-of-fold scores.
+        milliseconds: that inspecting an image takes, the median of a few.
+        memory: bytes of both banks.
+    """
+
+    normal: np.ndarray
+    defective: np.ndarray
+    milliseconds: float
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -36,14 +52,16 @@ class Trial:
         size: width and height in pixels.
         recall: of held-out defective images, averaged over false-alarm rates from 0 to 10 %.
         auroc: of held-out defective against held-out normal images.
-        cost: pixels relative to the smallest size tried, which time and memory go with.
+        milliseconds: that inspecting an image took, the median of a few.
+        memory: bytes of both banks.
         seconds: that the trial took.
     """
 
     size: Size
     recall: float
     auroc: float
-    cost: float
+    milliseconds: float
+    memory: int
     seconds: float
 
 
@@ -67,45 +85,64 @@ class SizeChoice:
     def __str__(self) -> str:
         lines = [self.reason]
         if self.trials:
-            lines.append("       size   recall   AUROC   cost")
+            lines.append("       size   recall   AUROC   an image   banks")
         lines += [
-            f"{_text(t.size):>11}   {t.recall:6.3f}  {t.auroc:6.3f}  {t.cost:4.1f}x"
+            f"{_text(t.size):>11}   {t.recall:6.3f}  {t.auroc:6.3f}  {t.milliseconds:6.0f} ms  "
+            f"{t.memory / 2**20:4.1f} MiB"
             for t in self.trials
         ]
         return "\n".join(lines)
 
 
-def proposed_size(training_set: Manifest) -> tuple[Size, str]:
-    """The size that proportions and defects suggest (`propose_size`), and why."""
+def proposed_size(
+    training_set: Manifest, cell: int, smallest_defect: float | None = None
+) -> tuple[Size, str]:
+    """The size that proportions and defects suggest (`propose_size`), and why.
+
+    Args:
+        cell: pixels that a cell of the feature grid is wide.
+        smallest_defect: width of the smallest defect to be found, in pixels of the training images;
+            None goes by the masks.
+    """
     size = training_set.size()
     assert size is not None, "images of many sizes have no common one to start from"
-    originals = [Original("", *size)]
+    originals = [Original("", *size, defect_width=smallest_defect or 0.0)]
+    if smallest_defect is not None:
+        proposal = propose_size(originals, cell)
+        return (proposal.width, proposal.height), proposal.reason
     for sample in training_set.real().part(label="positive"):
         if sample.mask_is_known:
             width = defect_width(training_set.read_mask(sample))
             originals.append(Original(sample.image, *size, defect_width=width))
-    proposal = propose_size(originals)
+    proposal = propose_size(originals, cell)
     return (proposal.width, proposal.height), proposal.reason
 
 
-def candidate_sizes(size: Size) -> list[Size]:
+def candidate_sizes(size: Size, cell: int) -> list[Size]:
     """Half of a size, itself and twice, each way, as far as that is sensible; smallest first.
 
-    >>> candidate_sizes((256, 320))
+    Args:
+        cell: pixels that a cell of the feature grid is wide.
+
+    >>> candidate_sizes((256, 320), cell=8)
     [(128, 160), (256, 320), (512, 640)]
-    >>> candidate_sizes((1024, 768))
-    [(512, 384), (1024, 768)]
+    >>> candidate_sizes((2048, 1536), cell=16)
+    [(1024, 768), (2048, 1536)]
     """
     width, height = size
     others = [(width // 2, height // 2), (2 * width, 2 * height)]
-    fitting = [s for s in others if LEAST_TRIED <= s[0] * s[1] <= MOST_TRIED and min(s) >= 32]
+    least, most = LEAST_TRIED * cell**2, MOST_TRIED * cell**2
+    fitting = [s for s in others if least <= s[0] * s[1] <= most and min(s) >= 4 * cell]
     return sorted([*fitting, size], key=lambda s: s[0] * s[1])
 
 
 def choose_size(
     training_set: Manifest,
     settings: Settings,
-    scores_at: Callable[[Manifest, Settings], tuple[np.ndarray, np.ndarray]],
+    fit_at: Callable[[Manifest, Settings], TrialFit],
+    *,
+    cell: int,
+    smallest_defect: float | None = None,
 ) -> SizeChoice:
     """Try a few sizes on some training images, and choose one.
 
@@ -116,10 +153,11 @@ def choose_size(
     Args:
         training_set: the training images at the size that `prepare` kept.
         settings: those of the fit.
-        scores_at: fits a model on a training set at the size that it is read at, and gives the
-            out-of-fold scores of its normal images and of its defective ones.
+        fit_at: fits a model on a training set at the size that it is read at.
+        cell: pixels that a cell of the feature grid is wide.
+        smallest_defect: see `proposed_size`.
     """
-    base, reason = proposed_size(training_set)
+    base, reason = proposed_size(training_set, cell, smallest_defect)
     subset = _subset(training_set)
 
     def proposal(why: str) -> SizeChoice:
@@ -134,7 +172,7 @@ def choose_size(
     def rate_at(size: Size, share: float = 1.0) -> float:
         return min(1.0, settings.normal_rate / share * base[0] * base[1] / (size[0] * size[1]))
 
-    sizes, trials = candidate_sizes(base), []
+    sizes, trials = candidate_sizes(base, cell), []
     for number, size in enumerate(sizes, start=1):
         _log.info(
             "Trying size %s on %d training images (%d of at most %d sizes).",
@@ -142,14 +180,15 @@ def choose_size(
         )
         start = perf_counter()
         changed = settings.model_copy(update={"normal_rate": rate_at(size, share)})
-        normal, defective = scores_at(subset.at_size(*size), changed)
+        fitted = fit_at(subset.at_size(*size), changed)
+        normal, defective = fitted.normal, fitted.defective
         if len(defective) < LEAST_DEFECTIVES or len(normal) < 2:
             return proposal("Too few groups of images to compare sizes on.")
         recall = float(mean_recall(defective, normal).mean())
         above, equal = defective[:, None] > normal, defective[:, None] == normal
         auroc = float(above.mean() + equal.mean() / 2)
-        cost = size[0] * size[1] / (sizes[0][0] * sizes[0][1])
-        trials.append(Trial(size, recall, auroc, cost, perf_counter() - start))
+        took = perf_counter() - start
+        trials.append(Trial(size, recall, auroc, fitted.milliseconds, fitted.memory, took))
         if recall >= 1 - LARGER_FROM:
             break
     best = max(trial.recall for trial in trials)

@@ -9,6 +9,7 @@ from lookalikes import make_folder, save, scratch, surface
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.data.prepare.sizes import (
+    CELL,
     KEPT,
     LEAST,
     MOST,
@@ -44,8 +45,8 @@ def test_a_proposed_size_keeps_proportions_and_is_no_larger_than_the_image(
         <= 0.02
     )
     pixels = proposal.width * proposal.height
-    assert pixels <= 1.1 * min(MOST, width * height)
-    assert pixels >= 0.85 * min(LEAST, width * height)
+    assert pixels <= 1.1 * min(MOST * CELL**2, width * height)
+    assert pixels >= 0.85 * min(LEAST * CELL**2, width * height)
     assert size_notes(originals, proposal.width, proposal.height) == []
     assert f"{pixels / 256**2:.1f} times the time and memory of 256x256" in proposal.reason
 
@@ -60,7 +61,7 @@ def test_a_proposed_size_makes_the_smallest_defects_eight_pixels_wide() -> None:
 
 def test_where_defects_stay_small_the_size_that_would_do_is_named_with_its_cost() -> None:
     proposal = propose_size(images(4000, 3000, 12))
-    assert proposal.width * proposal.height <= MOST * 1.1
+    assert proposal.width * proposal.height <= MOST * CELL**2 * 1.1
     assert "the smallest defects 2.6 pixels wide; with --size 2688x2016 they have 8.1" in (
         proposal.reason
     )
@@ -102,7 +103,7 @@ def test_distortion_above_five_percent_is_warned_of_with_the_worst_image_and_a_b
     (note,) = size_notes(images(400, 400), 224, 632)
     assert note.startswith("WARNING: 224x632 distorts 5 of 5 images by more than 5%")
     assert "0.png (400x400, by 182%)" in note
-    assert "--size 400x400 keeps the proportions" in note
+    assert "--size 384x384 keeps the proportions" in note
     assert size_notes(images(1000, 1000), 300, 312) == []
     assert len(size_notes(images(1000, 1000), 300, 320)) == 1
 
@@ -121,7 +122,7 @@ def test_enlarging_and_native_sizes_above_what_a_network_takes_are_warned_of() -
     assert "enlarges all images" in note
     (note,) = size_notes(images(6000, 4000), None, None)
     assert "6000x4000" in note
-    assert "--size 624x416" in note
+    assert "--size 480x320" in note
     assert size_notes(images(4000, 4000), None, None) == []
 
 
@@ -137,7 +138,8 @@ def test_the_size_of_the_photographs_is_kept_for_fit_to_choose(tmp_path: Path) -
     manifest = Manifest.load(tmp_path / "p")
     assert (manifest.size(), manifest.keeps_photographs) == ((640, 480), True)
     assert any(n.startswith("Size 640x480, that of the photographs") for n in summary.notes)
-    assert proposed_size(manifest)[0] == (384, 288)  # 14 pixels become 8
+    assert proposed_size(manifest, cell=8)[0] == (384, 288)  # 14 pixels become 8
+    assert proposed_size(manifest, cell=16)[0] == (768, 576)
     summary = prepare("folder", tmp_path / "s", tmp_path / "q", width=512, height=512)
     assert not Manifest.load(tmp_path / "q").keeps_photographs
     assert any("512x512 distorts 8 of 8 images by more than 5%" in n for n in summary.notes)

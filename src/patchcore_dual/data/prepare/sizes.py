@@ -14,12 +14,12 @@ from patchcore_dual.errors import SettingsError
 
 MIN_SIDE = 16  # one cell of the coarser of the usual levels
 MAX_PIXELS = 2**24
-DEFECT_WIDTH = 8  # pixels that a defect should be wide: one cell of the feature grid
+CELL = 8  # pixels that a cell of the feature grid is wide, with one resolution and levels 2, 3
 
-# A proposal has at least LEAST and at most MOST pixels, and USUAL where no defect is known.
-LEAST, USUAL, MOST = 256**2, 512**2, 2**19
-KEPT = 2**21  # pixels that `prepare` keeps of larger photographs: four times MOST
-SMALL_SHARE = 0.05  # of the images with masks may have defects narrower than DEFECT_WIDTH
+# A proposal has at least LEAST and at most MOST cells, and USUAL where no defect is known.
+LEAST, USUAL, MOST = 32**2, 48**2, 2**13
+KEPT = 2**21  # pixels that `prepare` keeps of larger photographs
+SMALL_SHARE = 0.05  # of the images with masks may have defects narrower than a cell
 ROUNDING = 0.02  # distortion that a multiple of 32 is worth
 
 
@@ -84,29 +84,37 @@ def _distortion(original: Original, width: int, height: int) -> float:
     return distortion((original.width, original.height), (width, height))
 
 
-def propose_size(images: Sequence[Original]) -> Proposal:
-    """The size that keeps proportions and makes the smallest defects some 8 pixels wide.
+def propose_size(images: Sequence[Original], cell: int = CELL) -> Proposal:
+    """The size that keeps proportions and makes the smallest defects some one cell wide.
 
-    Images are not enlarged. Without known defects, the size has as many pixels as 512x512.
+    Images are enlarged only for cells of more than 8 pixels, so that they have as many cells as
+    with those. Without known defects, the size has as many cells as 48x48.
 
     Args:
         images: all images that are prepared; at least one.
+        cell: pixels that a cell of the feature grid is wide, a multiple of 8.
 
     >>> images = [Original(f"{i}.png", 1600, 1200, defect_width=20) for i in range(5)]
     >>> proposal = propose_size(images)
     >>> proposal.width, proposal.height
     (640, 480)
+    >>> proposal = propose_size(images, cell=16)
+    >>> proposal.width, proposal.height
+    (1280, 960)
     """
     proportion = float(np.median([i.width / i.height for i in images]))
     native = float(np.median([i.width * i.height for i in images]))
     widths = [i.defect_width for i in images if i.defect_width]
     smallest = float(np.quantile(widths, SMALL_SHARE, method="lower")) if widths else 0.0
-    wanted = native * (DEFECT_WIDTH / smallest) ** 2 if widths else float(USUAL)
-    pixels = min(max(wanted, LEAST), MOST, native)
+    times = cell // CELL  # that images may be enlarged
+    largest = native * times**2
+    wanted = native * (cell / smallest) ** 2 if widths else float(USUAL * cell**2)
+    pixels = min(max(wanted, LEAST * cell**2), MOST * cell**2, largest)
     width, height = _size_of(pixels, proportion)
-    if pixels == native:
+    if pixels == largest:
         (common, count), *_ = Counter((i.width, i.height) for i in images).most_common(1)
-        width, height = common if 2 * count > len(images) else (width, height)
+        if 2 * count > len(images):
+            width, height = common[0] * times, common[1] * times
     enlarged = max(1.0, MIN_SIDE / min(width, height))  # of tiny images alone
     width, height = math.ceil(width * enlarged), math.ceil(height * enlarged)
     scale = math.sqrt(width * height / native)
@@ -114,15 +122,15 @@ def propose_size(images: Sequence[Original]) -> Proposal:
         why = "no defect with a mask to go by"
     elif wanted <= pixels:
         why = f"the smallest defects {smallest * scale:.0f} pixels wide"
-    elif pixels == native:
-        why = f"nothing made smaller; the smallest defects are {smallest:.0f} pixels wide"
+    elif pixels == largest:
+        why = f"nothing made smaller; the smallest defects {smallest * scale:.0f} pixels wide"
     else:
-        larger = _size_of(min(wanted, native, MAX_PIXELS), proportion)
+        larger = _size_of(min(wanted, largest, MAX_PIXELS), proportion)
         wide = smallest * math.sqrt(larger[0] * larger[1] / native)
-        times = larger[0] * larger[1] / (width * height)
+        more = larger[0] * larger[1] / (width * height)
         why = (
             f"the smallest defects {smallest * scale:.1f} pixels wide; with --size {larger[0]}x"
-            f"{larger[1]} they have {wide:.1f}, for {times:.1f} times the time and memory"
+            f"{larger[1]} they have {wide:.1f}, for {more:.1f} times the time and memory"
         )
     many = any(_distortion(i, width, height) > MAX_DISTORTION for i in images)
     return Proposal(
@@ -130,7 +138,7 @@ def propose_size(images: Sequence[Original]) -> Proposal:
         height,
         f"Size {width}x{height}, proposed from the images: proportions "
         f"{'of the median image' if many else 'kept'}, {why}. It takes "
-        f"{width * height / LEAST:.1f} times the time and memory of 256x256.",
+        f"{width * height / 256**2:.1f} times the time and memory of 256x256.",
     )
 
 
@@ -201,7 +209,7 @@ def size_notes(images: Sequence[Original], width: int | None, height: int | None
             f"{MAX_DISTORTION:.0%}, most of all {worst.name} ({worst.width}x{worst.height}, by "
             f"{much:.0%}). {remedy}."
         )
-    if width * height > 2 * largest.width * largest.height:
+    if width * height > 5 * largest.width * largest.height:
         notes.append(
             f"WARNING: {width}x{height} enlarges all images, which takes time and shows nothing "
             "more."

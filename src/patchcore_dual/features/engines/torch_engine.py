@@ -1,7 +1,6 @@
 """`TorchEmbedder`: a frozen network run by PyTorch, on a CPU or a CUDA GPU."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
+from torch.nn import functional
 
 from patchcore_dual.errors import ModelError, SettingsError, WeightsError
 from patchcore_dual.features.aggregation import patch_features
@@ -60,18 +60,28 @@ class TorchEmbedder:
             rounded up.
         """
         rows, columns = (-(-side // self.spec.stride) for side in images.shape[1:3])
-        if self.spec.pad_to_cells:
-            images = _padded(images, 2 ** (self.spec.levels[-1] + 1))
         with torch.inference_mode():
-            maps = self._network(self._normalise(images))
-            grid = maps[self._grid_level].shape[-2:]
-            used = [maps[level] for level in self.spec.levels]
-            features = patch_features(used, (grid[0], grid[1]), self.spec.count_padding)
-            return features[:, :rows, :columns].contiguous().cpu().numpy()
+            pixels = self._normalise(images)
+            grids = [self._features_at(times, pixels) for times in self.spec.resolutions]
+            features = torch.cat([grid[:, :rows, :columns] for grid in grids], dim=-1)
+            return features.contiguous().cpu().numpy()
 
-    @property
-    def _grid_level(self) -> int:
-        return self.spec.stride.bit_length() - 2  # level k has stride 2^(k+1)
+    def _features_at(self, times: int, pixels: Tensor) -> Tensor:
+        """Features `[B, h, w, d]` of images so many times smaller, on a grid of `spec.stride`.
+
+        Args:
+            pixels: `[B, 3, H, W]`, normalised.
+        """
+        spec = self.spec
+        coarsest = 2 ** (spec.levels[-1] + 1)  # level k has stride 2^(k+1)
+        if times > 1:
+            pixels = functional.avg_pool2d(_padded(pixels, times), times)
+        if spec.pad_to_cells:
+            pixels = _padded(pixels, max(coarsest, spec.stride))
+        maps = self._network(pixels)
+        height, width = (-(-side * times // spec.stride) for side in pixels.shape[-2:])
+        used = [maps[level] for level in spec.levels]
+        return patch_features(used, (height, width), spec.count_padding)
 
     def _normalise(self, images: np.ndarray) -> Tensor:
         """float32 `[B, 3, H, W]` in channels_last, as the network was trained."""
@@ -84,11 +94,11 @@ class TorchEmbedder:
         x = torch.addcmul(shift, pixels, scale)
         return x.view(count, height, width, 3).permute(0, 3, 1, 2)
 
-    def with_count_padding(self, count_padding: bool) -> Self:
-        """The same network, not copied, with this `count_include_pad` in its 3×3 mean."""
+    def with_spec(self, spec: EmbedderSpec) -> Self:
+        """The same network, not copied, used in another way."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other.spec = replace(self.spec, count_padding=count_padding)
+        other.spec = spec
         return other
 
     def __reduce__(self) -> tuple[Callable[..., "TorchEmbedder"], tuple[Any, ...]]:
@@ -105,6 +115,7 @@ def load_torch_embedder(
     levels: Sequence[int] = (2, 3),
     *,
     defect_levels: Sequence[int] | None = None,
+    resolutions: Sequence[int] = (1,),
     count_padding: bool = True,
     weights: Path | None = None,
     device: str = "auto",
@@ -115,6 +126,7 @@ def load_torch_embedder(
         backbone: a name in `BACKBONES`.
         levels: of the normal bank; the first one's grid is that of the features.
         defect_levels: of the defect bank; None for the same.
+        resolutions: see `EmbedderSpec`.
         count_padding: see `EmbedderSpec`.
         weights: their file; None looks in the cache and in packages.
         device: "auto", "cpu" or "cuda".
@@ -139,7 +151,7 @@ def load_torch_embedder(
         count_padding=count_padding,
         weights_sha256=file_sha256(path),
         pad_to_cells=True,
-    )
+    ).with_resolutions(tuple(resolutions))
     return TorchEmbedder(spec, read_state_dict(path), target)
 
 
@@ -157,12 +169,13 @@ def restore_torch_embedder(spec: EmbedderSpec, network: bytes, device: str) -> T
         raise ModelError(f"the model's network is damaged: {error} Fit again.") from None
 
 
-def _padded(images: np.ndarray, multiple: int) -> np.ndarray:
-    """The images `[B, H, W, 3]`, their last rows and columns repeated up to a multiple."""
-    below, beside = (-side % multiple for side in images.shape[1:3])
+def _padded(pixels: Tensor, multiple: int) -> Tensor:
+    """Images `[B, C, H, W]`, their last rows and columns repeated up to a multiple."""
+    below, beside = (-side % multiple for side in pixels.shape[-2:])
     if not below and not beside:
-        return images
-    return np.pad(images, ((0, 0), (0, below), (0, beside), (0, 0)), mode="edge")
+        return pixels
+    padded = functional.pad(pixels, (0, beside, 0, below), mode="replicate")
+    return padded.contiguous(memory_format=torch.channels_last)
 
 
 def _unpickle(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:
