@@ -23,7 +23,7 @@ def without_masks(manifest, keep=0):
 
 
 def proposed(training_set):
-    detector = PatchCoreDual()
+    detector = PatchCoreDual(resolutions=(1,))  # more cells in images as small as these
     with fit_context(training_set, detector.embedder, detector.settings) as context:
         banks = build_normal_banks(context, training_set)
         return propose_pseudo_masks(context, training_set, banks)
