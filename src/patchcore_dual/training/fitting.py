@@ -1,5 +1,6 @@
 """`fit`: from a prepared data set to a model, as one function."""
 
+import logging
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,13 +22,20 @@ from patchcore_dual.model import (
     describe_training_set,
     save_model,
 )
-from patchcore_dual.scoring import RULES, AdaptiveSearch, choose_exact_share, rule_for
+from patchcore_dual.scoring import (
+    RULES,
+    AdaptiveSearch,
+    choose_exact_share,
+    gather_evidence,
+    rule_for,
+)
 from patchcore_dual.scoring.familiarity import greatest_distance
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
 from patchcore_dual.training.cross_fitting import cross_fit, out_of_fold_images
 from patchcore_dual.training.defect_bank import build_defect_bank
 from patchcore_dual.training.folds import check_training_set
+from patchcore_dual.training.mislabelled import likely_mislabelled
 from patchcore_dual.training.normal_banks import NormalBanks, build_normal_banks
 from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
 from patchcore_dual.training.size_choice import SizeChoice, choose_size
@@ -40,6 +48,10 @@ from patchcore_dual.utils.checkpoint import writing_explained
 from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress, silent
+
+MISLABELLED_ROUNDS = 3  # fits after which images are set aside, at most
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,7 @@ def fit(
     defects: int | None = None,
     exclude_kinds: Collection[str] = (),
     exclude: Collection[str] = (),
+    keep_all: bool = False,
     synthetic: Literal["all", "none", "best"] | int = "all",
     size: tuple[int, int] | Literal["auto"] | None = "auto",
     normal_banks: NormalBanks | None = None,
@@ -86,6 +99,9 @@ def fit(
     4. Cross-fitting: out-of-fold evidence for every training image.
     5. The fusion rule and the thresholds, calibrated on that evidence.
 
+    Where that evidence says that good images are probably mislabelled, they are set aside, and all
+    of it is done again without them.
+
     Args:
         manifest: a prepared data set, or its folder. Test images are not read.
         embedder: gives the patch features.
@@ -94,13 +110,16 @@ def fit(
         exclude_kinds: kinds of defect to leave out.
         exclude: training images to leave out, named as in the manifest's `image` or `source`.
             Synthetic images made from them are left out too.
+        keep_all: fit on good images that are probably mislabelled too. Otherwise they are set
+            aside, as if they were in `exclude`; `trained_on["set_aside"]` of the model names them,
+            each with its score under the model.
         synthetic: synthetic images to use: all, none, the first so many, or as many as help to
             find held-out defects.
         size: width and height that images are resized to; None takes them as they were prepared.
             "auto" chooses by cross-validation where `prepare` kept the size of the photographs, and
             takes the size that was given to `prepare` otherwise.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
-            settings.
+            settings. Then no image is set aside.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
             from a hidden folder beside it.
         overwrite: whether a model in `model_folder` may be replaced, which is then kept beside it.
@@ -134,7 +153,13 @@ def fit(
             checkpoint = stack.enter_context(_unfinished(model_folder, overwrite))
         if size == "auto" and _size_is_open(training_set) and normal_banks is None:
             size_choice = _choose_size(
-                training_set, embedder, settings, checkpoint, memory=memory, progress=progress
+                training_set,
+                embedder,
+                settings,
+                checkpoint,
+                keep_all=keep_all,
+                memory=memory,
+                progress=progress,
             )
             training_set = training_set.at_size(*size_choice.size)
             settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
@@ -148,6 +173,7 @@ def fit(
                 progress=progress,
             )
         )
+        checkpoint_of_all = context.checkpoint
         banks = normal_banks or build_normal_banks(context, training_set)
         if not RULES[settings.scoring].uses_defects:
             training_set = training_set.part(label="negative")
@@ -158,9 +184,28 @@ def fit(
             count = len(some.synthetic())
             if count not in models:
                 fitted = _fit_model(context, some, banks, pseudo_masks, embedder=embedder)
-                facts = {**fitted.trained_on, "excluded_images": excluded}
-                models[count] = replace(fitted, trained_on=facts)
+                facts = {"excluded_images": excluded, "set_aside": {}}
+                models[count] = replace(fitted, trained_on={**fitted.trained_on, **facts})
             return models[count]
+
+        aside: list[str] = []
+        everything = training_set
+        for _ in range(0 if keep_all or normal_banks else MISLABELLED_ROUNDS):
+            calibration = fit_on(training_set).calibration
+            found = likely_mislabelled(calibration) if calibration else ()
+            if not found:
+                break
+            aside += found
+            _log.info(
+                "Set aside as probably mislabelled: %s. Fitting again without %s.",
+                ", ".join(found),
+                "it" if len(found) == 1 else "them",
+            )
+            training_set = exclude_images(training_set, found)
+            context = context.without(found)
+            banks = build_normal_banks(context, training_set)
+            pseudo_masks = propose_pseudo_masks(context, training_set, banks)
+            models.clear()
 
         def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
             model = fit_on(some)
@@ -172,11 +217,19 @@ def fit(
             gain = choose_synthetic_count(score, training_set)
             training_set = choose_synthetic(training_set, gain.kept)
         model = fit_on(training_set)
+        if aside:
+            sample = {s.image: s for s in everything}
+            images = (everything.read_image(sample[name]) for name in aside)
+            scores = {
+                name: _score(model, context.embed(image))
+                for name, image in zip(aside, images, strict=True)
+            }
+            model = replace(model, trained_on={**model.trained_on, "set_aside": scores})
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
-            context.checkpoint.remove()
-            shutil.rmtree(_trials_of(context.checkpoint.folder), ignore_errors=True)
+            checkpoint_of_all.remove()
+            shutil.rmtree(_trials_of(checkpoint_of_all.folder), ignore_errors=True)
     return Fit(model, gain, pseudo_masks, former, size_choice)
 
 
@@ -191,6 +244,7 @@ def _choose_size(
     settings: Settings,
     checkpoint: Path | None,
     *,
+    keep_all: bool,
     memory: Memory,
     progress: Progress,
 ) -> SizeChoice:
@@ -220,7 +274,9 @@ def _choose_size(
             pseudo_masks = propose_pseudo_masks(context, subset, banks)
             model = _fit_model(context, subset, banks, pseudo_masks, embedder=embedder)
         assert model.calibration is not None
-        return model.calibration.scores(model.rule)
+        normal, defective = model.calibration.scores(model.rule)
+        wrong = set() if keep_all else set(likely_mislabelled(model.calibration))
+        return normal[[name not in wrong for name in model.calibration.normals]], defective
 
     return choose_size(training_set, settings, scores_at)
 
@@ -281,6 +337,12 @@ def _fit_model(
         },
         read_calibration=partial(_given, calibration),
     )
+
+
+def _score(model: Model, features: np.ndarray) -> float:
+    """The image score of features float32 `[h, w, d]` under a model."""
+    evidence = gather_evidence(features, model.normal_bank, model.defect_bank, model.probe)
+    return float(model.rule(evidence).score)
 
 
 def _given(calibration: CalibrationSet) -> CalibrationSet:
