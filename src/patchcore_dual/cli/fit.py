@@ -199,6 +199,15 @@ def fit(
             rich_help_panel=RESEARCH,
         ),
     ] = None,
+    keep_all: Annotated[
+        bool,
+        typer.Option(
+            "--keep-all",
+            help="Also fit on good images that are probably mislabelled, which are set aside "
+            "otherwise.",
+            rich_help_panel=TUNING,
+        ),
+    ] = False,
     exclude_kind: Annotated[
         list[str] | None,
         typer.Option(help="Leave a kind of defect out. Can be repeated.", rich_help_panel=RESEARCH),
@@ -254,6 +263,7 @@ def fit(
                 defects=defects,
                 exclude_kinds=exclude_kind or (),
                 exclude=read_names(exclude) if exclude else (),
+                keep_all=keep_all,
                 synthetic=which,
                 size=parse_fit_size(size),
                 smallest_defect=smallest_defect,

@@ -63,6 +63,7 @@ FACTS = (
     ("False-alarm rate promised", "false_alarm_rate_promised"),
     ("Normal images behind the threshold", "n_threshold_images"),
     ("Groups of these images", "n_threshold_groups"),
+    ("Good training images set aside as mislabelled", "n_set_aside"),
     ("Synthetic training images", "synthetic_note"),
 )
 

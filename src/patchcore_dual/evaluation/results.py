@@ -114,6 +114,8 @@ class Evaluation:
         false_alarm_rate_promised: what its threshold guarantees, on average over new normal parts.
         n_threshold_images: number of normal training images behind the threshold.
         n_threshold_groups: number of groups that these images are of.
+        n_set_aside: number of good training images that the model was fitted without, since they
+            are probably mislabelled.
         operating_points: what other thresholds would do, by held-out training images.
         n_training_images: number of these images that the model was fitted on; None where that is
             not known.
@@ -154,6 +156,7 @@ class Evaluation:
     false_alarm_rate_promised: float = math.nan
     n_threshold_images: int = 0
     n_threshold_groups: int = 0
+    n_set_aside: int = 0
     operating_points: tuple[OperatingPoint, ...] = ()
     n_training_images: int | None = None
     n_like_training: int = 0

@@ -128,6 +128,7 @@ class Model:
             "n_threshold_images": threshold.images,
             "n_threshold_groups": threshold.groups,
             "operating_points": self.operating_points(),
+            "n_set_aside": len(self.trained_on.get("set_aside", {})),
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),
         }

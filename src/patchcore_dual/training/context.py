@@ -2,9 +2,9 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,6 +51,11 @@ class FitContext:
     memory: Memory = UNLIMITED
     progress: Progress = silent
     cached_bytes: int = 0
+
+    def without(self, images: Sequence[str]) -> "FitContext":
+        """The context of a fit without some of the images; its checkpoint lies in this one's."""
+        folder = self.checkpoint.folder / "without"
+        return replace(self, checkpoint=FitCheckpoint(folder, {"without": list(images)}))
 
 
 @contextmanager

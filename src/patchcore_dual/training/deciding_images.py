@@ -1,7 +1,7 @@
 """The training images that decide the threshold, and those whose label deserves a second look."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class DecidingImages:
         like_defects: good images that score at least as high as half of the held-out defective
             images: perhaps mislabelled.
         nothing_found: defective images that score below half of the held-out good images.
+        set_aside: good images that the model was fitted without since they are probably
+            mislabelled, with their scores under it.
 
     >>> scores = np.arange(20.0)
     >>> found = deciding_images(
@@ -52,10 +54,13 @@ class DecidingImages:
     at_threshold: tuple[DecidingImage, ...]
     like_defects: tuple[DecidingImage, ...] = ()
     nothing_found: tuple[DecidingImage, ...] = ()
+    set_aside: tuple[DecidingImage, ...] = ()
 
     def reasons(self) -> dict[str, tuple[DecidingImage, str]]:
         """By name, each image once, with why it is there, the likely mistakes first."""
         found: dict[str, tuple[DecidingImage, str]] = {}
+        for one in self.set_aside:
+            found[one.image] = one, "good, set aside: like a defect"
         for one in self.like_defects:
             found[one.image] = one, "good, scores like a defect"
         for one in self.nothing_found:
@@ -117,10 +122,12 @@ def deciding_images_of(model: Model) -> DecidingImages:
     kept = model.calibration
     if kept is None:
         return DecidingImages(())
+    scores: dict[str, float] = model.trained_on.get("set_aside", {})
+    aside = tuple(DecidingImage(name, score) for name, score in scores.items())
     pairs = zip(kept.defectives, kept.evidence.defectives, strict=True)
     known = [name for name, one in pairs if one.is_known]
     normal_scores, defective_scores = kept.scores(model.rule)
-    return deciding_images(
+    found = deciding_images(
         kept.normals,
         normal_scores,
         known,
@@ -128,6 +135,7 @@ def deciding_images_of(model: Model) -> DecidingImages:
         false_alarm_rate=model.settings.false_alarm_rate,
         groups=kept.groups,
     )
+    return replace(found, set_aside=aside)
 
 
 def sentences(found: DecidingImages, sources: Mapping[str, str], sheet: str = "") -> list[str]:
@@ -146,6 +154,13 @@ def sentences(found: DecidingImages, sources: Mapping[str, str], sheet: str = ""
         )
         return some + (f" and {len(images) - 5} more" if len(images) > 5 else "")
 
+    if found.set_aside:
+        count = len(found.set_aside)
+        lines.append(
+            f"Set aside as probably mislabelled, {count} good image{'s' if count > 1 else ''}: "
+            f"{named(found.set_aside)}. The model is fitted without them, since they look like the "
+            "known defects. If they are good, fit again with: --keep-all"
+        )
     if found.at_threshold:
         top = found.at_threshold[0]
         without = f"; without the first it would be {top.without:.4g}" if top.without else ""

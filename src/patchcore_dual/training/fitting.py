@@ -1,12 +1,11 @@
 """`fit`: from a prepared data set to a model, as one function."""
 
+import logging
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -14,31 +13,23 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
-from patchcore_dual.errors import SettingsError
-from patchcore_dual.features import Embedder, network_of, projected
-from patchcore_dual.model import (
-    CalibrationSet,
-    Model,
-    check_writable,
-    describe_training_set,
-    save_model,
-)
-from patchcore_dual.scoring import (
-    RULES,
-    AdaptiveSearch,
-    choose_exact_share,
-    gather_evidence,
-    rule_for,
-)
-from patchcore_dual.scoring.familiarity import greatest_distance
+from patchcore_dual.features import Embedder, projected
+from patchcore_dual.model import Model, check_writable, save_model
+from patchcore_dual.scoring import RULES
 from patchcore_dual.settings import Settings
-from patchcore_dual.training.context import FitContext, fit_context
-from patchcore_dual.training.cross_fitting import cross_fit, out_of_fold_images
-from patchcore_dual.training.defect_bank import build_defect_bank
+from patchcore_dual.training.context import fit_context
 from patchcore_dual.training.folds import check_training_set
+from patchcore_dual.training.mislabelled import likely_mislabelled
 from patchcore_dual.training.normal_banks import NormalBanks, build_normal_banks
 from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
-from patchcore_dual.training.size_choice import SizeChoice, TrialFit, choose_size
+from patchcore_dual.training.single_fit import fit_model, score_of
+from patchcore_dual.training.size_choice import SizeChoice
+from patchcore_dual.training.size_trials import (
+    check_smallest_defect,
+    choose_size_by_trials,
+    size_is_open,
+    trials_of,
+)
 from patchcore_dual.training.synthetic_choice import (
     SyntheticGain,
     check_synthetic_choice,
@@ -49,7 +40,9 @@ from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress, silent
 
-TIMED_IMAGES = 5  # on which the time of an inspection is measured
+MISLABELLED_ROUNDS = 3  # fits after which images are set aside, at most
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,6 +73,7 @@ def fit(
     defects: int | None = None,
     exclude_kinds: Collection[str] = (),
     exclude: Collection[str] = (),
+    keep_all: bool = False,
     synthetic: Literal["all", "none", "best"] | int = "all",
     size: tuple[int, int] | Literal["auto"] | None = "auto",
     smallest_defect: float | None = None,
@@ -97,6 +91,9 @@ def fit(
     4. Cross-fitting: out-of-fold evidence for every training image.
     5. The fusion rule and the thresholds, calibrated on that evidence.
 
+    Where that evidence says that good images are probably mislabelled, they are set aside, and all
+    of it is done again without them.
+
     Args:
         manifest: a prepared data set, or its folder. Test images are not read.
         embedder: gives the patch features.
@@ -105,6 +102,9 @@ def fit(
         exclude_kinds: kinds of defect to leave out.
         exclude: training images to leave out, named as in the manifest's `image` or `source`.
             Synthetic images made from them are left out too.
+        keep_all: fit on good images that are probably mislabelled too. Otherwise they are set
+            aside, as if they were in `exclude`; `trained_on["set_aside"]` of the model names them,
+            each with its score under the model.
         synthetic: synthetic images to use: all, none, the first so many, or as many as help to
             find held-out defects.
         size: width and height that images are resized to; None takes them as they were prepared.
@@ -113,7 +113,7 @@ def fit(
         smallest_defect: width of the smallest defect that is to be found, in pixels of the prepared
             images; size "auto" then starts from it in place of the widths of the masks.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
-            settings.
+            settings. Then no image is set aside.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
             from a hidden folder beside it.
         overwrite: whether a model in `model_folder` may be replaced, which is then kept beside it.
@@ -138,7 +138,7 @@ def fit(
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
     if smallest_defect is not None:
-        _check_smallest_defect(smallest_defect, size, training_set)
+        check_smallest_defect(smallest_defect, size, training_set)
     if size is not None and size != "auto":
         check_size(*size)
         training_set = training_set.at_size(*size)
@@ -147,13 +147,14 @@ def fit(
         checkpoint = None
         if model_folder is not None:
             checkpoint = stack.enter_context(_unfinished(model_folder, overwrite))
-        if size == "auto" and _size_is_open(training_set) and normal_banks is None:
-            size_choice = _choose_size(
+        if size == "auto" and size_is_open(training_set) and normal_banks is None:
+            size_choice = choose_size_by_trials(
                 training_set,
                 embedder,
                 settings,
                 checkpoint,
                 smallest_defect=smallest_defect,
+                keep_all=keep_all,
                 memory=memory,
                 progress=progress,
             )
@@ -169,6 +170,7 @@ def fit(
                 progress=progress,
             )
         )
+        checkpoint_of_all = context.checkpoint
         banks = normal_banks or build_normal_banks(context, training_set)
         if not RULES[settings.scoring].uses_defects:
             training_set = training_set.part(label="negative")
@@ -178,10 +180,29 @@ def fit(
         def fit_on(some: Manifest) -> Model:
             count = len(some.synthetic())
             if count not in models:
-                fitted = _fit_model(context, some, banks, pseudo_masks, embedder=embedder)
-                facts = {**fitted.trained_on, "excluded_images": excluded}
-                models[count] = replace(fitted, trained_on=facts)
+                fitted = fit_model(context, some, banks, pseudo_masks, embedder=embedder)
+                facts = {"excluded_images": excluded, "set_aside": {}}
+                models[count] = replace(fitted, trained_on={**fitted.trained_on, **facts})
             return models[count]
+
+        aside: list[str] = []
+        everything = training_set
+        for _ in range(0 if keep_all or normal_banks else MISLABELLED_ROUNDS):
+            calibration = fit_on(training_set).calibration
+            found = likely_mislabelled(calibration) if calibration else ()
+            if not found:
+                break
+            aside += found
+            _log.info(
+                "Set aside as probably mislabelled: %s. Fitting again without %s.",
+                ", ".join(found),
+                "it" if len(found) == 1 else "them",
+            )
+            training_set = exclude_images(training_set, found)
+            context = context.without(found)
+            banks = build_normal_banks(context, training_set)
+            pseudo_masks = propose_pseudo_masks(context, training_set, banks)
+            models.clear()
 
         def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
             model = fit_on(some)
@@ -193,100 +214,20 @@ def fit(
             gain = choose_synthetic_count(score, training_set)
             training_set = choose_synthetic(training_set, gain.kept)
         model = fit_on(training_set)
+        if aside:
+            sample = {s.image: s for s in everything}
+            images = (everything.read_image(sample[name]) for name in aside)
+            scores = {
+                name: score_of(model, context.embed(image))
+                for name, image in zip(aside, images, strict=True)
+            }
+            model = replace(model, trained_on={**model.trained_on, "set_aside": scores})
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
-            context.checkpoint.remove()
-            shutil.rmtree(_trials_of(context.checkpoint.folder), ignore_errors=True)
+            checkpoint_of_all.remove()
+            shutil.rmtree(trials_of(checkpoint_of_all.folder), ignore_errors=True)
     return Fit(model, gain, pseudo_masks, former, size_choice)
-
-
-def _size_is_open(training_set: Manifest) -> bool:
-    """Whether nobody has decided at which size the images are to be fitted."""
-    return training_set.keeps_photographs and training_set.resized is None
-
-
-def _check_smallest_defect(
-    width: float, size: tuple[int, int] | Literal["auto"] | None, training_set: Manifest
-) -> None:
-    """Raise SettingsError for a width that is none, or where nobody asks for it."""
-    if not 0 < width < float("inf"):
-        raise SettingsError(f"the smallest defect is {width:g} pixels wide; give more than 0.")
-    if size != "auto" or not _size_is_open(training_set):
-        raise SettingsError(
-            "the width of the smallest defect counts where fit chooses the size: prepare the "
-            "images without --size, and fit with --size auto."
-        )
-
-
-def _choose_size(
-    training_set: Manifest,
-    embedder: Embedder,
-    settings: Settings,
-    checkpoint: Path | None,
-    *,
-    smallest_defect: float | None,
-    memory: Memory,
-    progress: Progress,
-) -> SizeChoice:
-    """Choose the size of the images by fits on some of them, which an interrupted run resumes."""
-
-    def fit_at(subset: Manifest, settings: Settings) -> TrialFit:
-        width, height = subset.size() or (0, 0)
-
-        def report(stage: str, done: int, total: int) -> None:
-            progress(f"trying {width}x{height}: {stage}", done, total)
-
-        folder = None
-        if checkpoint is not None:
-            trials = _trials_of(checkpoint)
-            with writing_explained(trials.parent):
-                trials.mkdir(exist_ok=True)
-            folder = trials / f"{width}x{height}"
-        with fit_context(
-            subset,
-            projected(embedder, settings),
-            settings,
-            folder=folder,
-            memory=memory,
-            progress=report,
-        ) as context:
-            banks = build_normal_banks(context, subset)
-            pseudo_masks = propose_pseudo_masks(context, subset, banks)
-            model = _fit_model(context, subset, banks, pseudo_masks, embedder=embedder)
-        assert model.calibration is not None
-        banks_of_it = filter(None, (model.normal_bank, model.defect_bank))
-        return TrialFit(
-            *model.calibration.scores(model.rule),
-            _milliseconds(model, projected(embedder, settings), subset),
-            sum(bank.vectors.nbytes for bank in banks_of_it),
-        )
-
-    return choose_size(
-        training_set,
-        settings,
-        fit_at,
-        cell=embedder.spec.stride,
-        smallest_defect=smallest_defect,
-    )
-
-
-def _milliseconds(model: Model, embedder: Embedder, images: Manifest) -> float:
-    """The median time in which some images are embedded and scored."""
-    times = []
-    for sample in images.samples[:TIMED_IMAGES]:
-        image = images.read_image(sample)
-        start = perf_counter()
-        features = embedder(image[None])[0]
-        banks = model.normal_bank, model.defect_bank
-        model.rule(gather_evidence(features, *banks, model.probe, weighted=model.rule.weighted))
-        times.append(1000 * (perf_counter() - start))
-    return float(np.median(times))
-
-
-def _trials_of(checkpoint: Path) -> Path:
-    """The folder of what is kept of the sizes that were tried."""
-    return checkpoint.with_name(f"{checkpoint.name}-sizes")
 
 
 @contextmanager
@@ -299,49 +240,3 @@ def _unfinished(model_folder: Path, overwrite: bool) -> Iterator[Path]:
     with locked(absolute, "fit", "Or give another --model."):
         check_writable(model_folder, overwrite=overwrite)  # another fit may just have ended
         yield absolute.with_name(f".{absolute.name}.unfinished")
-
-
-def _fit_model(
-    context: FitContext,
-    training_set: Manifest,
-    banks: NormalBanks,
-    pseudo_masks: dict[str, np.ndarray],
-    *,
-    embedder: Embedder,
-) -> Model:
-    """The model of given normal banks and pseudo masks: steps 3 to 5 of `fit`."""
-    settings = context.settings
-    defects = build_defect_bank(context, training_set, pseudo_masks)
-    rule_class = rule_for(settings.scoring, defects is not None)
-    calibration, probe = cross_fit(
-        context, training_set, banks, defects, pseudo_masks=pseudo_masks, rule=rule_class
-    )
-    rule = calibration.fit_rule(rule_class)
-    thresholds = calibration.thresholds(rule, settings.false_alarm_rate, settings.review_rate)
-    search = AdaptiveSearch()
-    alike = defects is None or banks.whole.has_channels_of(defects.bank)
-    if settings.search == "approximate" and alike and not banks.whole.is_small:
-        images = out_of_fold_images(context, training_set, banks, defects)
-        search = choose_exact_share(rule, thresholds.image.value, images, probe)
-    return Model(
-        settings=settings,
-        spec=embedder.spec,
-        network=network_of(embedder),
-        size=training_set.size(),
-        normal_bank=banks.whole,
-        defect_bank=defects.bank if defects else None,
-        probe=probe,
-        rule=rule,
-        thresholds=thresholds,
-        adaptive_search=search,
-        trained_on={
-            **describe_training_set(training_set),
-            "greatest_distance": greatest_distance(calibration.evidence),
-        },
-        read_calibration=partial(_given, calibration),
-    )
-
-
-def _given(calibration: CalibrationSet) -> CalibrationSet:
-    """A function of a module, so that a fitted model can be pickled."""
-    return calibration

@@ -1,0 +1,148 @@
+"""Good training images that are really defective are set aside; good ones are not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import write_png
+from patchcore_dual.data.sample import Sample
+from patchcore_dual.model import load_model
+from patchcore_dual.settings import Settings
+from patchcore_dual.training import fit
+from patchcore_dual.training.deciding_images import deciding_images_of, sentences
+from patchcore_dual.training.mislabelled import mislabelled_probability
+from training.made_up import MadeUpEmbedder
+
+SETTINGS = Settings(normal_rate=0.1, defect_rate=0.5)
+GOOD, DEFECTIVE, WRONG = 30, 12, 3  # images; a tenth of the good ones is mislabelled
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory) -> Manifest:
+    """Noisy surfaces; on the defective ones a stain, more or less dark."""
+    folder, rng = tmp_path_factory.mktemp("stains"), np.random.default_rng(0)
+    samples = []
+    for i in range(GOOD + DEFECTIVE):
+        image = rng.normal(150, 12, (SIDE, SIDE, 3))
+        is_defective = i >= GOOD
+        if is_defective:
+            mask = np.zeros((SIDE, SIDE), bool)
+            top, left = 4 * rng.integers(0, 6, 2)
+            mask[top : top + 8, left : left + 8] = True
+            image[mask] -= rng.uniform(60, 110)
+            write_png(folder / f"mask{i}.png", mask)
+        write_png(folder / f"{i}.png", image.clip(0, 255).astype(np.uint8))
+        label = "positive" if is_defective else "negative"
+        mask_name = f"mask{i}.png" if is_defective else ""
+        samples.append(Sample(f"{i}.png", mask_name, label, "train", source=f"photo{i}.jpg"))
+    return Manifest(folder, tuple(samples))
+
+
+@pytest.fixture(scope="module")
+def wrong(clean) -> set[str]:
+    return {s.image for s in clean.part(label="positive").samples[:WRONG]}
+
+
+@pytest.fixture(scope="module")
+def contaminated(clean, wrong) -> Manifest:
+    return clean.where(
+        replace(s, label="negative", mask="") if s.image in wrong else s for s in clean
+    )
+
+
+@pytest.fixture(scope="module")
+def model(contaminated):
+    return fit(contaminated, MadeUpEmbedder(), SETTINGS).model
+
+
+def same_decisions(one, other) -> None:
+    assert one.thresholds == other.thresholds
+    np.testing.assert_array_equal(one.normal_bank.vectors, other.normal_bank.vectors)
+    np.testing.assert_array_equal(one.probe.weights, other.probe.weights)
+
+
+def found(model) -> float:
+    """Share of the held-out defects above the threshold."""
+    _, defective = model.calibration.scores(model.rule)
+    return float((defective > model.thresholds.image.value).mean())
+
+
+def test_the_model_is_that_of_the_clean_data(model, clean, wrong) -> None:
+    assert set(model.trained_on["set_aside"]) == wrong
+    assert model.trained_on["normal_images"] == GOOD
+    without = clean.where(s for s in clean if s.image not in wrong)
+    reference = fit(without, MadeUpEmbedder(), SETTINGS).model
+    assert reference.trained_on["set_aside"] == {}
+    same_decisions(model, reference)
+    assert found(model) == 1
+
+
+def test_what_was_set_aside_scores_above_the_threshold(model) -> None:
+    scores = model.trained_on["set_aside"].values()
+    assert min(scores) > model.thresholds.image.value
+
+
+def test_all_are_kept_if_asked(contaminated) -> None:
+    kept = fit(contaminated, MadeUpEmbedder(), SETTINGS, keep_all=True).model
+    assert kept.trained_on["set_aside"] == {}
+    assert kept.trained_on["normal_images"] == GOOD + WRONG
+    assert found(kept) < 0.5  # what setting them aside is for
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_good_image_is_set_aside(clean, seed: int) -> None:
+    """Of clean data, nor of any half of it."""
+    names = [s.image for s in clean.part(label="negative")]
+    kept = set(np.random.default_rng(seed).permutation(names)[: GOOD // 2].tolist())
+    half = clean.where(s for s in clean if s.is_defective or s.image in kept)
+    assert fit(half, MadeUpEmbedder(), SETTINGS).model.trained_on["set_aside"] == {}
+
+
+def test_without_defects_nothing_tells_them_apart(contaminated) -> None:
+    model = fit(contaminated, MadeUpEmbedder(), SETTINGS, defects=0).model
+    assert model.trained_on["set_aside"] == {}
+
+
+def test_an_interrupted_second_fit_resumes_to_the_same_model(contaminated, model, tmp_path) -> None:
+    stages: list[str] = []
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        stages.append(stage)
+        is_last = stage == "scoring held-out images" and done == total
+        if is_last and stages.count(stage) > GOOD + DEFECTIVE:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        fit(contaminated, MadeUpEmbedder(), SETTINGS, model_folder=folder, progress=interrupt)
+    stages.clear()
+    fit(contaminated, MadeUpEmbedder(), SETTINGS, model_folder=folder)
+    resumed = load_model(folder)
+    same_decisions(resumed, model)
+    assert resumed.trained_on["set_aside"] == model.trained_on["set_aside"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["model"]
+
+
+def test_they_are_named_and_drawn(model, wrong) -> None:
+    images = deciding_images_of(model)
+    assert {one.image for one in images.set_aside} == wrong
+    reasons = images.reasons()
+    assert list(reasons)[:WRONG] == [one.image for one in images.set_aside]
+    line = sentences(images, {f"{GOOD}.png": f"photo{GOOD}.jpg"})[0]
+    assert "3 good images" in line
+    assert f"photo{GOOD}.jpg (" in line
+    assert "--keep-all" in line
+
+
+def test_an_image_beyond_the_tail_that_is_unlike_defects_stays() -> None:
+    good = np.append(np.random.default_rng(1).gumbel(2, 1, 80), 11.0)
+    assert mislabelled_probability(good, np.full(20, 40.0) + np.arange(20)).max() < 0.1
+    assert mislabelled_probability(good, np.full(20, 2.0) + np.arange(20))[-1] > 0.8
+
+
+def test_equal_scores_say_nothing() -> None:
+    assert not mislabelled_probability(np.ones(20), np.arange(5.0)).any()
+    assert not mislabelled_probability(np.arange(20.0), np.ones(5)).any()
