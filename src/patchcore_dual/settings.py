@@ -12,7 +12,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 # image at one resolution.
 _PUBLISHED_RULES = frozenset({"ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"})
 
-RESOLUTIONS = (1, 2, 4, 8)  # of `calibrated`, see `Settings.resolutions`
+RESOLUTIONS = (1, 2, 4)  # of `calibrated`, see `Settings.resolutions`
 
 
 class Settings(BaseModel):
@@ -33,8 +33,8 @@ class Settings(BaseModel):
         defect_levels: levels of the defect bank; None for the same (thesis 5.3.2).
         resolutions: the image is embedded at its size divided by each of these, powers of two from
             1 on, and all features of a place are concatenated. With several, a cell of the grid is
-            twice as wide as with one. None follows the rule: 1, 2, 4 and 8 for `calibrated`, 1 for
-            the published ones.
+            twice as wide as with one. None follows the rule: 1, 2 and 4 for `calibrated`, 1 for the
+            published ones.
         count_padding: whether the zeros around a feature map count in the 3×3 mean at its border.
             Counted, features at the border vary less; not counted, they keep more signal, which
             the position statistics of `calibrated` can use. None follows the rule: not counted for

@@ -205,6 +205,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "--review-rate": "0.4",
         "--seed": "5",
         "--search": "approximate",
+        "--resolutions": "1,2",
         "--backbone": "efficientnet_lite0",
         "--device": "cpu",
     }
@@ -215,6 +216,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "backbone": "efficientnet_lite0",
         "levels": (1, 2),
         "defect_levels": None,
+        "resolutions": (1, 2),
         "count_padding": False,
         "scoring": "contrast",
         "patches": "crop",

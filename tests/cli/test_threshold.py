@@ -55,7 +55,9 @@ def test_by_recall(run, model):
     assert facts["recall_known"] >= 0.9
     now = load_model(model)
     assert facts["threshold"]["value"] == now.thresholds.image.value
-    assert now.settings.false_alarm_rate == pytest.approx(facts["threshold"]["expected"])
+    assert now.settings.false_alarm_rate == pytest.approx(
+        max(facts["threshold"]["expected"], 1e-6)  # the least that can be set
+    )
 
 
 def test_by_cost(run, model):

@@ -112,7 +112,7 @@ def fit(
             help="What an image's size is divided by, each time that it is embedded; the features "
             "of all times are used together.",
             rich_help_panel=TUNING,
-            show_default="1,2,4,8; 1 for published rules",
+            show_default="1,2,4; 1 for published rules",
         ),
     ] = None,
     search: Annotated[

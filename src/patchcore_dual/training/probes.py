@@ -5,7 +5,7 @@ from scipy.cluster.vq import kmeans2
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.scoring.fusion.probe import Probe, fit_probe, fit_whitening
+from patchcore_dual.scoring.fusion.probe import Probe, Whitening, fit_probe, fit_whitening
 from patchcore_dual.training.defect_bank import DefectPatches
 from patchcore_dual.training.normal_banks import NormalBanks
 
@@ -17,7 +17,8 @@ class Probes:
     """Every probe that cross-fitting needs.
 
     Attributes:
-        whitening: of the inputs of all of them.
+        whitening: of the inputs of the final one and those without a cluster; those without a fold
+            have their own.
         normal_sample: the normal patches that they are trained on.
         cluster_of: the cluster of each real defective image, by name.
         final: trained on everything.
@@ -32,34 +33,37 @@ class Probes:
 
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
         self._training_set = training_set
+        self._defects = defects
         self.whitening = fit_whitening(banks.sample.vectors)
-        self._white = {
-            name: self.whitening(defects.patches.of(name)) for name in defects.patches.sources
-        }
         order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
         self.normal_sample = banks.sample.select(np.sort(order))
-        white = self.whitening(self.normal_sample.vectors)
         fold = _fold_of_rows(self.normal_sample, banks.fold_of)
+        fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
         synthetic = {s.image for s in training_set.synthetic()}
+        white = self._white(self.whitening)
         self.cluster_of = _clusters(
-            training_set, {name: v for name, v in self._white.items() if name not in synthetic}
+            training_set, {name: v for name, v in white.items() if name not in synthetic}
         )
-        whole = self._fit(set(), white)
+        everything = self.normal_sample.vectors
+        whole = self._fit(set(), everything, self.whitening)
         assert whole is not None, "the defect bank comes from some image"
         self.final = whole
         self.without_own_patches: dict[int, Probe] = {}
         self.without_fold: dict[int, Probe] = {}
         for k in sorted(set(banks.fold_of.values())):
-            others = white[fold != k]
+            others = everything[fold != k]
+            # What is whitened by its own covariance varies less than a new image does.
+            rows = banks.sample.vectors[fold_of_all != k]
+            whitening = fit_whitening(rows) if len(rows) else self.whitening
             excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
-            without = self._fit(excluded & synthetic, others) or self.final
+            without = self._fit(excluded & synthetic, others, whitening) or self.final
             self.without_own_patches[k] = without
-            self.without_fold[k] = self._fit(excluded, others) or without
+            self.without_fold[k] = self._fit(excluded, others, whitening) or without
         clusters = sorted(set(self.cluster_of.values()))
         self.without_cluster: dict[int, Probe] = {}
         if len(clusters) > 1:
             for cluster in clusters:
-                probe = self._fit(self.of_cluster(cluster), white)
+                probe = self._fit(self.of_cluster(cluster), everything, self.whitening)
                 self.without_cluster[cluster] = probe or self.final
 
     def of_cluster(self, cluster: int) -> set[str]:
@@ -67,10 +71,20 @@ class Probes:
         members = {name for name, c in self.cluster_of.items() if c == cluster}
         return self._training_set.with_offspring(members)
 
-    def _fit(self, excluded: set[str], normal: np.ndarray) -> Probe | None:
-        """A probe trained without some defective images; None where no others are left."""
-        known = [vectors for name, vectors in self._white.items() if name not in excluded]
-        return fit_probe(self.whitening, normal, known) if known else None
+    def _white(self, whitening: Whitening) -> dict[str, np.ndarray]:
+        """The whitened defect patches of each image, by name."""
+        patches = self._defects.patches
+        return {name: whitening(patches.of(name)) for name in patches.sources}
+
+    def _fit(self, excluded: set[str], normal: np.ndarray, whitening: Whitening) -> Probe | None:
+        """A probe trained without some defective images; None where no others are left.
+
+        Args:
+            normal: float32 `[n, d]`, normal patches.
+        """
+        white = self._white(whitening)
+        known = [vectors for name, vectors in white.items() if name not in excluded]
+        return fit_probe(whitening, whitening(normal), known) if known else None
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:
