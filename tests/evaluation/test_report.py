@@ -290,6 +290,8 @@ def test_what_became_of_the_images(tmp_path):
         tmp_path, evaluated(images, review_threshold=0.8, review_share_expected=0.04)
     )
     assert "Normal 6 3 50 % 1 17 % 2 33 % Defective 5 2 40 % 1 20 % 2 40 %" in text
+    assert "Sent to review normal part verdict review" in text
+    assert "Missed defect dent verdict review" in text
     assert "Rejected above 1, for review above 0.8: 4.0 % of normal parts are expected" in text
     none = report_text(tmp_path, evaluated(review_threshold=1.0, review_share_expected=0.0))
     assert "No image is for review" in none
