@@ -32,13 +32,13 @@ def test_without_an_option_it_shows_the_table_and_changes_nothing(run, model):
     assert "3 groups of good parts allow no less than 25.0 %" in printed
     assert max(len(line) for line in printed.splitlines() if " of 1,000" in line) <= 80
     for rate in ("0.1 %", "0.5 %", "1.0 %", "2.0 %", "5.0 %", "10.0 %"):
-        assert any(line.strip().startswith(rate) for line in printed.splitlines())
+        assert any(line.lstrip(" *").startswith(rate) for line in printed.splitlines())
 
 
 def test_it_sets_what_a_fit_at_that_rate_sets(run, model, prepared):
     was = load_model(model)
     result = run("threshold", model, "--false-alarm-rate", "0.5")
-    assert f"Was {was.thresholds.image.value:.4g}; the false-alarm rate was 0.01." in result.out
+    assert f"Was {was.thresholds.image.value:.4g}, for a false-alarm rate of 0.01." in result.out
     now = load_model(model)
     assert now.thresholds == was.calibration.thresholds(was.rule, 0.5)
     assert now.settings == was.settings.model_copy(update={"false_alarm_rate": 0.5})
@@ -64,9 +64,10 @@ def test_by_cost(run, model):
     costs = ("--miss-cost", "50", "--false-alarm-cost", "1", "--defect-share", "0.02")
     result = run("threshold", model, *costs)
     assert "cost" in result.out
-    rows = [line for line in result.out.splitlines() if line.count(" %") >= 4]
-    least = [float(row.split()[-1]) for row in rows[-7:]]
-    assert least[0] <= min(least) + 0.01
+    _, table = result.out.split("cost\n")
+    rows = table.splitlines()
+    costs = {line.lstrip().startswith("*"): float(line.split()[-1]) for line in rows}
+    assert costs[True] <= min(float(line.split()[-1]) for line in rows) + 0.01
 
 
 def test_review_alone_keeps_the_threshold(run, model):
@@ -90,6 +91,11 @@ def test_review_alone_keeps_the_threshold(run, model):
         (
             ("--miss-cost", "-3", "--false-alarm-cost", "1", "--defect-share", "0.1"),
             "--miss-cost is -3",
+        ),
+        (
+            ("--miss-cost", "3", "--false-alarm-cost", "0", "--defect-share", "0.1"),
+            "--false-alarm-cost is 0; give a number above 0, since otherwise it costs least to "
+            "reject every part",
         ),
         (
             ("--miss-cost", "3", "--false-alarm-cost", "nan", "--defect-share", "0.1"),

@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 
 from patchcore_dual.evaluation.advice import advice
+from patchcore_dual.evaluation.deciding_cards import DecidingCard
 from patchcore_dual.evaluation.headline import headline
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
 from patchcore_dual.evaluation.plots import histogram_plot, kinds_plot
 from patchcore_dual.evaluation.report import gallery, write_comparison, write_report
 from patchcore_dual.evaluation.results import ImageResult, summarise
-from patchcore_dual.scoring import HeldOutResults, HeldOutScores, operating_points
+from patchcore_dual.scoring import (
+    HeldOutResults,
+    HeldOutScores,
+    operating_point,
+    operating_points,
+)
+from patchcore_dual.scoring.operating_points import Costs, cheapest_point
 
 ABOUT = {
     "dataset": "metal",
@@ -228,15 +235,80 @@ def test_rates_stand_beside_their_intervals_and_what_was_promised(tmp_path):
     assert "1.0 % cannot be promised: 19 groups of good parts allow no less than 5.0 %." in text
 
 
-def test_other_thresholds_have_a_table(tmp_path):
-    normals = HeldOutScores(np.arange(1.0, 200.0))
-    points = operating_points(HeldOutResults(normals, np.array([150.5, 198.5])), [0.01])
-    made = evaluated(operating_points=points)
+def held_out_points(costs=None):
+    held_out = HeldOutResults(HeldOutScores(np.arange(1.0, 200.0) / 100), np.array([1.5, 1.985]))
+    more = {"costs": costs, "least_cost": cheapest_point(held_out, costs)} if costs else {}
+    return {"operating_points": operating_points(held_out, [0.01, 0.7]), **more}
+
+
+def test_operating_points_have_a_table(tmp_path):
+    made = evaluated(**held_out_points())
     text = report_text(tmp_path, made)
-    assert "Other thresholds" in text
-    assert "1.0 % 198 1.0 % 1.0 % 50 % – 10" in text
+    assert "Operating points" in text
+    # Allowed, threshold, expected, promised, of 1,000, known and left-out kinds; found and alarms.
+    assert "1.0 % 1.98 1.0 % 1.0 % 10 50 % – 25.0 % 0.0 %" in text
+    assert "70.0 % 0.6 70.0 % 70.0 % 700 100 % – 75.0 % 40.0 %" in text
+    assert "Cost" not in text
     assert made.to_json()["operating_points"][0]["recall_known"] == 0.5
-    assert "Other thresholds" not in report_text(tmp_path, evaluated())
+    assert "Operating points" not in report_text(tmp_path, evaluated())
+
+
+def test_costs_name_the_cheapest_threshold_and_the_command(tmp_path):
+    made = evaluated(**held_out_points(Costs(100, 1, 0.01)))
+    text = report_text(tmp_path, made)
+    assert "Cost of a part" in text
+    assert f"threshold {made.least_cost.threshold.value:.4g}, with" in text
+    assert "threshold MODEL --miss-cost 100 --false-alarm-cost 1 --defect-share 0.01" in text
+    values = made.to_json()
+    assert values["costs"] == {"miss": 100, "false_alarm": 1, "defect_share": 0.01}
+    costs = [point["cost"] for point in values["operating_points"]]
+    assert values["least_cost"]["cost"] <= min(costs)
+
+
+def test_the_models_own_threshold_is_marked(tmp_path):
+    held_out = HeldOutResults(HeldOutScores(np.arange(1.0, 200.0) / 100), np.array([1.5]))
+    own = operating_point(held_out, held_out.normals.at(1.0))
+    made = evaluated(operating_points=(own,))
+    write_report(made, panels, tmp_path / "report.html", "x")
+    page = Page(tmp_path / "report.html")
+    assert len(page.with_class("own")) == 1
+    assert made.outcome_at(1.0) == (made.recall, made.false_alarm_rate)
+
+
+def test_what_is_rejected_whatever_its_score_stays_rejected_at_other_thresholds():
+    covered = ImageResult("covered.png", "positive", "", 0.1, "reject")
+    assert evaluated([*results(), covered]).outcome_at(99.0)[0] == 1 / 5
+
+
+def test_what_became_of_the_images(tmp_path):
+    images = [
+        *results(),
+        ImageResult("unsure.png", "negative", "", 0.9, "review"),
+        ImageResult("dent.png", "positive", "dent", 0.95, "review"),
+    ]
+    text = report_text(
+        tmp_path, evaluated(images, review_threshold=0.8, review_share_expected=0.04)
+    )
+    assert "Normal 6 3 50 % 1 17 % 2 33 % Defective 5 2 40 % 1 20 % 2 40 %" in text
+    assert "Sent to review normal part verdict review" in text
+    assert "Missed defect dent verdict review" in text
+    assert "Rejected above 1, for review above 0.8: 4.0 % of normal parts are expected" in text
+    none = report_text(tmp_path, evaluated(review_threshold=1.0, review_share_expected=0.0))
+    assert "No image is for review" in none
+
+
+def test_training_images_that_decide_the_threshold(tmp_path):
+    cards = [
+        DecidingCard("good/7.png", "good, scores like a defect", 4.25, 3.5, "AAAA"),
+        DecidingCard("bad/3.png", "defective, nothing found", 0.5, None, ""),
+    ]
+    write_report(evaluated(), panels, tmp_path / "report.html", "x", deciding=cards)
+    page = Page(tmp_path / "report.html")
+    assert "Good, scores like a defect held-out score 4.25 threshold without it 3.5" in page.text
+    assert "no longer where it was Defective, nothing found held-out score 0.5" in page.text
+    assert {"data:image/jpeg;base64,AAAA"} <= {a.get("src") for _, a in page.elements}
+    assert "good/7.png" in page.text
+    assert "--exclude FILE" in page.text
 
 
 def test_a_miss_is_said_in_words_and_wears_no_green(page):

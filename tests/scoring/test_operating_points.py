@@ -9,11 +9,13 @@ from patchcore_dual.scoring.operating_points import (
     RATES,
     Costs,
     HeldOutResults,
+    as_values,
+    cheapest_point,
+    least_cost_text,
     operating_point,
     operating_points,
     table,
     threshold_for_recall,
-    threshold_of_least_cost,
 )
 from patchcore_dual.scoring.thresholds import HeldOutScores
 
@@ -64,7 +66,7 @@ def test_no_other_threshold_costs_less(known, miss, share):
     normals = HeldOutScores(np.arange(0, 12, 0.5))
     results = HeldOutResults(normals, np.array(known, dtype=float))
     costs = Costs(miss, 1.0, share)
-    best = costs.expected(operating_point(results, threshold_of_least_cost(results, costs)))
+    best = costs.expected(cheapest_point(results, costs))
     for value in np.arange(-1, max(11.5, *known, 0) + 0.1, 0.25):
         assert best <= costs.expected(operating_point(results, normals.at(value))) + 1e-9
 
@@ -74,3 +76,29 @@ def test_the_table_fits_a_terminal(results):
     assert len(lines) == 1 + len(RATES)
     assert max(map(len, lines)) <= 80
     assert "cost" in lines[0]
+    own = operating_points(results)[2].threshold.value
+    marked = [
+        line.startswith(" * ") or line.startswith("* ")
+        for line in table(operating_points(results), own=own)
+    ]
+    assert marked == [False] * 3 + [True] + [False] * 3
+
+
+def test_no_cost_without_held_out_defects(results):
+    costs = Costs(100, 1, 0.01)
+    good_only = HeldOutResults(results.normals, np.empty(0))
+    assert cheapest_point(good_only, costs) is None
+    assert "no held-out defects" in least_cost_text(None, costs, "model")
+    assert as_values(operating_points(good_only)[0], costs)["cost"] is None
+    assert table(operating_points(good_only), costs)[1].endswith("–")
+
+
+def test_the_command_that_sets_the_cheapest_threshold(results):
+    costs = Costs(250.5, 1, 0.002)
+    cheapest = cheapest_point(results, costs)
+    text = least_cost_text(cheapest, costs, "line/model")
+    assert f"threshold {cheapest.threshold.value:.4g}" in text
+    assert text.endswith(
+        "patchcore-dual threshold line/model --miss-cost 250.5 --false-alarm-cost 1 "
+        "--defect-share 0.002"
+    )

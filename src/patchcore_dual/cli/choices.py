@@ -1,14 +1,30 @@
 """Choices and texts that several commands share."""
 
+import math
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from patchcore_dual.errors import SettingsError
 
+if TYPE_CHECKING:
+    from patchcore_dual.scoring.operating_points import Costs
+
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+MissCost = Annotated[
+    float | None,
+    typer.Option(help="What a defective part that passes costs.", rich_help_panel="Costs"),
+]
+FalseAlarmCost = Annotated[
+    float | None,
+    typer.Option(help="What a normal part that is rejected costs.", rich_help_panel="Costs"),
+]
+DefectShare = Annotated[
+    float | None,
+    typer.Option(help="Share of all parts that are defective.", rich_help_panel="Costs"),
+]
 BackboneName = Literal["efficientnet_lite0", "resnet18", "resnet34", "resnet50", "wide_resnet50_2"]
 RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
 
@@ -31,3 +47,32 @@ def parse_size(size: str, others: str) -> tuple[int, int] | None:
             f"--size is {size!r}; use WIDTHxHEIGHT in pixels, as 224x632, or {others}."
         )
     return int(match[1]), int(match[2])
+
+
+def parse_costs(
+    miss: float | None, false_alarm: float | None, defect_share: float | None
+) -> "Costs | None":
+    """The costs; None where none of the three is given, SettingsError where only some are."""
+    from patchcore_dual.scoring.operating_points import Costs
+
+    if miss is None and false_alarm is None and defect_share is None:
+        return None
+    if miss is None or false_alarm is None or defect_share is None:
+        raise SettingsError(
+            "a cost takes all of --miss-cost, --false-alarm-cost and --defect-share."
+        )
+    for name, value, senseless in (
+        ("--miss-cost", miss, "pass"),
+        ("--false-alarm-cost", false_alarm, "reject"),
+    ):
+        if not (value > 0 and math.isfinite(value)):
+            why = f", since otherwise it costs least to {senseless} every part" if not value else ""
+            raise SettingsError(f"{name} is {value:g}; give a number above 0{why}.")
+    check_share("--defect-share", defect_share)
+    return Costs(miss, false_alarm, defect_share)
+
+
+def check_share(name: str, value: float | None) -> None:
+    """SettingsError for what is no share of parts."""
+    if value is not None and not 0 < value < 1:
+        raise SettingsError(f"{name} is {value:g}; give a number between 0 and 1, as 0.02.")

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, Device
+from patchcore_dual.cli.choices import (
+    AsJson,
+    DefectShare,
+    Device,
+    FalseAlarmCost,
+    MissCost,
+    parse_costs,
+)
+from patchcore_dual.cli.fit_summary import operating_lines
 from patchcore_dual.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,6 +61,9 @@ def evaluate(
             help="Evaluate on test images that the model was fitted on, and mark every figure.",
         ),
     ] = False,
+    miss_cost: MissCost = None,
+    false_alarm_cost: FalseAlarmCost = None,
+    defect_share: DefectShare = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -74,17 +85,21 @@ def evaluate(
     from patchcore_dual.evaluation.evaluation import write_scores
     from patchcore_dual.evaluation.results import ImageResult
     from patchcore_dual.scoring import Inspection
+    from patchcore_dual.scoring.operating_points import cheapest_point, least_cost_text
     from patchcore_dual.utils.dependencies import require
     from patchcore_dual.utils.files import write_atomically
 
     if report is not None:  # a missing package is reported before the work
         require("a report", "jinja2", "matplotlib")
+        from patchcore_dual.evaluation.deciding_cards import deciding_cards
         from patchcore_dual.evaluation.former_report import FIGURES_NAME, keep_former_report
         from patchcore_dual.evaluation.report import report_on
     if scores is not None and _is_within(scores, prepared, model):
         raise DataError(f"--scores {scores} lies in a folder that is read. Give another file.")
+    costs = parse_costs(miss_cost, false_alarm_cost, defect_share)
     manifest = Manifest.load(prepared)
     detector = PatchCoreDual.load(model, device=device)
+    held_out = detector.model.held_out
 
     page: Path | None = None
     former: Path | None = None
@@ -108,11 +123,26 @@ def evaluate(
             allow_training_images=allow_training_images,
         )
         today = datetime.date.today().isoformat()
-        evaluation = replace(evaluation, model=model.resolve().name, date=today)
+        cheapest = cheapest_point(held_out, costs) if costs and held_out else None
+        evaluation = replace(
+            evaluation,
+            model=model.resolve().name,
+            date=today,
+            costs=costs,
+            least_cost=cheapest,
+        )
         if report is not None:
             with _writing_problems_in(problems):
                 former = keep_former_report(report, evaluation.to_json())
-                page = report_on(evaluation, detector, manifest, report, progress, title=title)
+                page = report_on(
+                    evaluation,
+                    detector,
+                    manifest,
+                    report,
+                    progress,
+                    title=title,
+                    deciding=deciding_cards(detector.model, manifest),
+                )
                 text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n"
                 write_atomically(report / FIGURES_NAME, text.encode())
     if scores is not None:
@@ -122,6 +152,8 @@ def evaluate(
         print_json(evaluation.to_json())
     else:
         print_table({evaluation.model: evaluation})
+        if costs:
+            print(least_cost_text(cheapest, costs, str(model)))
         if former is not None:
             print(f"The former report is kept as {former}")
         if page is not None:
@@ -163,7 +195,6 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
     )
     from patchcore_dual.evaluation.headline import headline
     from patchcore_dual.evaluation.metric_labels import GROUPS
-    from patchcore_dual.scoring.operating_points import table as operating_table
 
     all_of_them = list(evaluations.values())
     table = Table(Column("", no_wrap=True))
@@ -184,14 +215,19 @@ def print_table(evaluations: dict[str, "Evaluation"]) -> None:
                 for what in ("expected", "promised"):
                     rates = [getattr(e, f"false_alarm_rate_{what}") for e in all_of_them]
                     table.add_row(f"  {what} by the threshold", *map(rate_text, rates))
+            if metric.field == "review_rate":
+                rates = [e.review_share_expected for e in all_of_them]
+                table.add_row("  expected by the thresholds", *map(rate_text, rates))
     console = Console(highlight=False)
     console.print(table)
     if any(e.n_training_images for e in all_of_them):
         console.print(f"{DAGGER} on images that the model was fitted on")
     for name, evaluation in evaluations.items():
         if evaluation.operating_points:
-            console.print(f"{name}: held-out training defects that other thresholds find:")
-            for line in operating_table(evaluation.operating_points):
+            if len(evaluations) > 1:
+                console.print(f"{name}:", markup=False)
+            points, threshold = evaluation.operating_points, evaluation.threshold
+            for line in operating_lines(points, threshold, evaluation.costs):
                 console.print(line, markup=False, soft_wrap=True)
     for name, evaluation in evaluations.items():
         console.print(f"{name}: {headline(evaluation)}", markup=False, soft_wrap=True)

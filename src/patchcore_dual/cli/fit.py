@@ -8,17 +8,22 @@ import typer
 from patchcore_dual.cli.choices import (
     AsJson,
     BackboneName,
+    DefectShare,
     Device,
+    FalseAlarmCost,
+    MissCost,
     RuleName,
+    parse_costs,
     parse_numbers,
     parse_size,
 )
-from patchcore_dual.cli.fit_summary import deciding, describe, summary
+from patchcore_dual.cli.fit_summary import describe, summary
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.training import Fit
+    from patchcore_dual.training.deciding_images import DecidingImages
 
 TUNING, RESEARCH = "Tuning", "Research"
 
@@ -80,6 +85,9 @@ def fit(
     memory: Annotated[
         str, typer.Option(help="The most memory that fitting may use, as 800MiB.")
     ] = "4GiB",
+    miss_cost: MissCost = None,
+    false_alarm_cost: FalseAlarmCost = None,
+    defect_share: DefectShare = None,
     device: Device = "auto",
     as_json: AsJson = False,
     backbone: Annotated[
@@ -224,7 +232,9 @@ def fit(
     from patchcore_dual.data.csv_files import read_names
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.model.schema import DECIDING_FILE
     from patchcore_dual.settings import PRESETS
+    from patchcore_dual.training.deciding_images import deciding_images_of, sentences
     from patchcore_dual.utils.memory import parse_memory
 
     given: dict[str, Any] = {
@@ -253,6 +263,7 @@ def fit(
         parse_memory(memory),
         parse_synthetic(synthetic),
     )
+    costs = parse_costs(miss_cost, false_alarm_cost, defect_share)
     detector = PatchCoreDual(
         weights=weights, device=device, **{**(PRESETS[preset] if preset else {}), **given}
     )
@@ -282,12 +293,16 @@ def fit(
     fitted = detector.fitted
     assert fitted is not None
     sheet = _write_sheet(manifest, fitted, model)
-    _write_deciding_sheet(manifest, fitted, model)
+    decide = deciding_images_of(fitted.model)
+    _write_deciding_sheet(manifest, fitted, decide, model)
     if as_json:
-        described = describe(fitted, model, manifest)
+        described = describe(fitted, model, manifest, decide, costs)
         print_json({**described, "pseudo_masks": str(sheet) if sheet else None})
     else:
-        _print(fitted, model, manifest, sheet)
+        sources = {s.image: s.source for s in manifest}
+        lines = summary(fitted.model, model, sheet, costs)
+        lines += sentences(decide, sources, str(model / DECIDING_FILE))
+        _print(fitted, model, manifest, lines)
 
 
 def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:
@@ -325,28 +340,27 @@ def _write_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> Path | No
     return folder / SHEET_FILE
 
 
-def _write_deciding_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> None:
+def _write_deciding_sheet(
+    manifest: "Manifest", fitted: "Fit", decide: "DecidingImages", folder: Path
+) -> None:
     """Draw the images that decide the threshold."""
-    from patchcore_dual.training.deciding_images import deciding_images_of
-    from patchcore_dual.training.deciding_images_sheet import DECIDING_FILE, draw_deciding_images
+    from patchcore_dual.model.schema import DECIDING_FILE
+    from patchcore_dual.training.deciding_images_sheet import draw_deciding_images
     from patchcore_dual.utils.files import write_atomically
     from patchcore_dual.utils.pictures import jpeg_bytes
 
-    found = deciding_images_of(fitted.model)
-    if found.reasons():
+    if decide.reasons():
         size = fitted.model.size
-        picture = draw_deciding_images(manifest.at_size(*size) if size else manifest, found)
+        picture = draw_deciding_images(manifest.at_size(*size) if size else manifest, decide)
         write_atomically(folder / DECIDING_FILE, jpeg_bytes(picture))
 
 
-def _print(fitted: "Fit", folder: Path, manifest: "Manifest", sheet: Path | None) -> None:
+def _print(fitted: "Fit", folder: Path, manifest: "Manifest", lines: list[str]) -> None:
     if fitted.size:
         print(fitted.size)
     if fitted.synthetic:
         print(fitted.synthetic)
-    for line in summary(fitted.model, folder, sheet):
-        print(line)
-    for line in deciding(fitted.model, folder, manifest):
+    for line in lines:
         print(line)
     if fitted.former_model:
         print(f"The former model is kept in {fitted.former_model}.")

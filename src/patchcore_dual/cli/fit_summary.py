@@ -1,6 +1,7 @@
 """What `fit` says at its end: as plain values, and in sentences."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,15 +9,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.model import Model
+    from patchcore_dual.scoring import OperatingPoint
+    from patchcore_dual.scoring.operating_points import Costs
     from patchcore_dual.training import Fit
+    from patchcore_dual.training.deciding_images import DecidingImages
 
 
-def describe(fitted: "Fit", folder: Path, manifest: "Manifest") -> dict[str, Any]:
+def describe(
+    fitted: "Fit",
+    folder: Path,
+    manifest: "Manifest",
+    decide: "DecidingImages",
+    costs: "Costs | None" = None,
+) -> dict[str, Any]:
     """What was fitted, as plain values."""
-    from patchcore_dual.training.deciding_images import deciding_images_of
+    from patchcore_dual.scoring.operating_points import as_values, cheapest_point
 
     model = fitted.model
     threshold = model.thresholds.image
+    cheapest = cheapest_point(model.held_out, costs) if costs and model.held_out else None
     return {
         "model": str(folder),
         "former_model": str(fitted.former_model) if fitted.former_model else None,
@@ -31,13 +42,14 @@ def describe(fitted: "Fit", folder: Path, manifest: "Manifest") -> dict[str, Any
         "review_share_expected": model.thresholds.review_share,
         "held_out_images": threshold.images,
         "held_out_groups": threshold.groups,
-        "operating_points": [asdict(point) for point in model.operating_points()],
+        "operating_points": [as_values(point, costs) for point in model.operating_points()],
+        **({"least_cost": as_values(cheapest, costs) if cheapest else None} if costs else {}),
         "rule": model.rule.state()[0],
         "search": {"asked": model.settings.search, **asdict(model.adaptive_search)},
         "trained_on": model.trained_on,
         "size": model.size,
         **({"size_choice": asdict(fitted.size)} if fitted.size else {}),
-        "deciding_images": _with_sources(asdict(deciding_images_of(model)), manifest),
+        "deciding_images": _with_sources(asdict(decide), manifest),
         **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
     }
 
@@ -51,16 +63,9 @@ def _with_sources(found: dict[str, Any], manifest: "Manifest") -> dict[str, Any]
     }
 
 
-def deciding(model: "Model", folder: Path, manifest: "Manifest") -> list[str]:
-    """Which training images decide the threshold, in sentences."""
-    from patchcore_dual.training.deciding_images import deciding_images_of, sentences
-    from patchcore_dual.training.deciding_images_sheet import DECIDING_FILE
-
-    sources = {s.image: s.source for s in manifest}
-    return sentences(deciding_images_of(model), sources, str(folder / DECIDING_FILE))
-
-
-def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str]:
+def summary(
+    model: "Model", folder: Path, sheet: Path | None = None, costs: "Costs | None" = None
+) -> list[str]:
     """What was fitted, in sentences."""
     facts = model.trained_on
     synthetic = "".join(
@@ -86,17 +91,34 @@ def summary(model: "Model", folder: Path, sheet: Path | None = None) -> list[str
             f"Defective images without a mask: {count}. The place of each defect was guessed."
             f"{where or ' Draw masks where you can'}, prepare and fit again."
         )
-    return [*lines, *threshold_lines(model), *_unknown_kinds(model), *_search(model)]
+    return [*lines, *_threshold(model, folder, costs), *_unknown_kinds(model), *_search(model)]
 
 
-def threshold_lines(model: "Model") -> list[str]:
-    """The threshold, and what others would find."""
-    from patchcore_dual.scoring.operating_points import table
+def _threshold(model: "Model", folder: Path, costs: "Costs | None") -> list[str]:
+    """The threshold, what others would find, and which costs least."""
+    from patchcore_dual.scoring.operating_points import cheapest_point, least_cost_text
 
     lines = [str(model.thresholds.image), model.thresholds.review_text()]
-    if points := model.operating_points():
-        lines += ["Held-out training defects that other thresholds find:", *table(points)]
+    lines += operating_lines(model.operating_points(), model.thresholds.image.value, costs)
+    if costs and model.held_out:
+        cheapest = cheapest_point(model.held_out, costs)
+        lines.append(least_cost_text(cheapest, costs, str(folder)))
     return lines
+
+
+def operating_lines(
+    points: "Sequence[OperatingPoint]", own: float, costs: "Costs | None" = None
+) -> list[str]:
+    """What the model's own threshold and others do, as a table; nothing without points."""
+    from patchcore_dual.scoring.operating_points import table
+
+    if not points:
+        return []
+    return [
+        "Of held-out training images: false alarms allowed, expected and promised, defects",
+        "found of known and left-out kinds, and good parts rejected of 1,000 (* as set):",
+        *table(points, costs, own),
+    ]
 
 
 def _unknown_kinds(model: "Model") -> list[str]:

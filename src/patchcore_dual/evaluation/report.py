@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.evaluation import plots
 from patchcore_dual.evaluation.advice import advice
+from patchcore_dual.evaluation.deciding_cards import DecidingCard
 from patchcore_dual.evaluation.evaluation import Detector, known_mask
 from patchcore_dual.evaluation.figures import (
     DAGGER,
@@ -33,7 +34,7 @@ from patchcore_dual.evaluation.metric_labels import (
 )
 from patchcore_dual.evaluation.results import Evaluation, ImageResult
 from patchcore_dual.scoring.drawing import draw_panels
-from patchcore_dual.scoring.operating_points import share
+from patchcore_dual.scoring.operating_points import cost_text, least_cost_text, share
 from patchcore_dual.utils.pages import page_environment, write_page
 from patchcore_dual.utils.pictures import jpeg_base64
 from patchcore_dual.utils.progress import Progress, silent
@@ -74,6 +75,7 @@ def write_report(
     path: Path,
     title: str,
     names: Mapping[str, str] | None = None,
+    deciding: Sequence[DecidingCard] = (),
 ) -> None:
     """Write the report of one evaluation as a single HTML file.
 
@@ -84,6 +86,7 @@ def write_report(
         path: of the file; its folder is made.
         title: of the page.
         names: by the path of an image, what the user calls it; its file name by default.
+        deciding: training images that decide the threshold.
     """
     chosen = gallery(evaluation.images)
     page = _environment().get_template("report.html")
@@ -94,6 +97,9 @@ def write_report(
         plots=_plots(evaluation),
         threshold_note=threshold_text(evaluation),
         steps=advice(evaluation),
+        verdicts=_verdicts(evaluation),
+        least_cost=_least_cost(evaluation),
+        deciding=deciding,
         cards=[(result, _views(panels(result))) for result in chosen],
         file_names=names or {},
         n_left_out=len(evaluation.images) - len(chosen),
@@ -109,6 +115,7 @@ def report_on(
     progress: Progress = silent,
     *,
     title: str = "",
+    deciding: Sequence[DecidingCard] = (),
 ) -> Path:
     """Write `report.html` into a folder; the images of its gallery are inspected again for it.
 
@@ -119,6 +126,7 @@ def report_on(
         folder: made where there is none.
         progress: called with the stage, the steps done and their number.
         title: of the page; the data set's name by default.
+        deciding: training images that decide the threshold.
 
     Returns:
         The path of the report.
@@ -141,7 +149,7 @@ def report_on(
 
     path = folder / REPORT_NAME
     sources = {name: sample.source for name, sample in samples.items() if sample.source}
-    write_report(evaluation, panels, path, title or _name_of(manifest.folder), sources)
+    write_report(evaluation, panels, path, title or _name_of(manifest.folder), sources, deciding)
     return path
 
 
@@ -215,6 +223,23 @@ def _plots(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     return made
 
 
+def _verdicts(evaluation: Evaluation) -> list[tuple[str, int, list[int]]]:
+    """By class, its name, the number of images and how many are passed, for review and rejected."""
+    rows = []
+    for name, is_defective in (("Normal", False), ("Defective", True)):
+        of_class = [r.verdict for r in evaluation.images if r.is_defective == is_defective]
+        if of_class:
+            counts = [of_class.count(verdict) for verdict in ("pass", "review", "reject")]
+            rows.append((name, len(of_class), counts))
+    return rows
+
+
+def _least_cost(evaluation: Evaluation) -> str:
+    if evaluation.costs is None:
+        return ""
+    return least_cost_text(evaluation.least_cost, evaluation.costs, "MODEL")
+
+
 def _environment() -> "jinja2.Environment":
     """The environment of all pages, with the filters and tables of the report."""
     environment = page_environment()
@@ -224,6 +249,7 @@ def _environment() -> "jinja2.Environment":
         interval=interval,
         rate=rate_text,
         share=share,
+        cost=cost_text,
         best=_best,
         score=_score,
         file_name=_file_name,
@@ -231,6 +257,7 @@ def _environment() -> "jinja2.Environment":
     environment.globals.update(
         dagger=DAGGER,
         is_defined=is_defined,
+        is_number=math.isfinite,
         has_any=lambda metrics, e: any(is_defined(metric, [e]) for metric in metrics),
         recall=METRICS["recall"],
         operating_point=OPERATING_POINT,

@@ -17,7 +17,7 @@ from patchcore_dual.evaluation.metrics import (
     recall_at_fpr,
 )
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
-from patchcore_dual.scoring.operating_points import OperatingPoint
+from patchcore_dual.scoring.operating_points import Costs, OperatingPoint, as_values
 
 Outcome = Literal["miss", "false alarm", "found", "passed"]
 
@@ -116,7 +116,13 @@ class Evaluation:
         n_threshold_groups: number of groups that these images are of.
         n_set_aside: number of good training images that the model was fitted without, since they
             are probably mislabelled.
-        operating_points: what other thresholds would do, by held-out training images.
+        review_threshold: above which an image that is not rejected is for review.
+        review_share_expected: the best estimate, from training images, of the share of normal
+            parts that are for review.
+        operating_points: what the model's own threshold and others do, by held-out training images.
+        costs: of mistakes, where the user gave them.
+        least_cost: the operating point of least expected cost; None without costs, or where there
+            are no held-out defects.
         n_training_images: number of these images that the model was fitted on; None where that is
             not known.
         n_like_training: number of other images that nearly repeat one of those.
@@ -157,7 +163,11 @@ class Evaluation:
     n_threshold_images: int = 0
     n_threshold_groups: int = 0
     n_set_aside: int = 0
+    review_threshold: float = math.nan
+    review_share_expected: float = math.nan
     operating_points: tuple[OperatingPoint, ...] = ()
+    costs: Costs | None = None
+    least_cost: OperatingPoint | None = None
     n_training_images: int | None = None
     n_like_training: int = 0
     model: str = ""
@@ -166,6 +176,15 @@ class Evaluation:
     def count(self, outcome: Outcome) -> int:
         """Number of images with an outcome: "miss", "false alarm", "found" or "passed"."""
         return sum(r.outcome == outcome for r in self.images)
+
+    def outcome_at(self, threshold: float) -> tuple[float, float]:
+        """Recall and false-alarm rate of these images at another threshold; NaN without such.
+
+        What the model rejects whatever the score, as an image of something else, stays rejected.
+        """
+        always = np.array([r.is_rejected and r.score <= self.threshold for r in self.images])
+        rejected = always | (self.scores > threshold)
+        return _share(rejected[self.labels]), _share(rejected[~self.labels])
 
     @property
     def recall_interval(self) -> tuple[float, float]:
@@ -222,6 +241,9 @@ class Evaluation:
         values["recall_interval"] = self.recall_interval
         values["false_alarm_rate_interval"] = self.false_alarm_rate_interval
         values["warnings"] = self.warnings
+        values["operating_points"] = [as_values(p, self.costs) for p in self.operating_points]
+        if self.costs and self.least_cost:
+            values["least_cost"] = as_values(self.least_cost, self.costs)
         for name, kind in self.kinds.items():
             values["kinds"][name]["recall_interval"] = kind.recall_interval
         without_nan: dict[str, Any] = _none_for_nan(values)

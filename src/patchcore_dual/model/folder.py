@@ -28,6 +28,7 @@ from patchcore_dual.features import BACKBONES, EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet, bank_arrays
 from patchcore_dual.model.model import Model, bank_channels
 from patchcore_dual.model.schema import (
+    DECIDING_FILE,
     MODEL_FILE,
     SCHEMA_VERSION,
     SHEET_FILE,
@@ -40,6 +41,7 @@ from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.utils.files import file_sha256, write_atomically
 from patchcore_dual.utils.locking import locked
 
+_SHEETS = (SHEET_FILE, DECIDING_FILE)  # pictures of what one model was fitted on
 _DATA_FILE = re.compile(r"[a-z_]+-[0-9a-f]{64}\.safetensors")
 
 
@@ -73,7 +75,7 @@ def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Path |
     write_atomically(path, text)
     for leftover in folder.iterdir():
         stale = _DATA_FILE.fullmatch(leftover.name) and leftover.name not in data
-        if stale or _is_unfinished(leftover) or (is_other and leftover.name == SHEET_FILE):
+        if stale or _is_unfinished(leftover) or (is_other and leftover.name in _SHEETS):
             leftover.unlink()
     return former
 

@@ -16,12 +16,14 @@ from patchcore_dual.errors import ModelError
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.model.calibration import CalibrationSet
 from patchcore_dual.scoring import (
+    HeldOutResults,
     Nearest,
     OperatingPoint,
     Probe,
     Rule,
     Threshold,
     Thresholds,
+    operating_point,
     operating_points,
 )
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
@@ -88,11 +90,22 @@ class Model:
         """How many bits the 16-bit files it was fitted on use; None where there were none."""
         return self.trained_on.get("bit_depth")
 
+    @cached_property
+    def held_out(self) -> HeldOutResults | None:
+        """The held-out scores of its training images; None without a calibration set."""
+        return self.calibration.results(self.rule) if self.calibration else None
+
     def operating_points(self) -> tuple[OperatingPoint, ...]:
-        """What other thresholds would find; nothing for a model without a calibration set."""
-        if self.calibration is None:
+        """What its own threshold finds and what others would, the strictest first.
+
+        Nothing for a model without a calibration set.
+        """
+        if self.held_out is None:
             return ()
-        return operating_points(self.calibration.results(self.rule))
+        points = operating_points(self.held_out)
+        if all(point.threshold.value != self.thresholds.image.value for point in points):
+            points = (*points, operating_point(self.held_out, self.thresholds.image))
+        return tuple(sorted(points, key=lambda point: -point.threshold.value))
 
     def with_threshold(self, image: Threshold, review_rate: float | None) -> "Model":
         """The model with another image threshold, and all that follows from it.
@@ -115,7 +128,7 @@ class Model:
 
     def about(self) -> dict[str, Any]:
         """What a report says of the model, as plain values."""
-        threshold = self.thresholds.image
+        threshold, review = self.thresholds.image, self.thresholds.review
         return {
             "scoring": self.rule.name,
             "backbone": self.spec.backbone,
@@ -127,6 +140,8 @@ class Model:
             "false_alarm_rate_promised": threshold.promised,
             "n_threshold_images": threshold.images,
             "n_threshold_groups": threshold.groups,
+            "review_threshold": review.value,
+            "review_share_expected": self.thresholds.review_share,
             "operating_points": self.operating_points(),
             "n_set_aside": len(self.trained_on.get("set_aside", {})),
             "synthetic_images": self.trained_on.get("synthetic_images", {}),

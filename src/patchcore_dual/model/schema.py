@@ -12,7 +12,8 @@ from patchcore_dual.settings import Settings
 
 SCHEMA_VERSION = 6
 MODEL_FILE = "model.json"
-SHEET_FILE = "pseudo_masks.jpg"  # a picture for the user, which loading ignores
+SHEET_FILE = "pseudo_masks.jpg"  # pictures for the user, which loading ignores
+DECIDING_FILE = "deciding_images.jpg"
 
 Raw = dict[str, Any]
 

@@ -19,6 +19,7 @@ from patchcore_dual.scoring.maps import anomaly_map, covered_size, resize_map
 from patchcore_dual.scoring.operating_points import (
     HeldOutResults,
     OperatingPoint,
+    operating_point,
     operating_points,
 )
 from patchcore_dual.scoring.regions import Region, find_regions, peak_region
@@ -55,6 +56,7 @@ __all__ = [
     "find_regions",
     "gather_evidence",
     "match_at",
+    "operating_point",
     "operating_points",
     "peak_region",
     "resize_map",

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -94,35 +95,52 @@ class Costs:
     false_alarm: float
     defect_share: float
 
-    def expected(self, point: OperatingPoint) -> float:
-        """The expected cost of a part; there must be held-out defects.
+    def expected(self, point: OperatingPoint) -> float | None:
+        """The expected cost of a part; None without held-out defects.
 
         >>> results = HeldOutResults(HeldOutScores(np.arange(1, 200)), np.array([150.5, 198.5]))
         >>> (point,) = operating_points(results, [0.01])
         >>> round(Costs(miss=100, false_alarm=1, defect_share=0.02).expected(point), 4)
         1.0098
         """
-        assert point.recall_known is not None
+        if point.recall_known is None:
+            return None
         misses = self.defect_share * self.miss * (1 - point.recall_known)
         return misses + (1 - self.defect_share) * self.false_alarm * point.threshold.expected
 
 
-def threshold_of_least_cost(results: HeldOutResults, costs: Costs) -> Threshold:
-    """The threshold of least expected cost, by held-out images.
+def cheapest_point(results: HeldOutResults, costs: Costs) -> OperatingPoint | None:
+    """The operating point of least expected cost, by held-out images; None without defects.
 
     Recall changes at the scores of the defects alone, and false alarms only grow rarer in between:
     the candidates lie just below these scores, and above all scores.
     """
+    if not len(results.known):
+        return None
     below = np.nextafter(np.unique(results.known), -np.inf)
     highest = max(float(results.known.max()), float(np.max(results.normals.scores)))
     points = [
         operating_point(results, results.normals.at(float(value))) for value in (*below, highest)
     ]
-    return min(points, key=lambda p: (costs.expected(p), -p.threshold.value)).threshold
+    return min(points, key=lambda p: (costs.expected(p) or 0.0, -p.threshold.value))
 
 
-def table(points: Sequence[OperatingPoint], costs: Costs | None = None) -> list[str]:
-    """The lines of a table of operating points, at most 80 columns wide."""
+def as_values(point: OperatingPoint, costs: Costs | None = None) -> dict[str, Any]:
+    """An operating point as plain values, with its `cost` where costs are given."""
+    values = asdict(point)
+    return {**values, "cost": costs.expected(point)} if costs else values
+
+
+def table(
+    points: Sequence[OperatingPoint], costs: Costs | None = None, own: float | None = None
+) -> list[str]:
+    """The lines of a table of operating points, at most 80 columns wide.
+
+    Args:
+        points: a line each.
+        costs: for a column with the expected cost of a part.
+        own: the model's own threshold, whose line gets an asterisk.
+    """
     heading = (
         f"{'allowed':>8} {'threshold':>10} {'expected':>9} {'promised':>9} "
         f"{'known':>7} {'left-out':>9} {'of 1,000':>9}"
@@ -131,12 +149,37 @@ def table(points: Sequence[OperatingPoint], costs: Costs | None = None) -> list[
     for point in points:
         t = point.threshold
         lines.append(
-            f"{percent(t.asked):>8} {t.value:>10.4g} {percent(t.expected):>9} "
+            f"{'* ' if t.value == own else ''}{percent(t.asked)}".rjust(8)
+            + f" {t.value:>10.4g} {percent(t.expected):>9} "
             f"{percent(t.promised):>9} {share(point.recall_known):>7} "
             f"{share(point.recall_left_out):>9} {point.rejected_of_1000:>9.3g}"
-            + (f" {costs.expected(point):>6.3g}" if costs else "")
+            + (f" {cost_text(costs.expected(point)):>6}" if costs else "")
         )
     return lines
+
+
+def least_cost_text(point: OperatingPoint | None, costs: Costs, model: str) -> str:
+    """Which threshold costs least, and the command that sets it, in sentences.
+
+    Args:
+        point: of `cheapest_point`.
+        costs: given by the user.
+        model: the folder of the model.
+    """
+    if point is None:
+        return "No costs: there are no held-out defects by which misses could be counted."
+    return (
+        f"Least expected cost, {cost_text(costs.expected(point))} a part: threshold "
+        f"{point.threshold.value:.4g}, with {percent(point.threshold.expected)} false alarms "
+        f"expected and {share(point.recall_known)} of the held-out defects found. Set it with: "
+        f"patchcore-dual threshold {model} --miss-cost {costs.miss:g} "
+        f"--false-alarm-cost {costs.false_alarm:g} --defect-share {costs.defect_share:g}"
+    )
+
+
+def cost_text(cost: float | None) -> str:
+    """A cost as it is printed; a dash for None."""
+    return "–" if cost is None else f"{cost:.3g}"
 
 
 def share(value: float | None) -> str:

@@ -171,36 +171,47 @@ class HeldOutScores:
     def threshold(self, rate: float) -> Threshold:
         """The threshold for a false-alarm rate.
 
-        Where the groups allow it, it is the conformal quantile: the smallest score above which lie
-        at most `rate` of the weights, with 1/(G + 1) at infinity and as much for each of G groups,
-        spread evenly over its images. With n images in n groups that is the ⌈(n + 1)(1 − α)⌉-th
-        smallest. Where they do not, or where it would be the largest score alone, so that one odd
-        image decides, it is where the fitted tail falls to the rate.
+        From `groups_for(rate)` groups on, it is the conformal quantile: the smallest score above
+        which lie at most `rate` of the weights, with 1/(G + 1) at infinity and as much for each of
+        G groups, spread evenly over its images. With n images in n groups that is the
+        ⌈(n + 1)(1 − α)⌉-th smallest. With fewer, that could be the largest score alone, so that one
+        odd image decides. Then it is where the fitted tail falls to the rate, but no lower than
+        the quantile of the smallest rate that the groups do promise: whoever allows fewer false
+        alarms never gets a lower threshold.
 
         Args:
             rate: α, between 0 and 1.
         """
-        order = np.lexsort((self._weights, self._values))
-        ordered = self._values[order]
-        # Weight above each score: of the later ones, and of infinity.
-        later = np.append(np.cumsum(self._weights[order][:0:-1])[::-1], 0.0)
-        enough = later + 1 / (self._n_groups + 1) <= rate + _ROUNDING
-        if enough[:-1].any():  # not the largest alone
-            value = float(ordered[int(enough.argmax())])
-            above = int((self._values > value).sum())
-            return self._threshold(value, rate, rate, (above + 1) / (len(ordered) + 1))
+        least = 2 / (self._n_groups + 1)  # which `groups_for` inverts
+        quantile = self._quantile(max(rate, least))
+        counted = (self._above(quantile) + 1) / (len(self._values) + 1)
+        if rate >= least - _ROUNDING:
+            return self._threshold(quantile, rate, rate, counted)
+        ordered = np.sort(self._values)
         value = self._tail.value_at(rate)
-        if enough[-1]:  # the largest promises the rate: nothing higher is needed
-            value = min(value, float(ordered[-1]))
+        if rate >= 1 / (self._n_groups + 1) - _ROUNDING:
+            value = min(value, float(ordered[-1]))  # which promises the rate
         if rate < 2 / (len(ordered) + 1) and len(ordered) > 1:
             # Two images above it are more than so small a rate allows.
             value = max(value, float(ordered[-2]))
-        promised = self.promise(value)
-        return self._threshold(value, rate, promised, min(self._tail.rate_above(value), promised))
+        value = max(value, quantile)
+        promised = min(self.promise(value), least)
+        expected = min(self._tail.rate_above(value), counted, promised)
+        return self._threshold(value, rate, promised, expected)
+
+    def _quantile(self, rate: float) -> float:
+        """The smallest score above which lie at most `rate` of the weights, infinity's included."""
+        order = np.argsort(self._values, kind="stable")
+        later = np.append(np.cumsum(self._weights[order][:0:-1])[::-1], 0.0)
+        enough = later + 1 / (self._n_groups + 1) <= rate + _ROUNDING
+        return float(self._values[order][int(enough.argmax())])
+
+    def _above(self, value: float) -> int:
+        return int((self._values > value).sum())
 
     def at(self, value: float) -> Threshold:
         """The threshold at a given value, asked for the rate that is expected there."""
-        above = int((self._values > value).sum())
+        above = self._above(value)
         expected = (above + 1) / (len(self._values) + 1)
         if above < 1:
             expected = min(expected, self._tail.rate_above(value))

@@ -19,7 +19,8 @@ class DecidingImage:
     Attributes:
         image: its name in the manifest.
         score: of the banks and the probe that were built without it.
-        without: the threshold if this image were left out of it; None for a defective image.
+        without: the threshold if this image were left out of it; None for a defective image, and
+            where the threshold was not set by a false-alarm rate.
     """
 
     image: str
@@ -78,6 +79,7 @@ def deciding_images(
     *,
     false_alarm_rate: float,
     groups: Sequence[str] = (),
+    threshold: float | None = None,
 ) -> DecidingImages:
     """Find the training images that decide the threshold or contradict their label.
 
@@ -88,18 +90,21 @@ def deciding_images(
         defective_scores: float64 `[k]`, their scores.
         false_alarm_rate: the rate that was asked for.
         groups: the group of each good image; none where each is a group of its own.
+        threshold: one that was set by recall or cost; None where it follows from the rate.
 
     Returns:
         The images. Those that contradict their label are named where both classes have at least
         three images.
     """
-    threshold = HeldOutScores(normal_scores, groups).threshold(false_alarm_rate).value
+    by_rate = HeldOutScores(normal_scores, groups).threshold(false_alarm_rate).value
+    if threshold is None:
+        threshold = by_rate
     order = np.argsort(-normal_scores, kind="stable")
     shown = order[: int((normal_scores >= threshold).sum()) + SHOWN_BELOW]
 
     def good(i: int) -> DecidingImage:
         others = np.arange(len(normals)) != i
-        if not others.any():
+        if threshold != by_rate or not others.any():
             return DecidingImage(normals[i], float(normal_scores[i]))
         rest = HeldOutScores(normal_scores[others], np.array(groups)[others] if len(groups) else ())
         without = rest.threshold(false_alarm_rate).value
@@ -119,21 +124,21 @@ def deciding_images(
 
 def deciding_images_of(model: Model) -> DecidingImages:
     """The images that decide the threshold of a model, by its calibration set."""
-    kept = model.calibration
-    if kept is None:
+    kept, results = model.calibration, model.held_out
+    if kept is None or results is None:
         return DecidingImages(())
     scores: dict[str, float] = model.trained_on.get("set_aside", {})
     aside = tuple(DecidingImage(name, score) for name, score in scores.items())
     pairs = zip(kept.defectives, kept.evidence.defectives, strict=True)
     known = [name for name, one in pairs if one.is_known]
-    normal_scores, defective_scores = kept.scores(model.rule)
     found = deciding_images(
         kept.normals,
-        normal_scores,
+        results.normals.scores,
         known,
-        defective_scores,
+        results.known,
         false_alarm_rate=model.settings.false_alarm_rate,
         groups=kept.groups,
+        threshold=model.thresholds.image.value,
     )
     return replace(found, set_aside=aside)
 
@@ -163,7 +168,9 @@ def sentences(found: DecidingImages, sources: Mapping[str, str], sheet: str = ""
         )
     if found.at_threshold:
         top = found.at_threshold[0]
-        without = f"; without the first it would be {top.without:.4g}" if top.without else ""
+        without = (
+            f"; without the first it would be {top.without:.4g}" if top.without is not None else ""
+        )
         lines.append(
             f"The threshold rests on the highest held-out scores of good images: "
             f"{named(found.at_threshold)}{without}."

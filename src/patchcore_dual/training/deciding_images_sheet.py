@@ -9,7 +9,6 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.training.deciding_images import DecidingImages
 from patchcore_dual.utils.pictures import end_of
 
-DECIDING_FILE = "deciding_images.jpg"  # in the model folder
 SHEET_LIMIT = 60  # images on the sheet
 
 _TILE, _GAP, _CAPTION, _HEADING, _COLUMNS = 240, 16, 40, 44, 4

@@ -41,7 +41,7 @@ def assign_folds(samples: Sequence[Sample], seed: int, folds: int = FOLDS) -> di
     if len(normals) < 2:
         raise DataError(
             "one normal training image is too few: a threshold needs images that the bank has not "
-            "seen. Give at least 2 (for a false-alarm rate of 1 %, at least 99)."
+            "seen. Give at least 2 (a false-alarm rate of 1 % is promised from 199 on)."
         )
     by_image = len({s.group or s.image for s in normals}) < 2
     members: dict[str, list[Sample]] = {}
