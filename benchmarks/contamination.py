@@ -20,6 +20,7 @@ import numpy as np
 from verdict import limited, numbers, read
 
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.subsets import choose_defects
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.experiments.protocols import resplit
 from patchcore_dual.features import CachedEmbedder, Embedder
@@ -70,13 +71,14 @@ def run(arguments: argparse.Namespace) -> None:
         whole = Manifest.load(folder)
         for seed in map(int, arguments.seeds.split(",")):
             for good in numbers(arguments.good):
-                split = limited(resplit(whole, seed), seed, good, arguments.defects)
+                split = limited(resplit(whole, seed), seed, good, None)
                 for share in map(float, arguments.shares.split(",")):
                     row = {"data": folder.name, "seed": seed, "share": share, "good": good}
                     row["defects"] = arguments.defects
                     if key(row) in done:
                         continue
                     some, wrong = contaminated(split, share, seed)
+                    some = choose_defects(some, arguments.defects, (), seed)
                     row |= {"n_good": len(some.part("train", "negative")), "wrong": len(wrong)}
                     usual = measure(some, wrong, embedder, keep_all=False)
                     # Where nothing was set aside, both are one model.
@@ -100,7 +102,9 @@ def table(arguments: argparse.Namespace) -> None:
     print("| data | mislabelled | splits | | AUROC | recall | false alarms | set aside (wrong) |")
     print("|---|---|---|---|---|---|---|---|")
     for (data, share, good, defects), rows in groups.items():
-        limits = [f"{n} {name}" for n, name in ((good, "good"), (defects, "defects")) if n]
+        limits = [
+            f"{n} {name}" for n, name in ((good, "good"), (defects, "defects")) if n is not None
+        ]
         name = ", ".join([data, *limits])
         wrong, n_good = (sum(row[what] for row in rows) for what in ("wrong", "n_good"))
         for way in WAYS:

@@ -20,6 +20,7 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.model import save_model
 from patchcore_dual.model.schema import MODEL_FILE
 from patchcore_dual.utils.checkpoint import JOURNAL_NAME
+from training.made_up import make_stained
 
 
 def first(manifest, split, label):
@@ -256,6 +257,25 @@ def test_excluded_kinds(run, prepared, tmp_path):
     facts = run("fit", folder, "--model", tmp_path / "m", *options).json
     assert facts["trained_on"]["kinds"] == ["rust"]
     assert facts["trained_on"]["defective_images"] == 1
+
+
+def test_mislabelled_images_are_set_aside_unless_all_are_kept(run, tmp_path):
+    stained = make_stained(tmp_path, good=20, defective=12, side=64)
+    wrong = {s.image for s in stained.part(label="positive").samples[:2]}
+    stained.where(
+        replace(s, label="negative", mask="", split="train") if s.image in wrong else s
+        for s in stained
+    ).save()
+    fitted = run("fit", tmp_path, "--model", tmp_path / "model")
+    assert fitted.code == 0
+    assert "Set aside as probably mislabelled, 2 good images: 2" in fitted.out
+    assert "fitted on 20 normal images" in fitted.out
+    described = run("fit", tmp_path, "--model", tmp_path / "model", "--overwrite", "--json").json
+    assert set(described["trained_on"]["set_aside"]) == wrong
+    assert {one["image"] for one in described["deciding_images"]["set_aside"]} == wrong
+    kept = run("fit", tmp_path, "--model", tmp_path / "other", "--keep-all")
+    assert "Set aside" not in kept.out
+    assert "fitted on 22 normal images" in kept.out
 
 
 def test_evaluate_writes_what_it_is_asked_for(run, model_folder, detector, prepared, tmp_path):

@@ -4,7 +4,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from patchcore_dual.data.reading import read_image
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import read_image, write_png
+from patchcore_dual.data.sample import Sample
 from patchcore_dual.features import EmbedderSpec
 from patchcore_dual.scoring import RULES
 from patchcore_dual.training.context import fit_context
@@ -70,3 +72,22 @@ def calibration_of(manifest, settings, banks, defects, rule="ratio", embedder=No
         return cross_fit(
             context, manifest, banks, defects, pseudo_masks={}, rule=RULES[rule]
         ).calibration
+
+
+def make_stained(folder, good, defective, side=32):
+    """A manifest of training images alone: noisy surfaces, the defective ones with a stain."""
+    rng, samples = np.random.default_rng(0), []
+    for i in range(good + defective):
+        image, mask = rng.normal(150, 12, (side, side, 3)), np.zeros((side, side), bool)
+        is_defective = i >= good
+        if is_defective:
+            top, left = 4 * rng.integers(0, side // 4 - 2, 2)
+            mask[top : top + 8, left : left + 8] = True
+            image[mask] -= rng.uniform(60, 110)
+            write_png(folder / f"mask{i}.png", mask)
+        write_png(folder / f"{i}.png", image.clip(0, 255).astype(np.uint8))
+        label = "positive" if is_defective else "negative"
+        samples.append(Sample(f"{i}.png", f"mask{i}.png" if is_defective else "", label, "train"))
+    manifest = Manifest(folder, tuple(samples))
+    manifest.save()
+    return manifest

@@ -6,39 +6,20 @@ import numpy as np
 import pytest
 
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.data.reading import write_png
-from patchcore_dual.data.sample import Sample
 from patchcore_dual.model import load_model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import fit
 from patchcore_dual.training.deciding_images import deciding_images_of, sentences
 from patchcore_dual.training.mislabelled import mislabelled_probability
-from training.made_up import MadeUpEmbedder
+from training.made_up import MadeUpEmbedder, make_stained
 
 SETTINGS = Settings(normal_rate=0.1, defect_rate=0.5)
 GOOD, DEFECTIVE, WRONG = 30, 12, 3  # images; a tenth of the good ones is mislabelled
-SIDE = 32
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory) -> Manifest:
-    """Noisy surfaces; on the defective ones a stain, more or less dark."""
-    folder, rng = tmp_path_factory.mktemp("stains"), np.random.default_rng(0)
-    samples = []
-    for i in range(GOOD + DEFECTIVE):
-        image = rng.normal(150, 12, (SIDE, SIDE, 3))
-        is_defective = i >= GOOD
-        if is_defective:
-            mask = np.zeros((SIDE, SIDE), bool)
-            top, left = 4 * rng.integers(0, 6, 2)
-            mask[top : top + 8, left : left + 8] = True
-            image[mask] -= rng.uniform(60, 110)
-            write_png(folder / f"mask{i}.png", mask)
-        write_png(folder / f"{i}.png", image.clip(0, 255).astype(np.uint8))
-        label = "positive" if is_defective else "negative"
-        mask_name = f"mask{i}.png" if is_defective else ""
-        samples.append(Sample(f"{i}.png", mask_name, label, "train", source=f"photo{i}.jpg"))
-    return Manifest(folder, tuple(samples))
+    return make_stained(tmp_path_factory.mktemp("stained"), good=GOOD, defective=DEFECTIVE)
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +112,9 @@ def test_they_are_named_and_drawn(model, wrong) -> None:
     assert {one.image for one in images.set_aside} == wrong
     reasons = images.reasons()
     assert list(reasons)[:WRONG] == [one.image for one in images.set_aside]
-    line = sentences(images, {f"{GOOD}.png": f"photo{GOOD}.jpg"})[0]
+    line = sentences(images, {f"{GOOD}.png": "Tür.jpg"})[0]
     assert "3 good images" in line
-    assert f"photo{GOOD}.jpg (" in line
+    assert "Tür.jpg (" in line
     assert "--keep-all" in line
 
 

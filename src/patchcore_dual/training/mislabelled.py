@@ -19,7 +19,7 @@ from patchcore_dual.model import CalibrationSet
 from patchcore_dual.scoring import HeldOutImage, TrainingEvidence
 from patchcore_dual.scoring.fusion.position import position_statistics
 
-SET_ASIDE_FROM = 0.8  # probability of being mislabelled
+SET_ASIDE_FROM = 0.7  # probability of being mislabelled
 LEAST_NORMALS, LEAST_DEFECTIVES = 10, 3  # fewer say too little of how each class is distributed
 
 _TRUSTED = 0.8  # share of the good images, the lowest, that their distribution is fitted to
