@@ -100,7 +100,7 @@ def test_an_interrupted_fit_says_what_is_kept(run, prepared, tmp_path, monkeypat
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("patchcore_dual.training.fitting.cross_fit", interrupt)
+    monkeypatch.setattr("patchcore_dual.training.single_fit.cross_fit", interrupt)
     result = run("fit", prepared.folder, "--model", tmp_path / "model")
     assert result.code != 0
     assert "Traceback" not in result.err
