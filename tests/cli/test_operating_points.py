@@ -150,3 +150,16 @@ def test_seven_groups_promise_no_one_percent(run, tmp_path):
     set_to = run("threshold", model, "--false-alarm-rate", 0.3)
     assert "at most 30.0 % promised" in set_to.out
     assert "cannot be promised" not in set_to.out
+
+
+def test_a_single_group_says_what_it_cannot_say(run, tmp_path):
+    photos = tmp_path / "photos"
+    for lot in range(2):
+        for shot in range(6):
+            save(photos / f"good/lot{lot}-{shot}.png", surface(100 * lot + shot, 48, 48))
+    make = ("prepare", "folder", photos, tmp_path / "prepared", "--size", "48x48")
+    assert run(*make, "--group-pattern", "lot[0-9]").code == 0
+    fitted = run("fit", tmp_path / "prepared", "--model", tmp_path / "model").out
+    assert "1 group of good parts allows no less than 50.0 %" in fitted
+    assert "All good training images are of one group" in fitted
+    assert "not for others" in fitted

@@ -112,6 +112,10 @@ def test_update_adds_images_and_says_what_stays(tmp_path: Path) -> None:
     assert "1 images added" in result.stdout
     again = prepare_folder(source, tmp_path / "p", "--update", "--train-fraction", "0.5")
     assert "an update keeps its split" in str(again.exception)
+    assert prepare_folder(source, tmp_path / "p", "--update", "--size", "auto").exit_code == 0
+    prepare_folder(source, tmp_path / "q", "--size", "40x30")
+    auto = prepare_folder(source, tmp_path / "q", "--update", "--size", "auto")
+    assert "--size is auto" in str(auto.exception)
     both = prepare_folder(source, tmp_path / "p", "--update", "--overwrite")
     assert isinstance(both.exception, SettingsError)
 

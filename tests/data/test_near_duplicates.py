@@ -12,7 +12,13 @@ from PIL import Image
 from lookalikes import surface
 from patchcore_dual.data.duplicates import Fingerprint, find_exact_duplicates, fingerprint
 from patchcore_dual.data.layouts.recognise import read_source
-from patchcore_dual.data.near_duplicates import CANDIDATES, LISTED, find_likeness
+from patchcore_dual.data.near_duplicates import (
+    ALIKE_CORRELATION,
+    CANDIDATES,
+    LISTED,
+    _alike,
+    find_likeness,
+)
 from patchcore_dual.data.reading import read_image
 
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -118,6 +124,24 @@ def test_parts_that_look_alike_in_a_few_poses_are_not_joined() -> None:
     assert len(likeness.alike) == LISTED
     correlations = [pair.correlation for pair in likeness.alike]
     assert correlations == sorted(correlations, reverse=True)
+
+
+def test_look_alikes_are_counted_as_by_loops() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.normal(size=(3, 16)), 15, axis=0) + 0.1 * rng.normal(size=(45, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    joined = {(0, 1): 1.0, (3, 40): 1.0}
+    pairs = [
+        (float(rows[j] @ rows[i]), (i, j))
+        for i in range(45)
+        for j in range(i + 1, 45)
+        if rows[j] @ rows[i] > ALIKE_CORRELATION and (i, j) not in joined
+    ]
+    n_alike, first = _alike(rows, joined)
+    assert n_alike == len(pairs) > 200
+    assert [pair for _, pair in first] == [
+        p for _, p in sorted(pairs, key=lambda x: -x[0])[:LISTED]
+    ]
 
 
 @pytest.mark.parametrize("change", [recompressed, brighter, smaller])

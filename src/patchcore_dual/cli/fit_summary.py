@@ -99,6 +99,11 @@ def _threshold(model: "Model", folder: Path, costs: "Costs | None") -> list[str]
     from patchcore_dual.scoring.operating_points import cheapest_point, least_cost_text
 
     lines = [str(model.thresholds.image), model.thresholds.review_text()]
+    if model.thresholds.image.groups == 1 < model.thresholds.image.images:
+        lines.append(
+            "All good training images are of one group and were held out one by one: what is "
+            "expected holds for this group, not for others."
+        )
     lines += operating_lines(model.operating_points(), model.thresholds.image.value, costs)
     if costs and model.held_out:
         cheapest = cheapest_point(model.held_out, costs)

@@ -186,9 +186,8 @@ def prepare(
 
     if update:
         with progress_bar() as progress:
-            asked_size = "" if size == "auto" else size
             summary = update_data(
-                layout.value, source, prepared, size=asked_size, progress=progress, **options
+                layout.value, source, prepared, size=size, progress=progress, **options
             )
     else:
         try:

@@ -144,12 +144,16 @@ def _alike(
     """The number of pairs that look alike and are not in `near`, and the first of them."""
     n_alike = 0
     first: list[tuple[float, Pair]] = []
+    joined: defaultdict[int, list[int]] = defaultdict(list)
+    for i, j in near:
+        joined[i].append(j)
     for i in range(len(coarse) - 1):
-        correlations = coarse[i + 1 :] @ coarse[i]
-        found = [int(k) for k in np.nonzero(correlations > ALIKE_CORRELATION)[0]]
-        found = [k for k in found if (i, i + 1 + k) not in near]
-        n_alike += len(found)
-        first += [(float(correlations[k]), (i, i + 1 + k)) for k in found]
+        correlations = coarse @ coarse[i]
+        correlations[: i + 1] = correlations[joined[i]] = -np.inf
+        n_alike += int((correlations > ALIKE_CORRELATION).sum())
+        for j in np.argsort(-correlations, kind="stable")[:LISTED].tolist():
+            if correlations[j] > ALIKE_CORRELATION:
+                first.append((float(correlations[j]), (i, j)))
         first = sorted(first, key=lambda one: (-one[0], one[1]))[:LISTED]
     return n_alike, first
 

@@ -256,6 +256,24 @@ def test_new_images_come_with_their_groups(source: Path, tmp_path: Path) -> None
     assert all(len(found) == 1 for found in sides(prepared).values())
 
 
+def test_a_table_may_name_images_that_were_prepared_and_are_not_there_any_more(
+    source: Path, tmp_path: Path
+) -> None:
+    prepared, rows = tmp_path / "p", lots(source)
+    path = table(tmp_path, rows)
+    small(source, prepared, groups=GroupRule(path))
+    gone = source / rows[1][0]
+    gone.unlink()
+    save(source / "good/lot3/new.png", surface(7000, 40, 30))
+    more = table(tmp_path, [*rows, ("good/lot3/new.png", "lot3")])
+    summary = update("folder", source, prepared, groups=GroupRule(more))
+    assert "1 images are not in the data set any more, and stay" in " ".join(summary.notes)
+    assert {rows[1][0], "good/lot3/new.png"} <= {s.source for s in Manifest.load(prepared)}
+    unknown = table(tmp_path, [*rows, ("good/lot3/new.png", "lot3"), ("good/never.png", "lot3")])
+    with pytest.raises(DataError, match=r"no image 'good/never\.png'"):
+        update("folder", source, prepared, groups=GroupRule(unknown))
+
+
 def test_an_update_keeps_the_rule(source: Path, tmp_path: Path) -> None:
     prepared = tmp_path / "p"
     small(source, prepared, groups=GroupRule(pattern=r"part\d+"))

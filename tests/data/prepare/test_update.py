@@ -312,6 +312,7 @@ def test_the_settings_of_the_folder_are_kept_and_others_refused(
 ) -> None:
     for options, message in (
         ({"size": "64x64"}, r"--size is 64x64, but .* was prepared with 40x32"),
+        ({"size": "auto"}, r"--size is auto, but .* was prepared with 40x32"),
         ({"split": SplitSettings(train_fraction=0.7)}, "an update keeps its split"),
         ({"split": SplitSettings(file=tmp_path / "x.csv")}, "an update keeps its split"),
     ):
@@ -468,3 +469,6 @@ def test_unreadable_images_are_skipped_or_named_and_known_ones_stay(
     summary = update("folder", source, prepared, skip_unreadable=True)
     assert sorted(summary.skipped) == ["good/1.png", "good/new.png"]
     assert "good/1.png" in by_source(prepared)
+    notes = " ".join(summary.notes)
+    assert "1 images cannot be read any more, and stay as they were prepared: good/1.png." in notes
+    assert "not in the data set any more" not in notes

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -107,7 +107,9 @@ def stored_rule(prepared: Path, facts: dict[str, Any], asked: GroupRule) -> Grou
     return GroupRule(pattern=stored.get("pattern"), by_folder=stored["by"] == "folder")
 
 
-def with_groups(found: Source, folder: Path, layout: str, rule: GroupRule) -> Source:
+def with_groups(
+    found: Source, folder: Path, layout: str, rule: GroupRule, former: Collection[str] = ()
+) -> Source:
     """The data set with the groups that the user names, in place of those of its layout.
 
     Args:
@@ -115,6 +117,7 @@ def with_groups(found: Source, folder: Path, layout: str, rule: GroupRule) -> So
         folder: where it lies.
         layout: its name.
         rule: how groups are named; the data set is returned as it is where there is none.
+        former: images that a file of groups may name though the data set does not have them.
 
     Raises:
         SettingsError: groups by folders are asked of another layout than plain folders.
@@ -129,7 +132,7 @@ def with_groups(found: Source, folder: Path, layout: str, rule: GroupRule) -> So
     ['lot1', 'lot1', 'lot2']
     """
     if rule.file is not None:
-        groups = _from_file(found.samples, folder, rule.file)
+        groups = _from_file(found.samples, folder, rule.file, former)
     elif rule.pattern is not None:
         pattern = re.compile(rule.pattern)
         groups = _found(
@@ -164,13 +167,15 @@ def with_groups(found: Source, folder: Path, layout: str, rule: GroupRule) -> So
     return replace(found, samples=samples)
 
 
-def _from_file(samples: Sequence[RawSample], folder: Path, path: Path) -> list[str]:
+def _from_file(
+    samples: Sequence[RawSample], folder: Path, path: Path, former: Collection[str]
+) -> list[str]:
     """The group of each image from a CSV file."""
     table = read_csv_file(path)
     if not set(table.columns) >= COLUMNS:
         raise DataError(f"{printable(path)}, line 1: expected the columns image,group.")
     names = [_key(sample.image.relative_to(folder).as_posix()) for sample in samples]
-    known, group_of = set(names), dict[str, str]()
+    known, group_of = {*names, *map(_key, former)}, dict[str, str]()
     problems: list[DataError] = []
     for number, values in table.rows:
         row = dict(zip(table.columns, values, strict=True))

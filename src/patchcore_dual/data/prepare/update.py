@@ -1,6 +1,6 @@
 """Adding images to a prepared folder, whose splits, groups and synthetic sets stay as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,11 @@ def update(
     Args:
         layout, source, skip_unreadable, masks, progress: as for `prepare`.
         prepared: the folder to add to.
-        size: that of the folder, "WxH" or "native". It may be left out, as `split` and
+        size: that of the folder, "WxH", "native", or "auto" where that of the photographs was kept.
+            It may be left out, as `split` and
             `bit_depth` may, unless the split came from a file.
-        groups: likewise; a file of groups has to name all images of the data set.
+        groups: likewise; a file of groups has to name all images of the data set, and may name
+            those of the folder that the data set does not have any more.
 
     Returns:
         The summary of the whole folder, which `preparation.json` records too.
@@ -76,7 +78,9 @@ def update(
         split_file = split.file if split and facts["split"]["by"] == "file" else None
         rule = rule_with_split(groups or GroupRule(), split_file)
         rule = stored_rule(prepared, facts, rule)
-        found = with_groups(read_source(layout, source, masks), source, layout, rule)
+        found = read_source(layout, source, masks)
+        former = [s.source for s in before.real() if s.source]
+        found = with_groups(found, source, layout, rule, former)
         split = _split(prepared, facts, split, found.has_official_split)
         gathered = gather(found, source, bit_depth, skip_unreadable, progress)
         scans, bit_depth = gathered.scans, gathered.bit_depth
@@ -118,7 +122,7 @@ def update(
             skipped=gathered.skipped,
             bit_depth=bit_depth,
             notes=[
-                *_notes(before, old, added),
+                *_notes(before, old, added, gathered.skipped),
                 *found.notes,
                 *copy_notes,
                 *gathered.notes,
@@ -145,9 +149,10 @@ def _check_settings(
             f"{prepared} has no {PREPARATION_NAME} that says how it was prepared, so that nothing "
             "can be added to it. Prepare another folder."
         )
+    keeps_photographs = size == "auto" and facts.get("size_by") == "photographs"
     stored = {
         "layout": facts["layout"],
-        "--size": facts.get("size", "native"),
+        "--size": "auto" if keeps_photographs else facts.get("size", "native"),
         "--bit-depth": facts.get("bit_depth"),
     }
     asked = {"layout": layout, "--size": size, "--bit-depth": bit_depth}
@@ -191,11 +196,13 @@ def _size_notes(placed: Sequence[Any], size: Size | None) -> list[str]:
     return size_notes([p.scan.original for p in placed], *(size or (None, None))) if placed else []
 
 
-def _notes(before: Manifest, old: Comparison, added: Sequence[Sample]) -> list[str]:
+def _notes(
+    before: Manifest, old: Comparison, added: Sequence[Sample], unreadable: Container[str]
+) -> list[str]:
     """What was added, what changed, and what stays, a sentence each."""
     if not added and not old.changes:
         notes = [f"Nothing to add: {len(old.rows)} images were there before, and stay as they are."]
-        return notes + _staying(before, old)
+        return notes + _staying(before, old, unreadable)
     n_train = sum(s.split == "train" for s in added)
     notes = [
         f"{len(added)} images added, {n_train} to train and {len(added) - n_train} to test; "
@@ -218,19 +225,26 @@ def _notes(before: Manifest, old: Comparison, added: Sequence[Sample]) -> list[s
             f"WARNING: {len(offspring)} synthetic images were made from images that have changed: "
             f"{some(sorted(offspring))}. Look at them again."
         )
-    return notes + _staying(before, old)
+    return notes + _staying(before, old, unreadable)
 
 
-def _staying(before: Manifest, old: Comparison) -> list[str]:
+def _staying(before: Manifest, old: Comparison, unreadable: Container[str]) -> list[str]:
     notes = []
     synthetic = before.synthetic()
     if len(synthetic):
         sets = sorted({Path(s.image).parent.as_posix() for s in synthetic})
         notes.append(f"{len(synthetic)} synthetic images stay, in {some(sets)}.")
-    if old.missing:
-        names = some(one.name for one in old.missing)
+    missing = [one.name for one in old.missing]
+    damaged = [name for name in missing if name in unreadable]
+    gone = [name for name in missing if name not in unreadable]
+    if damaged:
         notes.append(
-            f"{len(old.missing)} images are not in the data set any more, and stay: {names}."
+            f"{len(damaged)} images cannot be read any more, and stay as they were prepared: "
+            f"{some(damaged)}."
+        )
+    if gone:
+        notes.append(
+            f"{len(gone)} images are not in the data set any more, and stay: {some(gone)}."
         )
     if old.without_mask:
         names = some(old.without_mask)
