@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -118,3 +119,35 @@ def make_folder(folder: Path, n_good: int = 8, n_bad: int = 4) -> Path:
         save(folder / f"masks/scratch/{number}_mask.png", mask)
         save(folder / f"stain/s{number}.png", surface(200 + number, 40, 30))
     return folder
+
+
+def pin_in_a_pose(number: int) -> NDArray[np.uint8]:
+    """One of many pins, all different, on an even background in one of three poses."""
+    rng = np.random.default_rng(number)
+    values = np.full((192, 192), 205.0)
+    length, width, pitch = rng.uniform(120, 130), rng.uniform(16, 19), rng.uniform(8, 12)
+    rows = np.arange(192)
+    for row in range(int(96 - length / 2), int(96 + length / 2)):
+        half = width / 2 + 3 * np.sin(6.28 * rows[row] / pitch) * (row < 120)
+        values[row, int(96 - half) : int(96 + half)] = rng.uniform(88, 100)
+    angle = (0, 60, 120)[number % 3] + rng.normal(0, 3)
+    turn = cv2.getRotationMatrix2D((96, 96), angle, 1)
+    turned = cv2.warpAffine(values, turn, (192, 192), borderValue=(205.0,))
+    return _grey(turned + rng.normal(0, 2, turned.shape))
+
+
+def cloth_tile(number: int) -> NDArray[np.uint8]:
+    """A tile of cloth; one in eight has the edge of the cloth, always in the same place."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:192, :192]
+    phase = rng.uniform(0, 6.28, 2)
+    values = 90 + 18 * np.sin(x / 1.6 + phase[0]) * np.sin(y / 1.9 + phase[1])
+    values += cv2.GaussianBlur(rng.normal(0, 14, (192, 192)), (0, 0), 1.2)
+    if number % 8 == 0:
+        values[:, :40] = 215 + rng.normal(0, 3, (192, 40))
+        values[:, 40:46] = 40
+    return _grey(values)
+
+
+def _grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.repeat(np.clip(values, 0, 255).astype(np.uint8)[..., None], 3, axis=2)

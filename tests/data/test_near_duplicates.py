@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalikes import surface
+from lookalikes import cloth_tile, pin_in_a_pose, surface
 from patchcore_dual.data.duplicates import Fingerprint, find_exact_duplicates, fingerprint
 from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.near_duplicates import (
@@ -37,10 +37,6 @@ def prints(images: dict[str, Rgb]) -> list[Fingerprint]:
 
 def near(images: dict[str, Rgb]) -> set[tuple[str, str]]:
     return {(pair.first, pair.second) for pair in find_likeness(prints(images)).near}
-
-
-def grey(values: NDArray[np.float64]) -> Rgb:
-    return np.repeat(np.clip(values, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def others(count: int = 12) -> dict[str, Rgb]:
@@ -101,23 +97,8 @@ def test_several_exposures_of_several_parts_are_joined_part_by_part() -> None:
     assert len(found) == 8 * 6
 
 
-def part_in_a_pose(number: int) -> Rgb:
-    """One of many pins, all different, on an even background in one of three poses."""
-    rng = np.random.default_rng(number)
-    values = np.full((192, 192), 205.0)
-    length, width, pitch = rng.uniform(120, 130), rng.uniform(16, 19), rng.uniform(8, 12)
-    rows = np.arange(192)
-    for row in range(int(96 - length / 2), int(96 + length / 2)):
-        half = width / 2 + 3 * np.sin(6.28 * rows[row] / pitch) * (row < 120)
-        values[row, int(96 - half) : int(96 + half)] = rng.uniform(88, 100)
-    angle = (0, 60, 120)[number % 3] + rng.normal(0, 3)
-    turn = cv2.getRotationMatrix2D((96, 96), angle, 1)
-    turned = cv2.warpAffine(values, turn, (192, 192), borderValue=(205.0,))
-    return grey(turned + rng.normal(0, 2, turned.shape))
-
-
 def test_parts_that_look_alike_in_a_few_poses_are_not_joined() -> None:
-    images = {str(i): part_in_a_pose(i) for i in range(45)}
+    images = {str(i): pin_in_a_pose(i) for i in range(45)}
     likeness = find_likeness(prints(images))
     assert likeness.near == []
     assert likeness.n_alike > len(images)  # which is reported, in a list that does not grow
@@ -146,26 +127,13 @@ def test_look_alikes_are_counted_as_by_loops() -> None:
 
 @pytest.mark.parametrize("change", [recompressed, brighter, smaller])
 def test_a_copy_among_parts_that_look_alike_is_found(change) -> None:
-    images = {str(i): part_in_a_pose(i) for i in range(30)}
+    images = {str(i): pin_in_a_pose(i) for i in range(30)}
     quality = {"quality": 80} if change is recompressed else {}
     assert near({**images, "copy": change(images["7"], **quality)}) == {("7", "copy")}
 
 
-def weave(number: int) -> Rgb:
-    """A tile of cloth; one in eight has the edge of the cloth, always in the same place."""
-    rng = np.random.default_rng(number)
-    y, x = np.mgrid[:192, :192]
-    phase = rng.uniform(0, 6.28, 2)
-    values = 90 + 18 * np.sin(x / 1.6 + phase[0]) * np.sin(y / 1.9 + phase[1])
-    values += cv2.GaussianBlur(rng.normal(0, 14, (192, 192)), (0, 0), 1.2)
-    if number % 8 == 0:
-        values[:, :40] = 215 + rng.normal(0, 3, (192, 40))
-        values[:, 40:46] = 40
-    return grey(values)
-
-
 def test_tiles_with_the_edge_of_a_cloth_are_not_joined() -> None:
-    assert near({str(i): weave(i) for i in range(64)}) == set()
+    assert near({str(i): cloth_tile(i) for i in range(64)}) == set()
 
 
 def test_one_part_under_a_drifting_lamp_is_not_joined() -> None:

@@ -249,6 +249,9 @@ def test_operating_points_have_a_table(tmp_path):
     assert "1.0 % 1.98 1.0 % 1.0 % 10 50 % – 25.0 % 0.0 %" in text
     assert "70.0 % 0.6 70.0 % 70.0 % 700 100 % – 75.0 % 40.0 %" in text
     assert "Cost" not in text
+    trained = report_text(tmp_path, evaluated(n_training_images=9, **held_out_points()))
+    assert "On these images †" in trained
+    assert "Verdicts †" in trained
     assert made.to_json()["operating_points"][0]["recall_known"] == 0.5
     assert "Operating points" not in report_text(tmp_path, evaluated())
 
