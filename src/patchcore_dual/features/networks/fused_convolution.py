@@ -3,8 +3,9 @@
 Frozen batch norms fold into the convolution before them. On a processor oneDNN then adds the
 shortcut and clips while the result is still in cache, and keeps the weights in the layout that its
 kernels read, which PyTorch would otherwise make again for every image. Which layout is fast depends
-on the size of the image: the first one decides. Apart from the order of rounding the numbers are
-the same. Elsewhere the plain operations run.
+on the size of the image, and a layout of another size is ten times slower than none: a few sizes have
+their own, further ones the plain layout. Apart from the order of rounding the numbers are the same.
+Elsewhere the plain operations run.
 """
 
 from functools import cache
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Activation = Literal["none", "relu", "relu6"]
+
+LAYOUTS = 8  # sizes of which weights are kept in oneDNN's layout
 
 # What oneDNN calls them, and their constants.
 _ONEDNN: dict[Activation, tuple[str, list[float]]] = {
@@ -48,6 +51,7 @@ class FusedConvolution(nn.Module):
         super().__init__()
         self._where = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self._weight = conv.weight.detach().contiguous()
+        self._layouts: dict[tuple[int, ...], Tensor] = {}  # by the height and width of the input
         self._bias = None if conv.bias is None else conv.bias.detach()
 
     def forward(
@@ -56,11 +60,12 @@ class FusedConvolution(nn.Module):
         """`[B, C, H, W]`, best in channels_last, which the result is too."""
         name, constants = _ONEDNN[activation]
         convolution = torch.ops.mkldnn._convolution_pointwise
-        if not self._weight.is_mkldnn:
-            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+        size = tuple(x.shape[-2:])
+        if size not in self._layouts and len(self._layouts) < LAYOUTS:
+            self._layouts[size] = torch.ops.mkldnn._reorder_convolution_weight(
                 self._weight, *self._where, list(x.shape)
             )
-        weights = (self._weight, self._bias, *self._where)
+        weights = (self._layouts.get(size, self._weight), self._bias, *self._where)
         if plus is None:
             return convolution(x, *weights, name, constants, None)
         # After an addition, oneDNN fuses no activation but ReLU.
