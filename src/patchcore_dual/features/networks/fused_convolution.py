@@ -3,9 +3,9 @@
 Frozen batch norms fold into the convolution before them. On a processor oneDNN then adds the
 shortcut and clips while the result is still in cache, and keeps the weights in the layout that its
 kernels read, which PyTorch would otherwise make again for every image. Which layout is fast depends
-on the size of the image, and a layout of another size is ten times slower than none: a few sizes have
-their own, further ones the plain layout. Apart from the order of rounding the numbers are the same.
-Elsewhere the plain operations run.
+on the size of the image, and that of another size is ten times slower: a few sizes have their own,
+further ones the plain layout. Apart from the order of rounding the numbers are the same. Elsewhere
+the plain operations run.
 """
 
 from functools import cache
