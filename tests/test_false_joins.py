@@ -1,8 +1,8 @@
 """Parts that look alike, from photographs to recall: none are joined, and defects are found.
 
 Once, likeness alone joined pins in the same pose and the edge tiles of a cloth. Thresholds were
-then set by a pose that the banks of the other folds did not know: joined so, recall here is .7 on
-the pins and 0 on the cloth, and 1 on both otherwise.
+then set by a pose that the banks of the other folds did not know: joined so, recall was .7 on
+the pins and 0 on the cloth at 96x96 with one resolution, and 1 on both otherwise.
 """
 
 from collections import Counter, defaultdict
@@ -47,7 +47,7 @@ def photographs(folder: Path, render) -> Path:
 
 
 def measured(photos: Path, prepared: Path, rule: GroupRule | None) -> tuple[Manifest, Evaluation]:
-    prepare("folder", photos, prepared, width=96, height=96, groups=rule)
+    prepare("folder", photos, prepared, width=192, height=192, groups=rule)
     manifest = Manifest.load(prepared)
     return manifest, evaluate(PatchCoreDual().fit(manifest), manifest)
 
