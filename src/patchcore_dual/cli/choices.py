@@ -29,8 +29,10 @@ BackboneName = Literal["efficientnet_lite0", "resnet18", "resnet34", "resnet50",
 RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
 
 
-def parse_numbers(option: str, text: str) -> tuple[int, ...]:
-    """`2,3` as (2, 3)."""
+def parse_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """`2,3` as (2, 3); None for an option that was not given."""
+    if text is None:
+        return None
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:

@@ -239,13 +239,9 @@ def fit(
 
     given: dict[str, Any] = {
         "backbone": backbone,
-        "levels": parse_numbers("levels", levels) if levels is not None else None,
-        "defect_levels": parse_numbers("defect_levels", defect_levels)
-        if defect_levels is not None
-        else None,
-        "resolutions": (
-            parse_numbers("resolutions", resolutions) if resolutions is not None else None
-        ),
+        "levels": parse_numbers("levels", levels),
+        "defect_levels": parse_numbers("defect_levels", defect_levels),
+        "resolutions": parse_numbers("resolutions", resolutions),
         "count_padding": count_padding,
         "scoring": scoring,
         "patches": patches,
