@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import genextreme
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.model import load_model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import fit
 from patchcore_dual.training.deciding_images import deciding_images_of, sentences
-from patchcore_dual.training.mislabelled import mislabelled_probability
+from patchcore_dual.training.mislabelled import CLEAR_EVIDENCE, mislabelled
 from training.made_up import MadeUpEmbedder, make_stained
 
 SETTINGS = Settings(normal_rate=0.1, defect_rate=0.5)
@@ -120,10 +121,23 @@ def test_they_are_named_and_drawn(model, wrong) -> None:
 
 def test_an_image_beyond_the_tail_that_is_unlike_defects_stays() -> None:
     good = np.append(np.random.default_rng(1).gumbel(2, 1, 80), 11.0)
-    assert mislabelled_probability(good, np.full(20, 40.0) + np.arange(20)).max() < 0.1
-    assert mislabelled_probability(good, np.full(20, 2.0) + np.arange(20))[-1] > 0.8
+    assert mislabelled(good, np.full(20, 40.0) + np.arange(20)).probability.max() < 0.1
+
+
+def test_harmless_marks_of_every_strength_mostly_stay() -> None:
+    """They look as much like the known defects as mislabelled images do, but make no hump."""
+    clear = {False: 0, True: 0}  # by whether images are mislabelled
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        good = genextreme.rvs(-0.2, loc=2, scale=0.7, size=100, random_state=rng)
+        defective, wrong = rng.normal(8, 2, 20), rng.normal(8, 2, 10)
+        assert (good > 4).any()
+        clear[False] += mislabelled(good, defective).gain >= CLEAR_EVIDENCE
+        clear[True] += mislabelled(np.append(good, wrong), defective).gain >= CLEAR_EVIDENCE
+    assert clear[False] <= 2
+    assert clear[True] >= 10
 
 
 def test_equal_scores_say_nothing() -> None:
-    assert not mislabelled_probability(np.ones(20), np.arange(5.0)).any()
-    assert not mislabelled_probability(np.arange(20.0), np.ones(5)).any()
+    assert not mislabelled(np.ones(20), np.arange(5.0)).probability.any()
+    assert not mislabelled(np.arange(20.0), np.ones(5)).probability.any()

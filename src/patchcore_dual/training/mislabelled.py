@@ -1,86 +1,121 @@
 """Good training images that are probably defective, by out-of-fold evidence on the training images.
 
 The highest log odds of an image, standardised by position, say how much it looks like the known
-defects. On good images they are the largest of many patch values and follow a Gumbel distribution,
-which is fitted to the lower four fifths: the part that few mislabelled images can reach. On
-mislabelled images they follow those of the held-out defective ones. The share of mislabelled images
-has the largest likelihood, and Bayes' rule then gives each image's probability.
+defects. On good images they are the largest of many patch values and follow a generalised extreme
+value distribution, on mislabelled images those of the held-out defective ones. The mixture of both
+that explains the good images best gives each image's probability by Bayes' rule.
+
+Good parts may bear harmless marks that look like a defect, such as oil beside stains, and nothing
+but a person can tell these from mislabelled images one by one. Together they differ: marks of every
+strength make the tail heavy, mislabelled images make a hump where the defects are. Images are
+therefore set aside only where the mixture explains all of them far better than a heavy tail alone.
 
 Distances to the normal bank would not do: two mislabelled images that show the same sort of defect
 are in each other's banks.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.stats import genextreme
 
 from patchcore_dual.model import CalibrationSet
 from patchcore_dual.scoring import HeldOutImage, TrainingEvidence
 from patchcore_dual.scoring.fusion.position import position_statistics
 
-SET_ASIDE_FROM = 0.7  # probability of being mislabelled
+SET_ASIDE_FROM = 0.9  # probability of being mislabelled
+CLEAR_EVIDENCE = 4.0  # gain in log likelihood by the mixture; clean sets gained 3.6 at most
 LEAST_NORMALS, LEAST_DEFECTIVES = 10, 3  # fewer say too little of how each class is distributed
 
-_TRUSTED = 0.8  # share of the good images, the lowest, that their distribution is fitted to
-_ROUNDS = 1000
+_HEAVIEST = 0.5  # shape of the good images' tail: from here on its variance is infinite
+_LARGEST_SHARE = 0.3  # of mislabelled images
+_PRIOR = 10.0  # of shape and of share: each 0.1 must gain 1 in log likelihood
 
 
 def likely_mislabelled(calibration: CalibrationSet) -> tuple[str, ...]:
     """The names of good training images that are probably defective, the most probable first.
 
-    None without a probe, with fewer than 10 good images, or with fewer than 3 defective ones of
-    which other folds hold defects too.
+    None without a probe, with fewer than 10 good images, with fewer than 3 defective ones of which
+    other folds hold defects too, or where a heavy tail explains the good images nearly as well.
     """
     evidence = calibration.evidence
     known = [image for image in evidence.defectives if image.is_known]
     if len(evidence.normals) < LEAST_NORMALS or len(known) < LEAST_DEFECTIVES:
         return ()
-    probability = mislabelled_probability(
-        _likeness(evidence, evidence.normals), _likeness(evidence, known)
-    )
-    order = np.argsort(-probability, kind="stable")
-    return tuple(calibration.normals[i] for i in order if probability[i] >= SET_ASIDE_FROM)
+    found = mislabelled(_likeness(evidence, evidence.normals), _likeness(evidence, known))
+    if found.gain < CLEAR_EVIDENCE:
+        return ()
+    order = np.argsort(-found.probability, kind="stable")
+    return tuple(calibration.normals[i] for i in order if found.probability[i] >= SET_ASIDE_FROM)
 
 
-def mislabelled_probability(normal: np.ndarray, defective: np.ndarray) -> np.ndarray:
-    """The probability that each good image is mislabelled.
+class Mislabelled(NamedTuple):
+    """How probable it is that good images are mislabelled.
+
+    Attributes:
+        probability: float64 `[n]`, of each image, taken that some are.
+        gain: what the log likelihood of all images gains by the assumption that some are.
+    """
+
+    probability: np.ndarray
+    gain: float
+
+
+def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
+    """Compare two explanations: a heavy tail of good images, and mislabelled ones among them.
 
     Args:
         normal: float64 `[n]`, how much each held-out good image looks like the known defects.
         defective: float64 `[k]`, the same of the held-out defective images.
 
-    Returns:
-        float64 `[n]`.
-
     >>> rng = np.random.default_rng(0)
     >>> good, defective = rng.gumbel(2, 1, 60), rng.normal(14, 2, 20)
-    >>> bool(mislabelled_probability(good, defective).max() < 0.5)
+    >>> bool(mislabelled(good, defective).gain < 1)
     True
-    >>> found = mislabelled_probability(np.append(good, [13.0, 16.0]), defective)
-    >>> np.flatnonzero(found > 0.8).tolist()
-    [60, 61]
+    >>> found = mislabelled(np.append(good, [13.0, 16.0]), defective)
+    >>> bool(found.gain > 4), np.flatnonzero(found.probability > 0.9).tolist()
+    (True, [60, 61])
     """
-    spread = float(np.std(defective, ddof=1))
-    if not spread or not np.std(normal):
-        return np.zeros(len(normal))
-    location, scale = _gumbel(normal)
-    z = (normal - location) / scale
-    of_good = np.exp(-z - np.exp(-np.maximum(z, -50))) / scale
-    # Kernel density; above the median defect, whatever looks more like a defect is one no less.
-    width = spread * len(defective) ** -0.2
-    reached = np.minimum(normal, np.median(defective))
-    u = (reached[:, None] - defective) / width
-    of_defective = np.exp(-(u**2) / 2).mean(axis=1) / (width * np.sqrt(2 * np.pi))
-    of_defective = np.where(z > 0, of_defective, 0)
-    share, probability = 0.1, np.zeros(len(normal))
-    for _ in range(_ROUNDS):
-        wrong, right = share * of_defective, (1 - share) * of_good
-        probability = wrong / np.maximum(wrong + right, np.finfo(float).tiny)
-        share, former = float(probability.mean()), share
-        if abs(share - former) < 1e-9:
-            break
-    return probability
+    if not np.std(defective) or not np.std(normal):
+        return Mislabelled(np.zeros(len(normal)), 0.0)
+    of_defective = _density(defective, normal)
+
+    def parts(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The densities of good and of mislabelled images, each with its share."""
+        location, log_scale, shape, share = parameters
+        good = genextreme.pdf(normal, -shape, location, np.exp(log_scale))
+        return (1 - share) * good, share * np.where(normal > location, of_defective, 0)
+
+    def loss(parameters: np.ndarray) -> float:
+        likelihood = np.log(np.maximum(sum(parts(parameters)), 1e-300)).sum()
+        return float(_PRIOR * parameters[2:].sum() - likelihood)
+
+    def best(largest_share: float) -> tuple[float, np.ndarray]:
+        """The least loss with at most so large a share of mislabelled images."""
+        limits = [(None, None), (None, None), (0, _HEAVIEST), (0, largest_share)]
+        spread = np.std(normal[normal <= np.quantile(normal, 0.8)]) or np.std(normal)
+        start = [np.median(normal) - 0.2 * spread, np.log(spread)]
+        fits = [
+            minimize(loss, [*start, shape, share], method="Nelder-Mead", bounds=limits)
+            for shape in (0.02, 0.2)
+            for share in {min(largest_share, 0.02), largest_share / 2}
+        ]
+        return min(((one.fun, one.x) for one in fits), key=lambda pair: pair[0])
+
+    heavy_tail, _ = best(0)
+    mixture, parameters = best(_LARGEST_SHARE)
+    good, wrong = parts(parameters)
+    return Mislabelled(wrong / np.maximum(good + wrong, 1e-300), float(heavy_tail - mixture))
+
+
+def _density(sample: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Kernel density; above the median of the sample, the density there."""
+    width = np.std(sample, ddof=1) * len(sample) ** -0.2
+    u = (np.minimum(at, np.median(sample))[:, None] - sample) / width
+    density: np.ndarray = np.exp(-(u**2) / 2).mean(axis=1) / (width * np.sqrt(2 * np.pi))
+    return density
 
 
 def _likeness(evidence: TrainingEvidence, images: Sequence[HeldOutImage]) -> np.ndarray:
@@ -95,21 +130,3 @@ def _likeness(evidence: TrainingEvidence, images: Sequence[HeldOutImage]) -> np.
 def _log_odds(image: HeldOutImage) -> np.ndarray:
     assert image.evidence.logit is not None, "held-out defective images come with a probe"
     return image.evidence.logit
-
-
-def _gumbel(values: np.ndarray) -> tuple[float, float]:
-    """Location and scale of the most likely Gumbel distribution; the highest fifth is censored."""
-    limit = np.quantile(values, _TRUSTED)
-    below, n_above = values[values <= limit], int((values > limit).sum())
-    spread = max(float(np.std(below)), 1e-6)
-
-    def loss(parameters: np.ndarray) -> float:
-        location, scale = parameters[0], np.exp(parameters[1])
-        z = np.maximum((below - location) / scale, -50)
-        above = -np.expm1(-np.exp(-max((limit - location) / scale, -50)))
-        likelihood = -(z + np.exp(-z)).sum() - len(below) * parameters[1]
-        return float(-likelihood - n_above * np.log(max(above, 1e-300)))
-
-    start = [float(np.median(values)) - 0.2 * spread, float(np.log(spread))]
-    location, logarithm = minimize(loss, start, method="Nelder-Mead").x
-    return float(location), float(np.exp(logarithm))
