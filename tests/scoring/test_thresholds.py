@@ -52,6 +52,18 @@ def grouped_scores(draw):
     return np.array(scores, dtype=float), groups
 
 
+@st.composite
+def clustered_scores(draw):
+    """Few groups of many images, or many of few, with ties and odd images, or none but ties."""
+    groups = draw(st.lists(st.integers(1, 30), min_size=1, max_size=25))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shift = draw(st.sampled_from([0, 1, 10]))
+    rounding = draw(st.sampled_from([0, 1, 6]))
+    names = np.repeat(np.arange(len(groups)), groups)
+    scores = rng.exponential(size=len(names)) + shift * rng.normal(size=len(groups))[names]
+    return scores.round(rounding), names.astype(str)
+
+
 @given(grouped_scores(), st.sampled_from(RATES))
 def test_quantile_and_promise_by_loops(case, rate):
     scores, groups = case
@@ -118,6 +130,23 @@ def test_seven_groups_cannot_promise_one_percent(images):
     assert "1.0 % cannot be promised" in threshold.shortfall
 
 
+@given(clustered_scores(), st.floats(-1, 40))
+def test_no_threshold_asks_for_groups_that_are_there(case, value):
+    threshold = HeldOutScores(*case).at(value)
+    if threshold.asked and threshold.groups >= groups_for(threshold.asked):
+        assert "that takes" not in threshold.shortfall
+        assert "cannot be promised" not in threshold.shortfall
+
+
+def test_a_value_among_uneven_groups_is_estimated_and_no_more():
+    """One large group decides the expected rate, and many small ones the promised one."""
+    scores = np.append(np.arange(30.0), np.full(9, 50.0))
+    groups = list("a" * 30 + "bcdefghij")
+    threshold = HeldOutScores(scores, groups).at(25.5)
+    assert threshold.expected < threshold.promised
+    assert threshold.shortfall == "35.0 % is estimated, not promised."
+
+
 @given(
     scores=st.lists(st.integers(0, 15), min_size=3, max_size=60),
     rate=st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.5, 0.9]),
@@ -166,18 +195,6 @@ def test_no_stricter_than_it_must_be(n, rate):
         for new in everyone[-max(1, math.ceil(rate * (n + 1)) + 1) :]
     )
     assert alarms == math.floor(rate * (n + 1) + 1e-9)
-
-
-@st.composite
-def clustered_scores(draw):
-    """Few groups of many images, or many of few, with ties and odd images, or none but ties."""
-    groups = draw(st.lists(st.integers(1, 30), min_size=1, max_size=25))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shift = draw(st.sampled_from([0, 1, 10]))
-    rounding = draw(st.sampled_from([0, 1, 6]))
-    names = np.repeat(np.arange(len(groups)), groups)
-    scores = rng.exponential(size=len(names)) + shift * rng.normal(size=len(groups))[names]
-    return scores.round(rounding), names.astype(str)
 
 
 @settings(max_examples=300)

@@ -64,10 +64,11 @@ class Threshold:
                 f"{'allows' if self.groups == 1 else 'allow'} no less than "
                 f"{percent(self.least_promise)}."
             )
-        return (
-            f"{percent(self.asked)} is estimated, not promised: that takes "
-            f"{groups_for(self.asked)} groups of good parts; there are {self.groups}."
-        )
+        estimated = f"{percent(self.asked)} is estimated, not promised"
+        enough = groups_for(self.asked)
+        if self.groups >= enough:  # a threshold that was set by its value
+            return f"{estimated}."
+        return f"{estimated}: that takes {enough} groups of good parts; there are {self.groups}."
 
     def __str__(self) -> str:
         """Expected and promised rate, and what they rest on, in sentences."""
