@@ -7,11 +7,12 @@ import pytest
 from scipy.stats import genextreme
 
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.model import load_model
+from patchcore_dual.model import CalibrationSet, load_model
+from patchcore_dual.scoring import Evidence, HeldOutImage, Nearest, TrainingEvidence
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import fit
 from patchcore_dual.training.deciding_images import deciding_images_of, sentences
-from patchcore_dual.training.mislabelled import CLEAR_EVIDENCE, mislabelled
+from patchcore_dual.training.mislabelled import CLEAR_EVIDENCE, likely_mislabelled, mislabelled
 from training.made_up import MadeUpEmbedder, make_stained
 
 SETTINGS = Settings(normal_rate=0.1, defect_rate=0.5)
@@ -136,6 +137,30 @@ def test_harmless_marks_of_every_strength_mostly_stay() -> None:
         clear[True] += mislabelled(np.append(good, wrong), defective).gain >= CLEAR_EVIDENCE
     assert clear[False] <= 2
     assert clear[True] >= 10
+
+
+def calibration_with(good: np.ndarray, defective: np.ndarray) -> CalibrationSet:
+    """Images of one patch each, with these log odds."""
+    nearest = Nearest(np.zeros((1, 1), np.float32), np.zeros((1, 1), int))
+
+    def images(log_odds: np.ndarray) -> tuple[HeldOutImage, ...]:
+        grids = log_odds.reshape(-1, 1, 1)
+        return tuple(HeldOutImage(Evidence(nearest, logit=grid), 0, 8, 8) for grid in grids)
+
+    normals = tuple(f"good/{i}.png" for i in range(len(good)))
+    defectives = tuple(f"bad/{i}.png" for i in range(len(defective)))
+    evidence = TrainingEvidence(images(good), images(defective))
+    return CalibrationSet(evidence, normals, defectives, normals, {}, "", covering_radius=0.0)
+
+
+def test_images_are_set_aside_on_clear_evidence_alone() -> None:
+    rng = np.random.default_rng(7)
+    good = genextreme.rvs(-0.2, loc=2, scale=0.7, size=60, random_state=rng)
+    defective, wrong = rng.normal(8, 2, 20), rng.normal(8, 1, 8)
+    assert mislabelled(good, defective).probability.max() > 0.9  # taken that some are
+    assert likely_mislabelled(calibration_with(good, defective)) == ()
+    found = likely_mislabelled(calibration_with(np.append(good, wrong), defective))
+    assert {f"good/{60 + i}.png" for i in range(8)} <= set(found)
 
 
 def test_equal_scores_say_nothing() -> None:
