@@ -103,6 +103,20 @@ def test_an_embedder_that_cannot_count_otherwise_says_so():
         adapted(Counting(), Settings(count_padding=True, resolutions=(1, 2)))
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        CachedEmbedder(Counting(), 10),
+        ProjectedEmbedder(Counting(), seed=0),
+        CachedEmbedder(ProjectedEmbedder(Counting(), seed=0), 10),
+    ],
+)
+def test_a_wrapped_embedder_of_the_user_is_used_as_it_is(wrapped):
+    assert adapted(wrapped, Settings(count_padding=True)) is wrapped
+    with pytest.raises(SettingsError, match="works in one way only"):
+        adapted(wrapped, Settings())
+
+
 def test_the_network_of_wrapped_embedders():
     embedder = load_embedder("efficientnet_lite0")
     wrapped = ProjectedEmbedder(CachedEmbedder(embedder, 10), seed=0)

@@ -201,25 +201,28 @@ def _cells_across(resolutions: tuple[int, ...]) -> int:
 
 
 def adapted(embedder: Embedder, settings: Settings) -> Embedder:
-    """The embedder used as settings ask: how borders are counted, and at which resolutions.
+    """The embedder used as the settings say: how borders are counted, and at which resolutions.
 
     An embedder of the user's own keeps its resolutions unless the settings name others.
 
     Raises:
-        SettingsError: for an embedder that cannot be used so.
+        SettingsError: the embedder works in another way and cannot be changed.
     """
     spec = replace(embedder.spec, count_padding=settings.counts_padding)
-    change = getattr(embedder, "with_spec", None)
-    if change is not None or settings.resolutions is not None:
+    cached = embedder
+    while isinstance(cached, CachedEmbedder):  # which has `with_spec`, whatever it caches
+        cached = cached.embedder
+    can_change = hasattr(cached, "with_spec")
+    if can_change or settings.resolutions is not None:
         spec = spec.with_resolutions(settings.used_resolutions)
     if spec == embedder.spec:
         return embedder
-    if change is None:
+    if not can_change:
         raise SettingsError(
             f"the embedder {embedder.spec.backbone} works in one way only: set count_padding to "
             f"{embedder.spec.count_padding}, and resolutions to {embedder.spec.resolutions}."
         )
-    changed: Embedder = change(spec)
+    changed: Embedder = embedder.with_spec(spec)  # type: ignore[attr-defined]
     return changed
 
 
