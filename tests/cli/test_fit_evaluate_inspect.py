@@ -17,7 +17,8 @@ from PIL import Image
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.model import save_model
+from patchcore_dual.evaluation.deciding_cards import deciding_cards
+from patchcore_dual.model import load_model, save_model
 from patchcore_dual.model.schema import MODEL_FILE
 from patchcore_dual.utils.checkpoint import JOURNAL_NAME
 from training.made_up import make_stained
@@ -273,6 +274,9 @@ def test_mislabelled_images_are_set_aside_unless_all_are_kept(run, tmp_path):
     described = run("fit", tmp_path, "--model", tmp_path / "model", "--overwrite", "--json").json
     assert set(described["trained_on"]["set_aside"]) == wrong
     assert {one["image"] for one in described["deciding_images"]["set_aside"]} == wrong
+    cards = deciding_cards(load_model(tmp_path / "model"), Manifest.load(tmp_path))
+    assert {card.name for card in cards[:2]} == wrong
+    assert all(card.picture for card in cards)
     kept = run("fit", tmp_path, "--model", tmp_path / "other", "--keep-all")
     assert "Set aside" not in kept.out
     assert "fitted on 22 normal images" in kept.out

@@ -20,8 +20,8 @@ class DecidingCard(NamedTuple):
     Attributes:
         name: the user's file where it is known, otherwise the name in the manifest.
         reason: why it is there.
-        score: its held-out score.
-        without: the threshold if it were left out; None for a defective image.
+        score: its held-out score; of an image that was set aside, its score under the model.
+        without: the threshold if it were left out; None as in `DecidingImage`.
         picture: base64 of a JPEG; empty where the image is no longer where it was, or has changed.
     """
 
@@ -45,13 +45,14 @@ def deciding_cards(model: Model, manifest: Manifest) -> list[DecidingCard]:
         return []
     trained_on = _manifest_of(Path(kept.prepared), manifest)
     samples = {s.image: s for s in trained_on} if trained_on else {}
+    sha256 = {**kept.sha256, **model.trained_on.get("set_aside_sha256", {})}
     cards = []
     for image, (one, reason) in list(deciding_images_of(model).reasons().items())[:CARDS_LIMIT]:
         name, picture = image, ""
         if trained_on and (sample := samples.get(image)):
             name = sample.source or image
             path = trained_on.image_path(sample)
-            if path.is_file() and file_sha256(path) == kept.sha256.get(image):
+            if path.is_file() and file_sha256(path) == sha256.get(image):
                 picture = jpeg_base64(trained_on.read_image(sample), _PICTURE_SIZE)
         cards.append(DecidingCard(name, reason, one.score, one.without, picture))
     return cards

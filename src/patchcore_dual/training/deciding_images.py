@@ -18,9 +18,10 @@ class DecidingImage:
 
     Attributes:
         image: its name in the manifest.
-        score: of the banks and the probe that were built without it.
-        without: the threshold if this image were left out of it; None for a defective image, and
-            where the threshold was not set by a false-alarm rate.
+        score: by banks and a probe that were built without it.
+        without: the threshold if it were calibrated without this image; None for images that do
+            not take part in that (defective ones, and those set aside), and where the threshold
+            was not set by a false-alarm rate.
     """
 
     image: str

@@ -36,6 +36,7 @@ from patchcore_dual.training.synthetic_choice import (
     choose_synthetic_count,
 )
 from patchcore_dual.utils.checkpoint import writing_explained
+from patchcore_dual.utils.files import file_sha256
 from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress, silent
@@ -104,7 +105,8 @@ def fit(
             Synthetic images made from them are left out too.
         keep_all: fit on good images that are probably mislabelled too. Otherwise they are set
             aside, as if they were in `exclude`; `trained_on["set_aside"]` of the model names them,
-            each with its score under the model.
+            each with its score under the model, and `trained_on["set_aside_sha256"]` has the hex
+            digests of their files.
         synthetic: synthetic images to use: all, none, the first so many, or as many as help to
             find held-out defects.
         size: width and height that images are resized to; None takes them as they were prepared.
@@ -221,7 +223,9 @@ def fit(
                 name: score_of(model, context.embed(image))
                 for name, image in zip(aside, images, strict=True)
             }
-            model = replace(model, trained_on={**model.trained_on, "set_aside": scores})
+            files = {name: file_sha256(everything.image_path(sample[name])) for name in aside}
+            facts = {"set_aside": scores, "set_aside_sha256": files}
+            model = replace(model, trained_on={**model.trained_on, **facts})
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
