@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -52,7 +52,7 @@ class FitContext:
     progress: Progress = silent
     cached_bytes: int = 0
 
-    def without(self, images: Sequence[str]) -> "FitContext":
+    def without(self, images: Collection[str]) -> "FitContext":
         """The context of a fit without some of the images; its checkpoint lies in this one's."""
         folder = self.checkpoint.folder / "without"
         return replace(self, checkpoint=FitCheckpoint(folder, {"without": list(images)}))

@@ -2,11 +2,11 @@
 
 import logging
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,14 +15,12 @@ from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.features import Embedder, projected
 from patchcore_dual.model import Model, check_writable, save_model
-from patchcore_dual.scoring import RULES
 from patchcore_dual.settings import Settings
-from patchcore_dual.training.context import fit_context
+from patchcore_dual.training.context import FitContext, fit_context
+from patchcore_dual.training.first_steps import FirstSteps
 from patchcore_dual.training.folds import check_training_set
-from patchcore_dual.training.mislabelled import likely_mislabelled
-from patchcore_dual.training.normal_banks import NormalBanks, build_normal_banks
-from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
-from patchcore_dual.training.single_fit import fit_model, score_of
+from patchcore_dual.training.normal_banks import NormalBanks
+from patchcore_dual.training.single_fit import score_of
 from patchcore_dual.training.size_choice import SizeChoice
 from patchcore_dual.training.size_trials import (
     check_smallest_defect,
@@ -172,26 +170,10 @@ def fit(
                 progress=progress,
             )
         )
-        checkpoint_of_all = context.checkpoint
-        banks = normal_banks or build_normal_banks(context, training_set)
-        if not RULES[settings.scoring].uses_defects:
-            training_set = training_set.part(label="negative")
-        pseudo_masks = propose_pseudo_masks(context, training_set, banks)
-        models: dict[int, Model] = {}  # by the number of synthetic images
-
-        def fit_on(some: Manifest) -> Model:
-            count = len(some.synthetic())
-            if count not in models:
-                fitted = fit_model(context, some, banks, pseudo_masks, embedder=embedder)
-                facts = {"excluded_images": excluded, "set_aside": {}}
-                models[count] = replace(fitted, trained_on={**fitted.trained_on, **facts})
-            return models[count]
-
+        first = FirstSteps.of(context, training_set, embedder, normal_banks)
         aside: list[str] = []
-        everything = training_set
         for _ in range(0 if keep_all or normal_banks else MISLABELLED_ROUNDS):
-            calibration = fit_on(training_set).calibration
-            found = likely_mislabelled(calibration) if calibration else ()
+            found = first.likely_mislabelled()
             if not found:
                 break
             aside += found
@@ -200,38 +182,36 @@ def fit(
                 ", ".join(found),
                 "it" if len(found) == 1 else "them",
             )
-            training_set = exclude_images(training_set, found)
-            context = context.without(found)
-            banks = build_normal_banks(context, training_set)
-            pseudo_masks = propose_pseudo_masks(context, training_set, banks)
-            models.clear()
-
-        def score(some: Manifest) -> tuple[np.ndarray, np.ndarray]:
-            model = fit_on(some)
-            assert model.calibration is not None
-            return model.calibration.scores(model.rule)
-
-        gain = None
+            first = first.without(found)
+        gain, chosen = None, first.training_set
         if synthetic == "best":
-            gain = choose_synthetic_count(score, training_set)
-            training_set = choose_synthetic(training_set, gain.kept)
-        model = fit_on(training_set)
-        if aside:
-            sample = {s.image: s for s in everything}
-            images = (everything.read_image(sample[name]) for name in aside)
-            scores = {
-                name: score_of(model, context.embed(image))
-                for name, image in zip(aside, images, strict=True)
-            }
-            files = {name: file_sha256(everything.image_path(sample[name])) for name in aside}
-            facts = {"set_aside": scores, "set_aside_sha256": files}
-            model = replace(model, trained_on={**model.trained_on, **facts})
+            gain = choose_synthetic_count(first.scores, chosen)
+            chosen = choose_synthetic(chosen, gain.kept)
+        model = first.model(chosen)
+        facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
+        model = replace(model, trained_on={**model.trained_on, **facts})
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
-            checkpoint_of_all.remove()
-            shutil.rmtree(trials_of(checkpoint_of_all.folder), ignore_errors=True)
-    return Fit(model, gain, pseudo_masks, former, size_choice)
+            context.checkpoint.remove()
+            shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
+    return Fit(model, gain, first.pseudo_masks, former, size_choice)
+
+
+def _set_aside(
+    model: Model, context: FitContext, training_set: Manifest, names: Sequence[str]
+) -> dict[str, Any]:
+    """What a model remembers of the images that were set aside: their scores and files."""
+    if not names:
+        return {"set_aside": {}}
+    samples = {s.image: s for s in training_set}
+    images = (training_set.read_image(samples[name]) for name in names)
+    scores = (score_of(model, context.embed(image)) for image in images)
+    files = (file_sha256(training_set.image_path(samples[name])) for name in names)
+    return {
+        "set_aside": dict(zip(names, scores, strict=True)),
+        "set_aside_sha256": dict(zip(names, files, strict=True)),
+    }
 
 
 @contextmanager

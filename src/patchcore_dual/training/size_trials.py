@@ -12,10 +12,8 @@ from patchcore_dual.features import Embedder, projected
 from patchcore_dual.model import Model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import fit_context
-from patchcore_dual.training.mislabelled import likely_mislabelled
-from patchcore_dual.training.normal_banks import build_normal_banks
-from patchcore_dual.training.pseudo_masks import propose_pseudo_masks
-from patchcore_dual.training.single_fit import fit_model, score_of
+from patchcore_dual.training.first_steps import FirstSteps
+from patchcore_dual.training.single_fit import score_of
 from patchcore_dual.training.size_choice import SizeChoice, TrialFit, choose_size
 from patchcore_dual.utils.checkpoint import writing_explained
 from patchcore_dual.utils.memory import Memory
@@ -75,12 +73,11 @@ def choose_size_by_trials(
             memory=memory,
             progress=report,
         ) as context:
-            banks = build_normal_banks(context, subset)
-            pseudo_masks = propose_pseudo_masks(context, subset, banks)
-            model = fit_model(context, subset, banks, pseudo_masks, embedder=embedder)
+            first = FirstSteps.of(context, subset, embedder)
+            model = first.model(subset)
         assert model.calibration is not None
-        normal, defective = model.calibration.scores(model.rule)
-        wrong = set() if keep_all else set(likely_mislabelled(model.calibration))
+        normal, defective = first.scores(subset)
+        wrong = () if keep_all else first.likely_mislabelled()
         return TrialFit(
             normal[[name not in wrong for name in model.calibration.normals]],
             defective,
