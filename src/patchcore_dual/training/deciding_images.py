@@ -115,7 +115,8 @@ def deciding_images(
     if min(len(normals), len(defectives)) < LEAST_FOR_MEDIAN:
         return DecidingImages(at_threshold)
     usual_defect, usual_good = np.median(defective_scores), np.median(normal_scores)
-    missed = [int(i) for i in np.argsort(defective_scores) if defective_scores[i] < usual_good]
+    lowest_first = np.argsort(defective_scores, kind="stable")
+    missed = [int(i) for i in lowest_first if defective_scores[i] < usual_good]
     return DecidingImages(
         at_threshold,
         tuple(good(int(i)) for i in order if normal_scores[i] >= usual_defect),
