@@ -81,6 +81,7 @@ def test_sizes_are_tried_on_some_training_images_only(photographs: Manifest) -> 
         ),
     )
     _, tried = try_sizes_without_masks(many)
+    assert tried
     for rate, some in tried:
         assert rate == pytest.approx(0.01 * 84 / NORMALS)  # a bank of the model's size
         assert len(some.part(label="negative")) == NORMALS

@@ -1,8 +1,8 @@
 """The size at which images are fitted, chosen by cross-validation on the training images.
 
 A defect that is much smaller than a cell of the feature grid is averaged away, and one that is much
-larger costs cells without need, so that the best size differs from part to part. A few are tried on
-some of the training images; test images are never read.
+larger takes up more cells than it needs, so that the best size differs from part to part. A few
+sizes are tried on some of the training images; test images are never read.
 """
 
 import logging
@@ -107,13 +107,11 @@ def proposed_size(
     size = training_set.size()
     assert size is not None, "images of many sizes have no common one to start from"
     originals = [Original("", *size, defect_width=smallest_defect or 0.0)]
-    if smallest_defect is not None:
-        proposal = propose_size(originals, cell)
-        return (proposal.width, proposal.height), proposal.reason
-    for sample in training_set.real().part(label="positive"):
-        if sample.mask_is_known:
-            width = defect_width(training_set.read_mask(sample))
-            originals.append(Original(sample.image, *size, defect_width=width))
+    if smallest_defect is None:
+        for sample in training_set.real().part(label="positive"):
+            if sample.mask_is_known:
+                width = defect_width(training_set.read_mask(sample))
+                originals.append(Original(sample.image, *size, defect_width=width))
     proposal = propose_size(originals, cell)
     return (proposal.width, proposal.height), proposal.reason
 
@@ -147,8 +145,9 @@ def choose_size(
     """Try a few sizes on some training images, and choose one.
 
     All sizes are tried with banks of as many vectors as the model will have. The smallest size is
-    chosen whose recall is within `LARGER_FROM` of the best; once a size finds all but so many,
-    larger ones are not tried.
+    chosen whose recall is within `LARGER_FROM` of the best; larger sizes are not tried once the
+    recall is within `LARGER_FROM` of 1. Where sizes cannot be compared, the one that
+    `proposed_size` gives is taken.
 
     Args:
         training_set: the training images at the size that `prepare` kept.

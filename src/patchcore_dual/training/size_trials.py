@@ -1,4 +1,4 @@
-"""Fits on some training images at several sizes, of which the best is taken."""
+"""The fits on some training images by which `choose_size` compares sizes."""
 
 from pathlib import Path
 from time import perf_counter
@@ -23,14 +23,14 @@ TIMED_IMAGES = 5  # on which the time of an inspection is measured
 
 
 def size_is_open(training_set: Manifest) -> bool:
-    """Whether nobody has decided at which size the images are to be fitted."""
+    """Whether the size is still to be chosen: neither `prepare` nor `fit` was given one."""
     return training_set.keeps_photographs and training_set.resized is None
 
 
 def check_smallest_defect(
     width: float, size: tuple[int, int] | Literal["auto"] | None, training_set: Manifest
 ) -> None:
-    """Raise SettingsError for a width that is none, or where nobody asks for it."""
+    """Raise SettingsError for a width that is not positive, or where it would not be used."""
     if not 0 < width < float("inf"):
         raise SettingsError(f"the smallest defect is {width:g} pixels wide; give more than 0.")
     if size != "auto" or not size_is_open(training_set):
@@ -106,5 +106,5 @@ def _milliseconds(model: Model, embedder: Embedder, images: Manifest) -> float:
 
 
 def trials_of(checkpoint: Path) -> Path:
-    """The folder of what is kept of the sizes that were tried."""
+    """The folder beside a checkpoint that holds those of the trials."""
     return checkpoint.with_name(f"{checkpoint.name}-sizes")
