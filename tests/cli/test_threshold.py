@@ -60,6 +60,10 @@ def test_by_recall(run, model):
     )
 
 
+def test_every_held_out_defect_can_be_asked_for(run, model):
+    assert run("threshold", model, "--recall", "1", "--json").json["recall_known"] == 1
+
+
 def test_by_cost(run, model):
     costs = ("--miss-cost", "50", "--false-alarm-cost", "1", "--defect-share", "0.02")
     result = run("threshold", model, *costs)
@@ -86,6 +90,8 @@ def test_review_alone_keeps_the_threshold(run, model):
         (("--false-alarm-rate", "1"), "--false-alarm-rate is 1"),
         (("--false-alarm-rate", "nan"), "--false-alarm-rate is nan"),
         (("--recall", "1.5"), "--recall is 1.5"),
+        (("--recall", "0"), "--recall is 0"),
+        (("--recall", "nan"), "--recall is nan"),
         (("--recall", "0.9", "--false-alarm-rate", "0.1"), "not several"),
         (("--miss-cost", "3"), "takes all of"),
         (

@@ -57,6 +57,11 @@ def test_the_highest_threshold_of_a_recall(known, recall):
         assert np.mean(np.array(known) > value) < recall
 
 
+def test_the_least_recall_takes_one_defect():
+    results = HeldOutResults(HeldOutScores(np.arange(12.0)), np.array([3.0, 8.0, 5.0]))
+    assert operating_point(results, threshold_for_recall(results, 1e-12)).recall_known == 1 / 3
+
+
 @given(
     known=st.lists(st.integers(0, 20), min_size=1, max_size=12),
     miss=st.floats(0.1, 1000),

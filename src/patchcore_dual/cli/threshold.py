@@ -57,12 +57,10 @@ def threshold(
     ways = [way for way in (false_alarm_rate, recall, costs) if way is not None]
     if len(ways) > 1:
         raise SettingsError("give one of --false-alarm-rate, --recall and costs, not several.")
-    for name, rate in (
-        ("--false-alarm-rate", false_alarm_rate),
-        ("--recall", recall),
-        ("--review-rate", review_rate),
-    ):
+    for name, rate in (("--false-alarm-rate", false_alarm_rate), ("--review-rate", review_rate)):
         check_share(name, rate)
+    if recall is not None and not 0 < recall <= 1:
+        raise SettingsError(f"--recall is {recall:g}; give a number above 0, and at most 1.")
     before = load_model(model)
     results = before.held_out
     if results is None:

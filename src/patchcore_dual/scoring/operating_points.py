@@ -77,7 +77,8 @@ def threshold_for_recall(results: HeldOutResults, recall: float) -> Threshold:
         recall: above 0, at most 1. There must be such defects.
     """
     ordered = np.sort(results.known)[::-1]
-    lowest = ordered[math.ceil(recall * len(ordered) - 1e-9) - 1]
+    count = max(1, math.ceil(recall * len(ordered) - 1e-9))
+    lowest = ordered[count - 1]
     return results.normals.at(float(np.nextafter(lowest, -np.inf)))
 
 
