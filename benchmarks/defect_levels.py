@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from patchcore_dual.cli.fit import parse_levels
+from patchcore_dual.cli.choices import parse_numbers
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.experiments.protocols import resplit
@@ -33,7 +33,9 @@ def main() -> None:
     print("|---" * 5 + "|")
     for levels in args.levels:
         detector = PatchCoreDual(
-            backbone=args.backbone, weights=args.weights, defect_levels=parse_levels(levels)
+            backbone=args.backbone,
+            weights=args.weights,
+            defect_levels=parse_numbers("--levels", levels),
         )
         figures: dict[str, list[list[float]]] = {}
         for seed in range(args.seeds):

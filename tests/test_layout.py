@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 
 import pytest
 
@@ -37,6 +38,28 @@ def test_no_part_has_a_cycle_of_imports(part):
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" → ".join(error.args[1]))
+
+
+SCRIPTS = sorted(
+    path
+    for folder in ("benchmarks", "docs", "examples")
+    for path in (SOURCE.parents[1] / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_import_what_the_package_has(path):
+    """Benchmarks run by hand, long after the code that they import has changed."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            module = import_module(node.module)
+            missing = [
+                alias.name
+                for alias in node.names
+                if not hasattr(module, alias.name)
+                and f"{node.module}.{alias.name}".partition(".")[2] not in modules()
+            ]
+            assert not missing, f"line {node.lineno}: {node.module} has no {missing}"
 
 
 def test_the_detector_is_short():
