@@ -17,13 +17,13 @@ from patchcore_dual.cli.choices import (
     parse_numbers,
     parse_size,
 )
+from patchcore_dual.cli.fit_pictures import write_pictures
 from patchcore_dual.cli.fit_summary import describe, summary
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.training import Fit
-    from patchcore_dual.training.deciding_images import DecidingImages
 
 TUNING, RESEARCH = "Tuning", "Research"
 
@@ -232,7 +232,6 @@ def fit(
     from patchcore_dual.data.csv_files import read_names
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.model.schema import DECIDING_FILE
     from patchcore_dual.settings import PRESETS
     from patchcore_dual.training.deciding_images import deciding_images_of, sentences
     from patchcore_dual.utils.memory import parse_memory
@@ -254,11 +253,8 @@ def fit(
         "seed": seed,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    manifest, limit, which = (
-        Manifest.load(prepared),
-        parse_memory(memory),
-        parse_synthetic(synthetic),
-    )
+    manifest = Manifest.load(prepared)
+    limit, which = parse_memory(memory), parse_synthetic(synthetic)
     costs = parse_costs(miss_cost, false_alarm_cost, defect_share)
     detector = PatchCoreDual(
         weights=weights, device=device, **{**(PRESETS[preset] if preset else {}), **given}
@@ -288,21 +284,20 @@ def fit(
         raise
     fitted = detector.fitted
     assert fitted is not None
-    sheet = _write_sheet(manifest, fitted, model)
     decide = deciding_images_of(fitted.model)
-    _write_deciding_sheet(manifest, fitted, decide, model)
+    guessed, deciding = write_pictures(fitted, decide, manifest, model)
     if as_json:
         described = describe(fitted, model, manifest, decide, costs)
-        print_json({**described, "pseudo_masks": str(sheet) if sheet else None})
+        print_json({**described, "pseudo_masks": str(guessed) if guessed else None})
     else:
         sources = {s.image: s.source for s in manifest}
-        lines = summary(fitted.model, model, sheet, costs)
-        lines += sentences(decide, sources, str(model / DECIDING_FILE))
+        lines = summary(fitted.model, model, guessed, costs)
+        lines += sentences(decide, sources, str(deciding or ""))
         _print(fitted, model, manifest, lines)
 
 
 def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:
-    """`--size` as `fit` takes it; SettingsError for what is no size."""
+    """`--size` as `training.fit` takes it; SettingsError for any other text."""
     if text in ("auto", "prepared"):
         return "auto" if text == "auto" else None
     size = parse_size(text, "auto or prepared")
@@ -312,7 +307,7 @@ def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:
 
 
 def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
-    """`all`, `none`, `best`, or a number."""
+    """`--synthetic` as `training.fit` takes it; SettingsError for any other text."""
     if text in ("all", "none", "best"):
         return text  # type: ignore[return-value]
     try:
@@ -321,37 +316,8 @@ def parse_synthetic(text: str) -> Literal["all", "none", "best"] | int:
         raise SettingsError(f"--synthetic is {text!r}; use all, none, best or a number.") from None
 
 
-def _write_sheet(manifest: "Manifest", fitted: "Fit", folder: Path) -> Path | None:
-    """Draw where defects without masks were taken to lie; None without such."""
-    if not fitted.pseudo_masks:
-        return None
-    from patchcore_dual.model.schema import SHEET_FILE
-    from patchcore_dual.training.pseudo_mask_sheet import draw_pseudo_masks
-    from patchcore_dual.utils.files import write_atomically
-    from patchcore_dual.utils.pictures import jpeg_bytes
-
-    size = fitted.model.size
-    picture = draw_pseudo_masks(manifest.at_size(*size) if size else manifest, fitted.pseudo_masks)
-    write_atomically(folder / SHEET_FILE, jpeg_bytes(picture))
-    return folder / SHEET_FILE
-
-
-def _write_deciding_sheet(
-    manifest: "Manifest", fitted: "Fit", decide: "DecidingImages", folder: Path
-) -> None:
-    """Draw the images that decide the threshold."""
-    from patchcore_dual.model.schema import DECIDING_FILE
-    from patchcore_dual.training.deciding_images_sheet import draw_deciding_images
-    from patchcore_dual.utils.files import write_atomically
-    from patchcore_dual.utils.pictures import jpeg_bytes
-
-    if decide.reasons():
-        size = fitted.model.size
-        picture = draw_deciding_images(manifest.at_size(*size) if size else manifest, decide)
-        write_atomically(folder / DECIDING_FILE, jpeg_bytes(picture))
-
-
 def _print(fitted: "Fit", folder: Path, manifest: "Manifest", lines: list[str]) -> None:
+    """What was chosen, the lines of the summary, and what to do next."""
     if fitted.size:
         print(fitted.size)
     if fitted.synthetic:
