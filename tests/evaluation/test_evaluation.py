@@ -14,9 +14,10 @@ from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.evaluation.evaluation import evaluate
 from patchcore_dual.evaluation.headline import headline
+from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.metrics import auroc, proportion_interval
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics, PixelResult
-from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.evaluation.results import summarise
 from patchcore_dual.utils.files import file_sha256
 
 MODEL = {

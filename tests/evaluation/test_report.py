@@ -11,10 +11,11 @@ import pytest
 from patchcore_dual.evaluation.advice import advice
 from patchcore_dual.evaluation.deciding_cards import DecidingCard
 from patchcore_dual.evaluation.headline import headline
+from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
 from patchcore_dual.evaluation.plots import histogram_plot, kinds_plot
 from patchcore_dual.evaluation.report import gallery, write_comparison, write_report
-from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.evaluation.results import summarise
 from patchcore_dual.scoring import (
     HeldOutResults,
     HeldOutScores,

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.metrics import auroc, average_precision, recall_at_fpr
-from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.evaluation.results import summarise
 from patchcore_dual.experiments import bootstrap
 from patchcore_dual.experiments.bootstrap import RESAMPLED, Figure, Resampling
 

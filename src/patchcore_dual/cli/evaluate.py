@@ -83,7 +83,7 @@ def evaluate(
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.evaluation.evaluation import evaluate as run
     from patchcore_dual.evaluation.evaluation import write_scores
-    from patchcore_dual.evaluation.results import ImageResult
+    from patchcore_dual.evaluation.image_result import ImageResult
     from patchcore_dual.scoring import Inspection
     from patchcore_dual.scoring.operating_points import cheapest_point, least_cost_text
     from patchcore_dual.utils.dependencies import require

@@ -16,8 +16,9 @@ from patchcore_dual.data.manifest import Manifest, Sample, Split
 from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError, ImageError
+from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
-from patchcore_dual.evaluation.results import Evaluation, ImageResult, summarise
+from patchcore_dual.evaluation.results import Evaluation, summarise
 from patchcore_dual.scoring.inspection import Inspection
 from patchcore_dual.utils.files import file_sha256, write_atomically
 from patchcore_dual.utils.progress import Progress, silent

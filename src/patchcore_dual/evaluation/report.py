@@ -25,6 +25,7 @@ from patchcore_dual.evaluation.figures import (
 )
 from patchcore_dual.evaluation.former_report import REPORT_NAME
 from patchcore_dual.evaluation.headline import outcomes
+from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.metric_labels import (
     IMAGE_METRICS,
     METRICS,
@@ -32,7 +33,7 @@ from patchcore_dual.evaluation.metric_labels import (
     PIXEL_METRICS,
     Metric,
 )
-from patchcore_dual.evaluation.results import Evaluation, ImageResult
+from patchcore_dual.evaluation.results import Evaluation
 from patchcore_dual.scoring.drawing import draw_panels
 from patchcore_dual.scoring.operating_points import cost_text, least_cost_text, share
 from patchcore_dual.utils.pages import page_environment, write_page

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patchcore_dual.data.manifest import Label
+from patchcore_dual.evaluation.image_result import ImageResult, Outcome
 from patchcore_dual.evaluation.metrics import (
     auroc,
     average_precision,
@@ -18,47 +18,6 @@ from patchcore_dual.evaluation.metrics import (
 )
 from patchcore_dual.evaluation.pixel_metrics import PixelResult
 from patchcore_dual.scoring.operating_points import Costs, OperatingPoint, as_values
-
-Outcome = Literal["miss", "false alarm", "found", "passed"]
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """A model's result on one image.
-
-    >>> ImageResult("test/3.png", "positive", "crack", score=0.4, verdict="pass").outcome
-    'miss'
-
-    Attributes:
-        path: of the image, relative to the prepared folder.
-        label: "positive" for a defective image, "negative" for a normal one.
-        kind: of the defect; empty where it has no name.
-        score: the image score, higher for more anomalous.
-        verdict: "pass", "review" or "reject".
-    """
-
-    path: str
-    label: Label
-    kind: str
-    score: float
-    verdict: str
-
-    @property
-    def is_defective(self) -> bool:
-        """Whether the image shows a defect."""
-        return self.label == "positive"
-
-    @property
-    def is_rejected(self) -> bool:
-        """Whether the model rejects it; an image for review is not rejected."""
-        return self.verdict == "reject"
-
-    @property
-    def outcome(self) -> Outcome:
-        """Whether a defect is "found" or a "miss", a normal image "passed" or a "false alarm"."""
-        if self.is_defective:
-            return "found" if self.is_rejected else "miss"
-        return "false alarm" if self.is_rejected else "passed"
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ class Figure:
 class Resampling:
     """Bootstrap draws of groups, the same for all evaluations that are compared.
 
-    >>> from patchcore_dual.evaluation.results import ImageResult, summarise
+    >>> from patchcore_dual.evaluation.image_result import ImageResult
+    >>> from patchcore_dual.evaluation.results import summarise
     >>> results = [
     ...     ImageResult(f"{i}.png", "positive" if i % 2 else "negative", "", score, "pass")
     ...     for i, score in enumerate([0.1, 0.9, 0.6, 0.4])

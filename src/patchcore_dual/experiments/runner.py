@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import known_mask
+from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.pixel_metrics import PixelMetrics
-from patchcore_dual.evaluation.results import ImageResult, summarise
+from patchcore_dual.evaluation.results import summarise
 from patchcore_dual.experiments.pixel_pairs import PixelPairCounter, TrialEvaluation
 from patchcore_dual.experiments.synthetic_source import SyntheticSource
 from patchcore_dual.experiments.trials import Method, Trial

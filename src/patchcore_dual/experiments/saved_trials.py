@@ -11,7 +11,8 @@ from typing import Any
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
-from patchcore_dual.evaluation.results import Evaluation, ImageResult, KindResult
+from patchcore_dual.evaluation.image_result import ImageResult
+from patchcore_dual.evaluation.results import Evaluation, KindResult
 from patchcore_dual.experiments.pixel_pairs import PixelPairs, TrialEvaluation
 from patchcore_dual.experiments.trials import Trial
 from patchcore_dual.scoring import OperatingPoint, Threshold
