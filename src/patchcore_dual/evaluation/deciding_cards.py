@@ -33,12 +33,12 @@ class DecidingCard(NamedTuple):
 
 
 def deciding_cards(model: Model, manifest: Manifest) -> list[DecidingCard]:
-    """The first images to look at, the likely mistakes first; at most 24.
+    """The training images to look at first, likely mistakes before others; at most 24.
 
     Args:
         model: fitted.
-        manifest: the data set of the report. Where the model was fitted on another one, that is
-            read, if it is still there.
+        manifest: the data set of the report. Where the model was fitted on another one, pictures
+            and names are read from that, if it is still there.
     """
     kept = model.calibration
     if kept is None:

@@ -225,7 +225,7 @@ def _plots(evaluation: Evaluation) -> list[tuple[str, str, str]]:
 
 
 def _verdicts(evaluation: Evaluation) -> list[tuple[str, int, list[int]]]:
-    """By class, its name, the number of images and how many are passed, for review and rejected."""
+    """Of each class: name, number of images, and how many are passed, for review and rejected."""
     rows = []
     for name, is_defective in (("Normal", False), ("Defective", True)):
         of_class = [r.verdict for r in evaluation.images if r.is_defective == is_defective]

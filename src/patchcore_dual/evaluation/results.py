@@ -66,9 +66,9 @@ class Evaluation:
         kinds: by kind of defect; empty where defects have no named kind.
         images: the result of each image, in the order of the manifest.
         synthetic_images: number of synthetic images that the model was trained on, by generator.
-        test_masks_used: whether some of these borrowed masks of test defects, so that figures on
-            the test images are optimistic.
-        false_alarm_rate_asked: what the model was fitted for.
+        test_masks_used: whether some of these use masks of test defects, so that figures on the
+            test images are too good.
+        false_alarm_rate_asked: the rate that the threshold was chosen for.
         false_alarm_rate_expected: the best estimate for its threshold, from training images.
         false_alarm_rate_promised: what its threshold guarantees, on average over new normal parts.
         n_threshold_images: number of normal training images behind the threshold.
@@ -78,7 +78,7 @@ class Evaluation:
         review_threshold: above which an image that is not rejected is for review.
         review_share_expected: the best estimate, from training images, of the share of normal
             parts that are for review.
-        operating_points: what the model's own threshold and others do, by held-out training images.
+        operating_points: what the model's own threshold and others do to held-out training images.
         costs: of mistakes, where the user gave them.
         least_cost: the operating point of least expected cost; None without costs, or where there
             are no held-out defects.
@@ -137,9 +137,12 @@ class Evaluation:
         return sum(r.outcome == outcome for r in self.images)
 
     def outcome_at(self, threshold: float) -> tuple[float, float]:
-        """Recall and false-alarm rate of these images at another threshold; NaN without such.
+        """Recall and false-alarm rate of these images at another threshold.
 
         What the model rejects whatever the score, as an image of something else, stays rejected.
+
+        Returns:
+            Recall, NaN without defective images; and false-alarm rate, NaN without normal ones.
         """
         always = np.array([r.is_rejected and r.score <= self.threshold for r in self.images])
         rejected = always | (self.scores > threshold)
@@ -157,7 +160,7 @@ class Evaluation:
 
     @property
     def warnings(self) -> list[str]:
-        """What forbids to read the figures as those of new parts, in sentences."""
+        """Why the figures may not hold for new parts, in sentences; empty where they do."""
         said = []
         if self.n_training_images is None:
             said.append(
@@ -231,7 +234,7 @@ def summarise(
     Args:
         results: of each image.
         threshold: the model's own.
-        pixels: of the anomaly maps; None where they were not evaluated.
+        pixels: metrics of the anomaly maps; None where they were not evaluated.
         **about: the fields of `Evaluation` that say what was evaluated: `dataset`, `split`, and
             what the detector's `about` returns.
     """

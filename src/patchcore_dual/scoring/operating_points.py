@@ -18,8 +18,9 @@ class HeldOutResults:
 
     Attributes:
         normals: of the normal images.
-        known: `[m]`, of the defective images whose kinds the other folds hold.
-        left_out: those of each kind (or cluster) of defects, scored as if it had never been seen.
+        known: `[m]`, of the defective images that were scored with defects of other folds known.
+        left_out: for each kind (or cluster) of defects, the scores of its images as if it had never
+            been seen.
     """
 
     normals: HeldOutScores
@@ -48,7 +49,7 @@ class OperatingPoint:
 def operating_points(
     results: HeldOutResults, rates: Sequence[float] = RATES
 ) -> tuple[OperatingPoint, ...]:
-    """What the thresholds for some false-alarm rates do.
+    """What the thresholds for some false-alarm rates do, in the order of the rates.
 
     >>> results = HeldOutResults(HeldOutScores(np.arange(1, 200)), np.array([150.5, 198.5, 300]))
     >>> for point in operating_points(results, (0.01, 0.1)):
@@ -74,7 +75,8 @@ def threshold_for_recall(results: HeldOutResults, recall: float) -> Threshold:
     """The highest threshold that finds a share of the held-out defects of known kinds.
 
     Args:
-        recall: above 0, at most 1. There must be such defects.
+        results: with at least one such defect.
+        recall: the share, above 0 and at most 1.
     """
     ordered = np.sort(results.known)[::-1]
     count = max(1, math.ceil(recall * len(ordered) - 1e-9))
@@ -140,7 +142,7 @@ def table(
     Args:
         points: a line each.
         costs: for a column with the expected cost of a part.
-        own: the model's own threshold, whose line gets an asterisk.
+        own: the model's own threshold, which an asterisk marks.
     """
     heading = (
         f"{'allowed':>8} {'threshold':>10} {'expected':>9} {'promised':>9} "

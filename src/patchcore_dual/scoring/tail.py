@@ -29,6 +29,7 @@ class Scale:
     shape: float = 0.0
 
     def __call__(self, grid: np.ndarray) -> np.ndarray:
+        """The scaled values of a grid, both float32 `[h, w]`."""
         u = (grid - np.float32(self.location)) / np.float32(self.spread)
         if not self.shape:
             return u
@@ -59,9 +60,10 @@ class Scale:
 
     @classmethod
     def of(cls, grids: Sequence[np.ndarray]) -> "Scale":
-        """Return the scale of a channel from its grids on normal images.
+        """Return the scale of a channel from its grids on normal images, of any shapes.
 
-        Spread and shape have the largest likelihood, times a prior exp(−shape) against heavy tails.
+        It is that of the largest value of each grid. Spread and shape have the largest likelihood,
+        times a prior exp(−shape) against heavy tails.
 
         >>> rng = np.random.default_rng(0)
         >>> light = Scale.of(list(rng.exponential(2, (400, 1))))

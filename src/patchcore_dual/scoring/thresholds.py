@@ -95,7 +95,9 @@ def percent(rate: float) -> str:
 
 
 def review_rate_for(false_alarm_rate: float) -> float:
-    """The rate at which images are reviewed unless another is set: five times, at most a half.
+    """The share of normal images that may be rejected or sent to review, unless another is set.
+
+    It is five times the false-alarm rate, but at most a half, and never below the rate itself.
 
     >>> review_rate_for(0.01), review_rate_for(0.2), review_rate_for(0.7)
     (0.05, 0.5, 0.7)
@@ -137,7 +139,7 @@ class Thresholds:
         return max(0.0, self.review.expected - self.image.expected)
 
     def with_image(self, image: Threshold) -> "Thresholds":
-        """These with another threshold on the image score, which that for review stays below."""
+        """These with another threshold on the image score; that for review does not exceed it."""
         return replace(self, image=image, review=min(self.review, image, key=lambda t: t.value))
 
     def review_text(self) -> str:
@@ -214,14 +216,16 @@ class HeldOutScores:
         """The threshold at a given value, asked for the rate that is expected there."""
         above = self._above(value)
         expected = (above + 1) / (len(self._values) + 1)
-        if above < 1:
+        if not above:
             expected = min(expected, self._tail.rate_above(value))
         return self._threshold(value, expected, self.promise(value), expected)
 
     def promise(self, value: float) -> float:
         """The false-alarm rate that conformal prediction guarantees at a value.
 
-        It is (1 + Σ share of each group's images at or above it) / (G + 1), at most 1.
+        It is (1 + Σ share of each group's images at or above it) / (G + 1), at most 1. A score
+        equal to the value counts as above it, so that this holds wherever between two scores a
+        value is chosen.
         """
         at_or_above = float(self._weights[self._values >= value].sum())
         return min(1.0, 1 / (self._n_groups + 1) + at_or_above)

@@ -37,8 +37,9 @@ _PRIOR = 10.0  # of shape and of share: each 0.1 must gain 1 in log likelihood
 def likely_mislabelled(calibration: CalibrationSet) -> tuple[str, ...]:
     """The names of good training images that are probably defective, the most probable first.
 
-    None without a probe, with fewer than 10 good images, with fewer than 3 defective ones of which
-    other folds hold defects too, or where a heavy tail explains the good images nearly as well.
+    Empty with fewer than `LEAST_NORMALS` good images, with fewer than `LEAST_DEFECTIVES` held-out
+    defective ones (a rule without a probe has none), and where a heavy tail explains the good
+    images nearly as well.
     """
     evidence = calibration.evidence
     known = [image for image in evidence.defectives if image.is_known]
@@ -55,8 +56,9 @@ class Mislabelled(NamedTuple):
     """How probable it is that good images are mislabelled.
 
     Attributes:
-        probability: float64 `[n]`, of each image, taken that some are.
-        gain: what the log likelihood of all images gains by the assumption that some are.
+        probability: float64 `[n]`, that each good image is mislabelled, given that some are.
+        gain: by how much the assumption that some are raises the log likelihood of the good images,
+            the priors of shape and share included.
     """
 
     probability: np.ndarray
@@ -65,6 +67,8 @@ class Mislabelled(NamedTuple):
 
 def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
     """Compare two explanations: a heavy tail of good images, and mislabelled ones among them.
+
+    Where all values of either kind are equal, nothing can be told: all probabilities are 0.
 
     Args:
         normal: float64 `[n]`, how much each held-out good image looks like the known defects.
@@ -111,7 +115,11 @@ def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
 
 
 def _density(sample: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Kernel density; above the median of the sample, the density there."""
+    """Gaussian kernel density of a sample at some values.
+
+    Above the median of the sample it stays as high as there: what looks even more like a defect
+    than most defects do is no less likely to be one.
+    """
     width = np.std(sample, ddof=1) * len(sample) ** -0.2
     u = (np.minimum(at, np.median(sample))[:, None] - sample) / width
     density: np.ndarray = np.exp(-(u**2) / 2).mean(axis=1) / (width * np.sqrt(2 * np.pi))

@@ -17,8 +17,8 @@ class Probes:
     """Every probe that cross-fitting needs.
 
     Attributes:
-        whitening: of the inputs of the final one and those without a cluster; those without a fold
-            have their own.
+        whitening: of the inputs of the final probe and of those without a cluster; those without a
+            fold have their own.
         normal_sample: the normal patches that they are trained on.
         cluster_of: the cluster of each real defective image, by name.
         final: trained on everything.
@@ -93,10 +93,13 @@ def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:
 
 
 def _clusters(training_set: Manifest, white: dict[str, np.ndarray]) -> dict[str, int]:
-    """The cluster of each defective image: its kind, where all have one of at least two.
+    """The cluster of each defective image, by name: its kind, if all have one and these differ.
 
-    Otherwise k-means of the directions of the mean whitened defect patches, so that the guard can
-    measure what an unseen sort of defect would cost.
+    Otherwise clusters are found by k-means on the directions of the mean whitened defect patches,
+    so that the guard can measure what an unseen sort of defect would cost.
+
+    Args:
+        white: float32 `[m, d]`, the whitened defect patches of each image, by name.
     """
     names = list(white)
     kinds = {s.image: s.kind for s in training_set if s.image in white}
