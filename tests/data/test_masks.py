@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
 from patchcore_dual.data.masks import (
+    MAX_DISTINCT,
     read_mask,
     read_prepared_mask,
     read_source_mask,
@@ -273,6 +274,17 @@ def test_a_large_damaged_mask_is_refused_within_seconds(kind: str, tmp_path: Pat
     with pytest.raises(DataError, match="look like a mask"):
         read_mask(path)
     assert time.process_time() - started < 8  # every colour compared with every other: 30
+
+
+def test_a_small_soft_spot_of_floating_point_is_read_at_any_size(tmp_path: Path) -> None:
+    """Of its distinct values, more than a mask may have, few are in a part of the pixels."""
+    y, x = np.mgrid[:1700, :1700]
+    inside = np.hypot(y - 850, x - 800) < 400
+    soft = np.where(inside, np.random.default_rng(0).uniform(0.8, 1, inside.shape), 0)
+    soft = soft.astype(np.float32)
+    assert len(np.unique(soft)) > MAX_DISTINCT
+    Image.fromarray(soft).save(tmp_path / "m.tif")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.tif"), inside)
 
 
 def test_a_soft_mask_of_floating_point_is_cut_half_way(tmp_path: Path) -> None:

@@ -299,7 +299,7 @@ def _codes(pixels: NDArray[Any], path: Path) -> tuple[NDArray[Any], NDArray[np.f
         pixels = pixels[..., :1]
     if pixels.shape[2] == 1:
         packed = pixels[..., 0]
-        if packed.dtype == np.float64 and _n_distinct_in_part(packed) > MAX_DISTINCT:
+        if packed.dtype == np.float64 and len(np.unique(packed)) > MAX_DISTINCT:
             low, high = packed.min(), packed.max()
             packed = np.round((packed - low) / (high - low) * MAX_DISTINCT).astype(np.uint32)
     else:
