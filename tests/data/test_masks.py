@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from patchcore_dual.data.mask_rule import PUBLISHED, MaskRule
+from patchcore_dual.data.mask_values import MAX_DISTINCT
 from patchcore_dual.data.masks import (
-    MAX_DISTINCT,
     read_mask,
     read_prepared_mask,
     read_source_mask,
