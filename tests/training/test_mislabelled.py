@@ -163,6 +163,13 @@ def test_images_are_set_aside_on_clear_evidence_alone() -> None:
     assert {f"good/{60 + i}.png" for i in range(8)} <= set(found)
 
 
+@pytest.mark.filterwarnings("error")
+def test_many_equal_scores_are_fitted_without_a_scale_of_nothing() -> None:
+    found = mislabelled(np.append(np.ones(9), [2.0, 3.0]), np.array([1.0, 1.0, 2.0]))
+    assert np.isfinite(found.probability).all()
+    assert np.isfinite(found.gain)
+
+
 def test_equal_scores_say_nothing() -> None:
     assert not mislabelled(np.ones(20), np.arange(5.0)).probability.any()
     assert not mislabelled(np.arange(20.0), np.ones(5)).probability.any()

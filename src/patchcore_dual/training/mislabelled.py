@@ -30,6 +30,7 @@ CLEAR_EVIDENCE = 4.0  # gain in log likelihood by the mixture; clean sets gained
 LEAST_NORMALS, LEAST_DEFECTIVES = 10, 3  # fewer say too little of how each class is distributed
 
 _HEAVIEST = 0.5  # shape of the good images' tail: from here on its variance is infinite
+_NARROWEST = 1e-6  # least scale of the good images, in parts of their standard deviation
 _LARGEST_SHARE = 0.3  # of mislabelled images
 _PRIOR = 10.0  # of shape and of share: each 0.1 must gain 1 in log likelihood
 
@@ -98,7 +99,8 @@ def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
 
     def best(largest_share: float) -> tuple[float, np.ndarray]:
         """The least loss with at most so large a share of mislabelled images."""
-        limits = [(None, None), (None, None), (0, _HEAVIEST), (0, largest_share)]
+        narrowest = np.log(_NARROWEST * np.std(normal))  # equal values would fit a scale of 0
+        limits = [(None, None), (narrowest, None), (0, _HEAVIEST), (0, largest_share)]
         spread = np.std(normal[normal <= np.quantile(normal, 0.8)]) or np.std(normal)
         start = [np.median(normal) - 0.2 * spread, np.log(spread)]
         fits = [
