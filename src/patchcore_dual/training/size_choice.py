@@ -23,6 +23,9 @@ LEAST_DEFECTIVES = 3
 MOST_TRIED, LEAST_TRIED = 2**14, 2**8  # cells of a size
 LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
 
+# A size is left for another only where the difference exceeds this many standard errors.
+STANDARD_ERRORS = 1.0
+
 _log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
@@ -144,10 +147,11 @@ def choose_size(
 ) -> SizeChoice:
     """Try a few sizes on some training images, and choose one.
 
-    All sizes are tried with banks of as many vectors as the model will have. The smallest size is
-    chosen whose recall is within `LARGER_FROM` of the best; larger sizes are not tried once the
-    recall is within `LARGER_FROM` of 1. Where sizes cannot be compared, the one that
-    `proposed_size` gives is taken.
+    All sizes are tried with banks of as many vectors as the model will have. The size that
+    `proposed_size` gives is left for a larger one where that certainly finds more, and for a
+    smaller one where that certainly finds nearly as much (see `_better`); larger sizes are not
+    tried once the recall is within `LARGER_FROM` of 1. Where sizes cannot be compared, the proposal
+    is taken.
 
     Args:
         training_set: the training images at the size that `prepare` kept.
@@ -172,6 +176,7 @@ def choose_size(
         return min(1.0, settings.normal_rate / share * base[0] * base[1] / (size[0] * size[1]))
 
     sizes, trials = candidate_sizes(base, cell), []
+    found: dict[Size, np.ndarray] = {}  # the recall of each held-out defective image
     for number, size in enumerate(sizes, start=1):
         _log.info(
             "Trying size %s on %d training images (%d of at most %d sizes).",
@@ -183,23 +188,54 @@ def choose_size(
         normal, defective = fitted.normal, fitted.defective
         if len(defective) < LEAST_DEFECTIVES or len(normal) < 2:
             return proposal("Too few groups of images to compare sizes on.")
-        recall = float(mean_recall(defective, normal).mean())
+        found[size] = mean_recall(defective, normal)
+        recall = float(found[size].mean())
         above, equal = defective[:, None] > normal, defective[:, None] == normal
         auroc = float(above.mean() + equal.mean() / 2)
         took = perf_counter() - start
         trials.append(Trial(size, recall, auroc, fitted.milliseconds, fitted.memory, took))
         if recall >= 1 - LARGER_FROM:
             break
-    best = max(trial.recall for trial in trials)
-    chosen = next(trial for trial in trials if trial.recall >= best - LARGER_FROM)
+    chosen, why = _better(found, base)
     return SizeChoice(
-        chosen.size,
-        rate_at(chosen.size),
-        f"Size {_text(chosen.size)}: the smallest size whose recall on {len(defective)} held-out "
-        f"defective training images is within {LARGER_FROM} of the best (averaged over "
-        "false-alarm rates from 0 to 10 %).",
+        chosen,
+        rate_at(chosen),
+        f"Size {_text(chosen)}: {why} on {len(defective)} held-out defective training images "
+        "(recall averaged over false-alarm rates from 0 to 10 %).",
         tuple(trials),
     )
+
+
+def _better(found: dict[Size, np.ndarray], base: Size) -> tuple[Size, str]:
+    """The size to choose, and why.
+
+    So few defective images tell sizes apart by chance: differences are paired, and have to exceed
+    `STANDARD_ERRORS`, or else the proposal stays.
+
+    Args:
+        found: by size, smallest first, float64 `[k]`, the recall of each defective image.
+        base: the size that was proposed.
+
+    >>> some, others, all_ = np.array([1.0, 0, 1, 0]), np.array([0, 1.0, 1, 0]), np.ones(4)
+    >>> _better({(64, 64): some, (128, 128): others, (256, 256): all_}, (128, 128))
+    ((256, 256), 'it finds more than 128x128')
+    >>> _better({(64, 64): some, (128, 128): others, (256, 256): others}, (128, 128))
+    ((128, 128), 'neither a smaller nor a larger size is clearly better')
+    >>> _better({(64, 64): some, (128, 128): some}, (128, 128))
+    ((64, 64), 'it finds nearly as much as 128x128, or more')
+    """
+    if base not in found:
+        return list(found)[-1], "it leaves a larger one hardly anything to find"
+    area = base[0] * base[1]
+    for size, recalls in reversed(found.items()):
+        gain = recalls - found[base]
+        margin = STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain))
+        larger = size[0] * size[1] > area
+        if larger and gain.mean() >= max(LARGER_FROM, margin):
+            return size, f"it finds more than {_text(base)}"
+        if size != base and not larger and gain.mean() - margin >= -LARGER_FROM:
+            return size, f"it finds nearly as much as {_text(base)}, or more"
+    return base, "neither a smaller nor a larger size is clearly better"
 
 
 def _subset(training_set: Manifest) -> Manifest:
