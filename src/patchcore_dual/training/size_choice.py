@@ -20,7 +20,7 @@ from patchcore_dual.settings import Settings
 
 NORMALS, DEFECTIVES = 50, 25  # images that sizes are tried on, at most
 LEAST_DEFECTIVES = 3
-MOST_TRIED, LEAST_TRIED = 2**14, 2**8  # cells of a size
+MOST_TRIED, LEAST_TRIED = 2**13, 2**8  # cells of a size; more take seconds an image
 LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
 
 # A size is left for another only where the difference exceeds this many standard errors.
