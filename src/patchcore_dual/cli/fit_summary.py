@@ -96,7 +96,11 @@ def summary(
 
 def _threshold(model: "Model", folder: Path, costs: "Costs | None") -> list[str]:
     """The threshold, what others would find, and which costs least."""
-    from patchcore_dual.scoring.operating_points import cheapest_point, least_cost_text
+    from patchcore_dual.scoring.operating_points import (
+        cheapest_point,
+        least_cost_text,
+        looser_text,
+    )
 
     lines = [str(model.thresholds.image), model.thresholds.review_text()]
     if model.thresholds.image.groups == 1 < model.thresholds.image.images:
@@ -104,7 +108,10 @@ def _threshold(model: "Model", folder: Path, costs: "Costs | None") -> list[str]
             "All good training images are of one group and were held out one by one: what is "
             "expected holds for this group, not for others."
         )
-    lines += operating_lines(model.operating_points(), model.thresholds.image.value, costs)
+    points, own = model.operating_points(), model.thresholds.image.value
+    lines += operating_lines(points, own, costs)
+    if text := looser_text(points, own, str(folder)):
+        lines.append(text)
     if costs and model.held_out:
         cheapest = cheapest_point(model.held_out, costs)
         lines.append(least_cost_text(cheapest, costs, str(folder)))

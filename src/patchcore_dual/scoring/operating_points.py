@@ -10,6 +10,7 @@ import numpy as np
 from patchcore_dual.scoring.thresholds import HeldOutScores, Threshold, percent
 
 RATES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
+WORTH_SAYING = 0.2  # gain in recall from which another threshold is recommended
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,36 @@ def table(
             + (f" {cost_text(costs.expected(point)):>6}" if costs else "")
         )
     return lines
+
+
+def looser_text(points: Sequence[OperatingPoint], own: float, model: str) -> str:
+    """Which threshold would find far more defects, and the command that sets it; empty for none.
+
+    Args:
+        points: of `operating_points`, the model's own among them.
+        own: the model's own threshold.
+        model: the folder of the model.
+
+    >>> results = HeldOutResults(HeldOutScores(np.arange(1, 200)), np.array([196.5, 195, 300]))
+    >>> text = looser_text(operating_points(results), 198.0, "model")
+    >>> for sentence in text.split(". "):
+    ...     print(sentence)
+    Of the held-out defects this threshold finds 33 %; with 2.0 % false alarms it would be 67 %
+    Set that with: patchcore-dual threshold model --false-alarm-rate 0.02
+    """
+    recall = {p.threshold.value: p.recall_known for p in points if p.recall_known is not None}
+    worthy = [
+        p for p in points if own in recall and (p.recall_known or 0) >= recall[own] + WORTH_SAYING
+    ]
+    if not worthy:
+        return ""
+    other = min(worthy, key=lambda p: p.threshold.asked)
+    return (
+        f"Of the held-out defects this threshold finds {share(recall[own])}; with "
+        f"{percent(other.threshold.expected)} false alarms it would be "
+        f"{share(other.recall_known)}. Set that with: patchcore-dual threshold {model} "
+        f"--false-alarm-rate {other.threshold.asked:g}"
+    )
 
 
 def least_cost_text(point: OperatingPoint | None, costs: Costs, model: str) -> str:
