@@ -83,12 +83,14 @@ class Threshold:
 
 
 def percent(rate: float) -> str:
-    """A rate in per cent, to two digits.
+    """A rate in per cent, to two digits; nobody can tell one in a million from one in a billion.
 
-    >>> percent(0.01), percent(0.0165), percent(0.125), percent(0.0004)
-    ('1.0 %', '1.7 %', '12.5 %', '0.04 %')
+    >>> percent(0.01), percent(0.0165), percent(0.125), percent(0.0004), percent(1e-17)
+    ('1.0 %', '1.7 %', '12.5 %', '0.04 %', '<0.01 %')
     """
     value = 100 * rate
+    if 0 < value < 0.01:
+        return "<0.01 %"
     if value and value < 0.1:
         return f"{value:.2g} %"
     return f"{value:.1f} %"
