@@ -60,6 +60,7 @@ def read_mask(path: Path | str, rule: MaskRule = ASK) -> NDArray[np.bool_]:
         DataError: it has to be asked what the file means; the message says how to answer.
 
     >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
     >>> with TemporaryDirectory() as folder:
     ...     labels = np.array([[0, 0, 0, 0], [0, 100, 255, 0], [0, 0, 0, 0]], np.uint8)
     ...     Image.fromarray(labels).save(f"{folder}/mask.png")
