@@ -135,7 +135,7 @@ def test_harmless_marks_of_every_strength_mostly_stay() -> None:
         assert (good > 4).any()
         clear[False] += mislabelled(good, defective).gain >= CLEAR_EVIDENCE
         clear[True] += mislabelled(np.append(good, wrong), defective).gain >= CLEAR_EVIDENCE
-    assert clear[False] <= 2
+    assert clear[False] <= 3
     assert clear[True] >= 10
 
 
