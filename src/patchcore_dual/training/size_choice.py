@@ -23,9 +23,6 @@ LEAST_DEFECTIVES = 3
 MOST_TRIED, LEAST_TRIED = 2**13, 2**8  # cells of a size; more take seconds an image
 LARGER_FROM = 0.02  # gain in mean recall from which a larger size is worth its time
 
-# A size is left for another only where the difference exceeds this many standard errors.
-STANDARD_ERRORS = 1.0
-
 _log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
@@ -210,7 +207,7 @@ def _better(found: dict[Size, np.ndarray], base: Size) -> tuple[Size, str]:
     """The size to choose, and why.
 
     So few defective images tell sizes apart by chance: differences are paired, and have to exceed
-    `STANDARD_ERRORS`, or else the proposal stays.
+    their standard error, or else the proposal stays.
 
     Args:
         found: by size, smallest first, float64 `[k]`, the recall of each defective image.
@@ -226,14 +223,12 @@ def _better(found: dict[Size, np.ndarray], base: Size) -> tuple[Size, str]:
     """
     if base not in found:
         return list(found)[-1], "it leaves a larger one hardly anything to find"
-    area = base[0] * base[1]
-    for size, recalls in reversed(found.items()):
-        gain = recalls - found[base]
-        margin = STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain))
-        larger = size[0] * size[1] > area
-        if larger and gain.mean() >= max(LARGER_FROM, margin):
+    for size in [size for size in reversed(found) if size != base]:
+        gain = found[size] - found[base]
+        error = gain.std(ddof=1) / np.sqrt(len(gain))
+        if size[0] > base[0] and gain.mean() >= max(LARGER_FROM, error):
             return size, f"it finds more than {_text(base)}"
-        if size != base and not larger and gain.mean() - margin >= -LARGER_FROM:
+        if size[0] < base[0] and gain.mean() >= error - LARGER_FROM:
             return size, f"it finds nearly as much as {_text(base)}, or more"
     return base, "neither a smaller nor a larger size is clearly better"
 
