@@ -40,10 +40,10 @@ def limited(manifest: Manifest, seed: int, good: int | None, defects: int | None
     )
 
 
-def measure(manifest: Manifest) -> Row:
+def measure(manifest: Manifest, settings: Row, size: tuple[int, int] | None) -> Row:
     """Fit on the training images, and inspect the test images."""
     start = time.perf_counter()
-    detector = PatchCoreDual().fit(manifest)
+    detector = PatchCoreDual(**settings).fit(manifest, size=size or "auto")
     fitted = time.perf_counter()
     test = manifest.part("test")
     inspections = detector.inspect_many([manifest.image_path(s) for s in test])
@@ -69,6 +69,15 @@ def measure(manifest: Manifest) -> Row:
 
 def run(arguments: argparse.Namespace) -> None:
     done = {key(row) for row in read(arguments.results)}
+    settings = {
+        name: value
+        for name in ("backbone", "weights")
+        if (value := getattr(arguments, name)) is not None
+    }
+    size = None
+    if arguments.size:
+        width, height = map(int, arguments.size.split("x"))
+        size = width, height
     for folder in arguments.prepared:
         whole = Manifest.load(folder)
         for seed in numbers(arguments.seeds):
@@ -79,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
                         continue
                     assert seed is not None
                     some = limited(resplit(whole, seed), seed, good, defects)
-                    row |= measure(some)
+                    row |= measure(some, settings, size)
                     with arguments.results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(row) + "\n")
                     print(json.dumps(row), flush=True)
@@ -168,6 +177,9 @@ def main() -> None:
     one.add_argument("--seeds", default="0,1,2")
     one.add_argument("--good", default="all")
     one.add_argument("--defects", default="all")
+    one.add_argument("--backbone")
+    one.add_argument("--weights", type=Path)
+    one.add_argument("--size", help="WIDTHxHEIGHT in place of the choice, as the table shows it")
     one.set_defaults(function=run)
     other = commands.add_parser("table", help="compare results")
     other.add_argument("results", type=Path, nargs="+")
