@@ -188,7 +188,7 @@ class PatchCoreDual:
         Raises ModelError where it is missing, damaged, of a newer version or another embedder.
         """
         model = load_model(Path(folder))
-        embedder = restore_embedder(model.spec, model.network, device, embedder)
+        embedder = restore_embedder(model.spec, model.network, model.graph, device, embedder)
         detector = cls(embedder=embedder, **model.settings.model_dump())
         detector._model, detector._fingerprint = model, read_fingerprint(Path(folder))
         return detector

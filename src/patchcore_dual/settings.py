@@ -48,6 +48,7 @@ class Settings(BaseModel):
             times `false_alarm_rate`, at most a half.
         search: exact, or approximate as long as image scores of training images stay within a
             thousandth (`scoring/adaptive_search.py`).
+        precision: of the network's arithmetic: int8 is about twice as fast on a CPU.
         seed: of the random projection, the first vector of a coreset, and the folds.
     """
 
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
     review_rate: Annotated[float, Field(gt=0, le=0.5)] | None = None
     search: Literal["exact", "approximate"] = "exact"
+    precision: Literal["float32", "int8"] = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property

@@ -88,7 +88,7 @@ def test_counting_borders_otherwise_shares_the_network_and_not_the_features():
     other = adapted(embedder, Settings(**single))
     assert adapted(embedder, Settings(**single, count_padding=True)) is embedder
     assert other.spec.count_padding is False
-    assert other._network is embedder._network
+    assert other.network is embedder.network
     images = IMAGES[:, :16, :16]
     assert not np.array_equal(embedder(images), other(images))
     cached = CachedEmbedder(embedder, 10**9)
@@ -120,5 +120,5 @@ def test_a_wrapped_embedder_of_the_user_is_used_as_it_is(wrapped):
 def test_the_network_of_wrapped_embedders():
     embedder = load_embedder("efficientnet_lite0")
     wrapped = ProjectedEmbedder(CachedEmbedder(embedder, 10), seed=0)
-    assert network_of(wrapped) == network_of(embedder) == embedder.network_bytes()
+    assert network_of(wrapped) == network_of(embedder) == embedder.network
     assert network_of(Counting()) is None

@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+from safetensors.numpy import load
 
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ModelError
@@ -14,6 +15,7 @@ from patchcore_dual.features.weights import read_state_dict
 from patchcore_dual.model.folder import MODEL_FILE
 from patchcore_dual.utils import files
 
+ROLES = ("network", "graph", "graph_weights", "normal", "defect", "calibration")
 EMBEDDER = {
     "backbone": "efficientnet_lite0",
     "levels": [2, 3],
@@ -44,15 +46,15 @@ def edit(folder, **values):
 
 
 def data_files(folder):
-    return sorted(folder.glob("*.safetensors"))
+    return sorted(folder.glob("*-*"))
 
 
 def test_it_is_what_the_architecture_promises(folder, detector):
     names = {p.name for p in folder.iterdir()}
     values = json.loads((folder / MODEL_FILE).read_text())
     assert names == {MODEL_FILE, *values["files"].values()}
-    assert set(values["files"]) == {"network", "normal", "defect", "calibration"}
-    assert values["schema_version"] == 6
+    assert set(values["files"]) == set(ROLES)
+    assert values["schema_version"] == 7
     assert values["embedder"]["weights_sha256"] == detector.embedder.spec.weights_sha256
     assert values["trained_on"]["normal_images"] == 6
     assert values["trained_on"]["defective_images"] == 3
@@ -75,11 +77,11 @@ def test_not_a_json_object(folder, text):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("version", [0, 1, 7, 99, None, "2.0"])
+@pytest.mark.parametrize("version", [0, 1, 8, 99, None, "2.0"])
 def test_another_schema_version(folder, version):
     edit(folder, schema_version=version)
     with pytest.raises(
-        ModelError, match=f"of schema version {version}; this program reads versions 2 to 6"
+        ModelError, match=f"of schema version {version}; this program reads versions 2 to 7"
     ):
         PatchCoreDual.load(folder)
 
@@ -109,18 +111,18 @@ def test_a_damaged_entry_is_one_clear_error(folder, values):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("role", ["network", "normal", "defect", "calibration"])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_missing_data_file_is_named(folder, role):
-    (gone,) = folder.glob(f"{role}-*.safetensors")
+    (gone,) = folder.glob(f"{role}-*")
     gone.unlink()
     with pytest.raises(ModelError, match=f"{gone.name} is missing"):
         assert PatchCoreDual.load(folder).model.calibration
 
 
-@pytest.mark.parametrize("role", ["network", "normal", "defect", "calibration"])
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("where", [3, -1])
 def test_a_flipped_byte_is_noticed(folder, role, where):
-    (path,) = folder.glob(f"{role}-*.safetensors")
+    (path,) = folder.glob(f"{role}-*")
     content = bytearray(path.read_bytes())
     content[where] ^= 1
     path.write_bytes(content)
@@ -142,7 +144,7 @@ def test_the_model_carries_its_network(folder, monkeypatch, detector):
     monkeypatch.setattr("patchcore_dual.features.engines.torch_engine.find_weights", forbidden)
     loaded = PatchCoreDual.load(folder)
     whole = read_state_dict(packaged_weights())
-    assert set(loaded.embedder.state) == set(detector.embedder.state) < set(whole)
+    assert set(load(loaded.embedder.network)) == set(load(detector.embedder.network)) < set(whole)
 
 
 def test_a_foreign_folder_is_refused(tmp_path, detector):
@@ -204,7 +206,7 @@ def test_what_nothing_names_goes(folder, newer):
     after = set(data_files(folder))
     named = json.loads((folder / MODEL_FILE).read_text())["files"]
     assert {p.name for p in after} == set(named.values())
-    assert {p.name.split("-")[0] for p in before & after} == {"network"}
+    assert {p.name.split("-")[0] for p in before & after} == {"network", "graph", "graph_weights"}
     assert PatchCoreDual.load(folder).fingerprint == newer.fingerprint
 
 
@@ -285,7 +287,7 @@ def test_killed_in_the_first_save_there_is_no_model_and_saving_again_works(detec
             with pytest.raises(ModelError, match="is not a model folder"):
                 PatchCoreDual.load(folder)
         detector.save(folder)
-        assert len(list(folder.iterdir())) == 5
+        assert len(list(folder.iterdir())) == 1 + len(ROLES)
         assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
         shutil.rmtree(folder)
         if not died:

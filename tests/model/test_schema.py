@@ -38,7 +38,7 @@ def as_schema_2(folder):
     path = folder / MODEL_FILE
     new = json.loads(path.read_text())
     old = json.loads(json.dumps(SCHEMA_2))
-    later = ("count_padding", "review_rate", "resolutions")
+    later = ("count_padding", "review_rate", "resolutions", "precision")
     old["settings"] = {k: v for k, v in new["settings"].items() if k not in later}
     old["backbone"]["weights_sha256"] = new["embedder"]["weights_sha256"]
     for key in ("rule", "rule_constants", "trained_on"):
@@ -49,7 +49,8 @@ def as_schema_2(folder):
     old["decision"] = {"image": image, "pixel": pixel, "floor": floor}
     names = new["calibration"]["normals"]
     old["sources"] = {**new["sources"], "held_out": names}
-    files = {role: name for role, name in new["files"].items() if role != "calibration"}
+    earlier = ("network", "normal", "defect", "probe", "rule")
+    files = {role: name for role, name in new["files"].items() if role in earlier}
     network = folder / files.pop("network")
     renamed = network.with_name(network.name.replace("network", "backbone"))
     network.rename(renamed)
@@ -109,8 +110,8 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
         assert migrated.inspect(path).score == fitted.inspect(path).score
     migrated.save(tmp_path / "model", overwrite=True)
     entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
-    assert entry["schema_version"] == 6
-    files = {p.name for p in (tmp_path / "model").glob("*.safetensors")}
+    assert entry["schema_version"] == 7
+    files = {p.name for p in (tmp_path / "model").glob("*-*")}
     assert files == set(entry["files"].values())
     again = PatchCoreDual.load(tmp_path / "model").model
     assert again.thresholds == migrated.model.thresholds
@@ -119,8 +120,8 @@ def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
 def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide(
     prepared, tmp_path
 ):
-    unpadded = load_embedder("efficientnet_lite0", (2, 3), count_padding=True)
-    unpadded.spec = replace(unpadded.spec, pad_to_cells=False)
+    padded = load_embedder("efficientnet_lite0", (2, 3), count_padding=True)
+    unpadded = padded.with_spec(replace(padded.spec, pad_to_cells=False))
     fitted = PatchCoreDual(scoring="ratio", embedder=unpadded).fit(prepared)
     fitted.save(tmp_path / "model")
     path = tmp_path / "model" / MODEL_FILE
@@ -133,7 +134,6 @@ def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide
     assert not migrated.embedder.spec.pad_to_cells
     image = np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8)
     np.testing.assert_array_equal(migrated.embed(image), unpadded(image[None])[0])
-    padded = load_embedder("efficientnet_lite0", (2, 3), count_padding=True)
     assert np.abs(padded(image[None])[0] - migrated.embed(image)).max() > 0.01
 
 

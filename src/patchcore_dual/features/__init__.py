@@ -7,10 +7,13 @@ from patchcore_dual.features.embedder import (
     EmbedImage,
     ProjectedEmbedder,
     adapted,
+    graph_of,
     network_of,
     projected,
+    unwrapped,
 )
-from patchcore_dual.features.engines import load_embedder, restore_embedder
+from patchcore_dual.features.engines import load_embedder, on_cpu, restore_embedder
+from patchcore_dual.features.graph import Graph
 from patchcore_dual.features.networks import BACKBONES
 
 __all__ = [
@@ -19,10 +22,14 @@ __all__ = [
     "EmbedImage",
     "Embedder",
     "EmbedderSpec",
+    "Graph",
     "ProjectedEmbedder",
     "adapted",
+    "graph_of",
     "load_embedder",
     "network_of",
+    "on_cpu",
     "projected",
     "restore_embedder",
+    "unwrapped",
 ]

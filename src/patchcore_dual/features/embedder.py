@@ -15,6 +15,7 @@ import numpy as np
 
 from patchcore_dual.banks import projection_matrix
 from patchcore_dual.errors import SettingsError
+from patchcore_dual.features.graph import Graph
 from patchcore_dual.settings import Settings
 
 EmbedImage = Callable[[np.ndarray], np.ndarray]
@@ -233,9 +234,18 @@ def projected(embedder: Embedder, settings: Settings) -> Embedder:
     return embedder
 
 
-def network_of(embedder: Embedder) -> bytes | None:
-    """The network as the bytes that a model keeps; None for an embedder of the user's own."""
+def unwrapped(embedder: Embedder) -> Embedder:
+    """The embedder inside all wrappers of this file."""
     while isinstance(embedder, CachedEmbedder | ProjectedEmbedder):
         embedder = embedder.embedder
-    network_bytes = getattr(embedder, "network_bytes", None)
-    return network_bytes() if network_bytes else None
+    return embedder
+
+
+def network_of(embedder: Embedder) -> bytes | None:
+    """The network's tensors, which a model keeps; None where there are none."""
+    return getattr(unwrapped(embedder), "network", None)
+
+
+def graph_of(embedder: Embedder) -> Graph | None:
+    """The network's graph, which a model runs; None for an embedder of the user's own."""
+    return getattr(unwrapped(embedder), "graph", None)

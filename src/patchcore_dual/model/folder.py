@@ -24,7 +24,7 @@ from safetensors.numpy import save as save_arrays
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.errors import ModelError
-from patchcore_dual.features import BACKBONES, EmbedderSpec
+from patchcore_dual.features import BACKBONES, EmbedderSpec, Graph
 from patchcore_dual.model.calibration import CalibrationSet, bank_arrays
 from patchcore_dual.model.model import Model, bank_channels
 from patchcore_dual.model.schema import (
@@ -42,7 +42,10 @@ from patchcore_dual.utils.files import file_sha256, write_atomically
 from patchcore_dual.utils.locking import locked
 
 _SHEETS = (SHEET_FILE, DECIDING_FILE)  # pictures of what one model was fitted on
-_DATA_FILE = re.compile(r"[a-z_]+-[0-9a-f]{64}\.safetensors")
+_SUFFIXES = {"graph": "xml", "graph_weights": "bin"}  # of data files by role; others: safetensors
+_ALL_SUFFIXES = ("safetensors", *_SUFFIXES.values())
+_DATA_FILE = re.compile(rf"[a-z_]+-[0-9a-f]{{64}}\.({'|'.join(_ALL_SUFFIXES)})")
+_BYTES = ("network", *_SUFFIXES)  # roles of files that are read as they are
 
 
 class _Serialised(NamedTuple):
@@ -175,18 +178,19 @@ def load_model(folder: Path) -> Model:
         tensors = {
             role: _read_arrays(folder / name)
             for role, name in entry.files.items()
-            if role not in ("network", "calibration")
+            if role not in ("calibration", *_BYTES)
         }
-        network = _read(folder / entry.files["network"]) if "network" in entry.files else None
+        kept = {role: _read(folder / entry.files[role]) for role in _BYTES if role in entry.files}
         spec = EmbedderSpec(**entry.embedder.model_dump())
-        if network is not None and not (spec.backbone in BACKBONES and spec.levels):
+        if kept and not (spec.backbone in BACKBONES and spec.levels):
             raise KeyError(f"no backbone {spec.backbone!r}")
         normal_channels, defect_channels = bank_channels(spec, entry.settings)
         image, review = (Threshold(**entry.thresholds[name]) for name in ("image", "review"))
         return Model(
             settings=entry.settings,
             spec=spec,
-            network=network,
+            network=kept.get("network"),
+            graph=Graph(kept["graph"], kept["graph_weights"]) if "graph" in kept else None,
             size=entry.size,
             normal_bank=_bank(tensors["normal"], entry.sources["normal"], normal_channels),
             defect_bank=_bank(tensors["defect"], entry.sources["defect"], defect_channels)
@@ -237,8 +241,10 @@ def _serialise(model: Model) -> _Serialised:
     }
     if model.network is not None:
         content["network"] = model.network
+    if model.graph is not None:
+        content["graph"], content["graph_weights"] = model.graph
     files = {
-        role: f"{role}-{hashlib.sha256(data).hexdigest()}.safetensors"
+        role: f"{role}-{hashlib.sha256(data).hexdigest()}.{_SUFFIXES.get(role, 'safetensors')}"
         for role, data in content.items()
     }
     entry = ModelFile(
@@ -294,8 +300,9 @@ def _holds(path: Path, content: bytes) -> bool:
 
 def _is_unfinished(path: Path) -> bool:
     """Whether a killed `write_atomically` left this file."""
-    return path.name.startswith(f".{MODEL_FILE}.") or (
-        path.name.startswith(".") and ".safetensors." in path.name
+    name = path.name
+    return name.startswith(f".{MODEL_FILE}.") or (
+        name.startswith(".") and any(f".{suffix}." in name for suffix in _ALL_SUFFIXES)
     )
 
 
@@ -303,4 +310,4 @@ def _is_foreign(folder: Path) -> bool:
     """Whether a folder without `model.json` holds anything that a killed save does not leave."""
     if not folder.is_dir():
         return True
-    return any(p.suffix != ".safetensors" and not _is_unfinished(p) for p in folder.iterdir())
+    return any(not _DATA_FILE.fullmatch(p.name) and not _is_unfinished(p) for p in folder.iterdir())

@@ -13,7 +13,7 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.bit_depth import source_bit_depth
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ModelError
-from patchcore_dual.features import EmbedderSpec
+from patchcore_dual.features import EmbedderSpec, Graph
 from patchcore_dual.model.calibration import CalibrationSet
 from patchcore_dual.scoring import (
     HeldOutResults,
@@ -40,8 +40,9 @@ class Model:
     Attributes:
         settings: those it was fitted with.
         spec: of the embedder that its banks were built with.
-        network: the network's tensors as a safetensors file, which an engine runs; None for an
-            embedder of the user's own.
+        network: the network's tensors as a safetensors file, for a GPU; None where there are none.
+        graph: the network as a CPU runs it; None for an embedder of the user's own, and in models
+            of schema 6 and before.
         size: width and height that images are resized to; None where they keep their own.
         normal_bank, defect_bank: the two memory banks; the second is None without defects.
         probe: for a rule that uses one.
@@ -56,6 +57,7 @@ class Model:
     settings: Settings
     spec: EmbedderSpec
     network: bytes | None
+    graph: Graph | None
     size: tuple[int, int] | None
     normal_bank: MemoryBank
     defect_bank: MemoryBank | None

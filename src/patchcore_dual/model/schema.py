@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from patchcore_dual.errors import ModelError
 from patchcore_dual.settings import Settings
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 MODEL_FILE = "model.json"
 SHEET_FILE = "pseudo_masks.jpg"  # pictures for the user, which loading ignores
 DECIDING_FILE = "deciding_images.jpg"
@@ -179,5 +179,16 @@ def _from_5(raw: Raw) -> Raw:
     }
 
 
+def _from_6(raw: Raw) -> Raw:
+    """Schema 6 kept the network's tensors alone, of which PyTorch makes the graph."""
+    return {**raw, "settings": {**raw["settings"], "precision": "float32"}}
+
+
 # Each converts a `model.json` of its version to the next one.
-MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5}
+MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {
+    2: _from_2,
+    3: _from_3,
+    4: _from_4,
+    5: _from_5,
+    6: _from_6,
+}

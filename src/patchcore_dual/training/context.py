@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from patchcore_dual._version import __version__
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage
+from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage, unwrapped
 from patchcore_dual.model import bank_channels
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.checkpoint import FitCheckpoint
@@ -106,18 +105,13 @@ def fit_context(
 
 def _plan(training_set: Manifest, embedder: Embedder, settings: Settings) -> dict[str, Any]:
     """Everything that decides the normal banks and their evidence on training images."""
-    try:
-        engine = version("torch")
-    except PackageNotFoundError:
-        engine = ""
     real = training_set.real()
     content = hashlib.sha256()
     for sample in real:
         content.update(bytes.fromhex(file_sha256(real.image_path(sample))))
     return {
         "version": __version__,
-        "engine": engine,
-        "device": str(getattr(embedder, "device", "")),
+        "engine": getattr(unwrapped(embedder), "engine", ""),
         "embedder": asdict(embedder.spec),
         "settings": settings.model_dump(),
         "size": training_set.size(),

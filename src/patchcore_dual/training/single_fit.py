@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.features import Embedder, network_of
+from patchcore_dual.features import Embedder, graph_of, network_of
 from patchcore_dual.model import CalibrationSet, Model, describe_training_set
 from patchcore_dual.scoring import AdaptiveSearch, choose_exact_share, gather_evidence, rule_for
 from patchcore_dual.scoring.familiarity import greatest_distance
@@ -41,6 +41,7 @@ def fit_model(
         settings=settings,
         spec=embedder.spec,
         network=network_of(embedder),
+        graph=graph_of(embedder),
         size=training_set.size(),
         normal_bank=banks.whole,
         defect_bank=defects.bank if defects else None,

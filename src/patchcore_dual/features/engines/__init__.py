@@ -1,10 +1,13 @@
 """Engines: what runs a network. Importing this loads none of them."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from patchcore_dual.errors import ModelError
-from patchcore_dual.features.embedder import Embedder, EmbedderSpec
+from patchcore_dual.errors import ModelError, SettingsError
+from patchcore_dual.features.embedder import Embedder, EmbedderSpec, network_of
+from patchcore_dual.features.engines.device import choose_device
+from patchcore_dual.features.graph import Graph
 from patchcore_dual.utils.dependencies import require
 
 
@@ -18,49 +21,95 @@ def load_embedder(
     weights: Path | None = None,
     device: str = "auto",
 ) -> Embedder:
-    """The embedder of a network, for fitting; see `torch_engine.load_torch_embedder`.
+    """The network of that name with its weights, ready to embed, for fitting.
+
+    On a CPU it runs as the graph that a model keeps.
+
+    Args:
+        backbone: a name in `BACKBONES`.
+        levels: of the normal bank; the first one's grid is that of the features.
+        defect_levels: of the defect bank; None for the same.
+        resolutions: see `EmbedderSpec`.
+        count_padding: see `EmbedderSpec`.
+        weights: their file; None looks in the cache and in packages.
+        device: "auto", "cpu" or "cuda".
 
     Raises:
-        MissingDependencyError: without PyTorch.
+        SettingsError: for a name, level or device that does not exist.
+        WeightsError: where the weights are missing or do not fit.
+        MissingDependencyError: without PyTorch, which makes the graph.
     """
-    require("running a network", "torch")
+    require("building a network", "torch")
     from patchcore_dual.features.engines.torch_engine import load_torch_embedder
 
-    return load_torch_embedder(
+    target = choose_device(device)
+    embedder = load_torch_embedder(
         backbone,
         levels,
         defect_levels=defect_levels,
         resolutions=resolutions,
         count_padding=count_padding,
         weights=weights,
-        device=device,
+        device=target,
     )
+    return embedder if target == "cuda" else on_cpu(embedder)
 
 
 def restore_embedder(
     spec: EmbedderSpec,
     network: bytes | None,
+    graph: Graph | None = None,
     device: str = "auto",
     own: Embedder | None = None,
 ) -> Embedder:
     """The embedder of a fitted model, from its spec and the network that it carries.
 
     Args:
+        network: the network's tensors; None where there are none.
+        graph: None for a model of a version that kept none.
         own: the user's own embedder, for a model that was fitted with one.
 
     Raises:
-        MissingDependencyError: without PyTorch, unless the embedder is the user's own.
-        ModelError: where spec, network and embedder do not fit together.
+        MissingDependencyError: for device "cuda" without PyTorch.
+        ModelError: where spec, network and embedder do not fit together, or where a graph is
+            missing and cannot be made here.
     """
     if own is not None:
         if own.spec != spec:
             raise ModelError(f"the model was fitted with another embedder: {spec}.")
         return own
-    if network is None:
+    if network is None and graph is None:
         raise ModelError(
             f"the model was fitted with an embedder of your own: give it too ({spec})."
         )
-    require("running a network", "torch")
-    from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
+    if spec.precision != "float32" and device == "cuda":
+        raise SettingsError("device cuda: a network of 8-bit integers runs on a CPU only.")
+    target = choose_device(device)
+    if network is not None and target == "cuda":
+        from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 
-    return restore_torch_embedder(spec, network, device)
+        return restore_torch_embedder(spec, network, target)
+    from patchcore_dual.features.engines.graph_engine import GraphEmbedder
+
+    if graph is None:
+        if find_spec("torch") is None:
+            raise ModelError(
+                "the model is of an older version, which needs PyTorch. Bring it up to date where "
+                "'patchcore-dual[train]' is installed: patchcore-dual migrate MODEL"
+            )
+        from patchcore_dual.features.engines.torch_engine import make_graph
+
+        assert network is not None
+        graph = make_graph(spec, network)
+    return GraphEmbedder(spec, graph, network)
+
+
+def on_cpu(embedder: Embedder) -> Embedder:
+    """The embedder that computes on a CPU what this one does on a GPU; itself where it is none."""
+    if not hasattr(embedder, "graph"):
+        return embedder
+    from patchcore_dual.features.engines.graph_engine import GraphEmbedder
+
+    if isinstance(embedder, GraphEmbedder):
+        return embedder
+    return GraphEmbedder(embedder.spec, embedder.graph, network_of(embedder))

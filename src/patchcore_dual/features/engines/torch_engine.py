@@ -1,6 +1,8 @@
-"""`TorchEmbedder`: a frozen network run by PyTorch, on a CPU or a CUDA GPU."""
+"""PyTorch: what runs a network on a CUDA GPU, and what the graph for a CPU is made of."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,15 +11,17 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
-from torch.nn import functional
 
 from patchcore_dual.errors import ModelError, SettingsError, WeightsError
-from patchcore_dual.features.aggregation import patch_features
 from patchcore_dual.features.embedder import EmbedderSpec
+from patchcore_dual.features.engines.device import Device
+from patchcore_dual.features.graph import Graph, compiled, converted
 from patchcore_dual.features.networks import network_definition
-from patchcore_dual.features.networks.fused_convolution import fuse
+from patchcore_dual.features.patch_network import PatchNetwork
 from patchcore_dual.features.weights import find_weights, fit_state, read_state_dict
 from patchcore_dual.utils.files import file_sha256
+
+GRAPH_TOLERANCE = 1e-4  # of a graph's features from the network's, as a share of the largest
 
 
 class TorchEmbedder:
@@ -37,17 +41,15 @@ class TorchEmbedder:
         WeightsError: where a tensor is missing or has another shape.
     """
 
-    def __init__(self, spec: EmbedderSpec, state: dict[str, Tensor], device: torch.device) -> None:
-        definition = network_definition(spec.backbone)
-        network = definition.build(spec.levels[-1])
+    def __init__(
+        self, spec: EmbedderSpec, state: dict[str, Tensor], device: Device = "cpu"
+    ) -> None:
+        network = network_definition(spec.backbone).build(spec.levels[-1])
         self.spec, self.device = spec, device
         self.state = fit_state(network, state, spec.backbone)
-        std = torch.tensor(definition.std, device=device)
-        self._scale = 1 / (255 * std)
-        self._shift = -torch.tensor(definition.mean, device=device) / std
         network.load_state_dict(self.state, strict=False)  # all but the batch counters
         network.eval().requires_grad_(False)
-        self._network = fuse(network, device)
+        self._module = _placed(PatchNetwork(spec, network), device)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Patch features of a batch.
@@ -59,55 +61,37 @@ class TorchEmbedder:
             float32 `[B, h, w, d]`, with h and w the image's height and width over the stride,
             rounded up.
         """
-        rows, columns = (-(-side // self.spec.stride) for side in images.shape[1:3])
-        with torch.inference_mode():
-            pixels = self._normalise(images)
-            grids = [self._features_at(times, pixels) for times in self.spec.resolutions]
-            features = torch.cat([grid[:, :rows, :columns] for grid in grids], dim=-1)
-            return features.contiguous().cpu().numpy()
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            # A view, as of cv2's BGR the other way round, has to be laid out anew.
+            on_device = torch.tensor(np.ascontiguousarray(images), device=self.device)
+            return self._module(on_device).contiguous().cpu().numpy()
 
-    def _features_at(self, times: int, pixels: Tensor) -> Tensor:
-        """Features `[B, h, w, d]` of images so many times smaller, on a grid of `spec.stride`.
+    @property
+    def engine(self) -> str:
+        """What computes the features, with its version."""
+        return f"torch {version('torch')} {self.device}"
 
-        Args:
-            pixels: `[B, 3, H, W]`, normalised.
-        """
-        spec = self.spec
-        coarsest = 2 ** (spec.levels[-1] + 1)  # level k has stride 2^(k+1)
-        if times > 1:
-            pixels = functional.avg_pool2d(_padded(pixels, times), times)
-        if spec.pad_to_cells:
-            pixels = _padded(pixels, max(coarsest, spec.stride))
-        maps = self._network(pixels)
-        height, width = (-(-side * times // spec.stride) for side in pixels.shape[-2:])
-        used = [maps[level] for level in spec.levels]
-        return patch_features(used, (height, width), spec.count_padding)
+    @property
+    def network(self) -> bytes:
+        """The network's tensors as a safetensors file: what a model keeps of it."""
+        return save_tensors({name: t.contiguous().cpu() for name, t in self.state.items()})
 
-    def _normalise(self, images: np.ndarray) -> Tensor:
-        """float32 `[B, 3, H, W]` in channels_last, as the network was trained."""
-        count, height, width, _ = images.shape
-        # A view, as of cv2's BGR the other way round, has to be laid out anew.
-        laid_out = torch.tensor(np.ascontiguousarray(images), device=self.device)
-        pixels = laid_out.view(count, height, 3 * width).float()
-        # Whole rows at a time: broadcasting over three channels is eight times slower.
-        scale, shift = self._scale.repeat(width), self._shift.repeat(width)
-        x = torch.addcmul(shift, pixels, scale)
-        return x.view(count, height, width, 3).permute(0, 3, 1, 2)
+    @property
+    def graph(self) -> Graph:
+        """The graph that runs on a CPU."""
+        return make_graph(self.spec, self.network)
 
     def with_spec(self, spec: EmbedderSpec) -> Self:
         """The same network, not copied, used in another way."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.spec = spec
+        other._module = _placed(PatchNetwork(spec, self._module.network), self.device)
         return other
 
     def __reduce__(self) -> tuple[Callable[..., "TorchEmbedder"], tuple[Any, ...]]:
-        """Pickled and copied as what a model keeps: fused layers cannot be."""
-        return _unpickle, (self.spec, self.network_bytes(), self.device.type)
-
-    def network_bytes(self) -> bytes:
-        """The network's tensors as a safetensors file: what a model keeps of it."""
-        return save_tensors({name: t.contiguous().cpu() for name, t in self.state.items()})
+        """Pickled and copied as what a model keeps."""
+        return _unpickle, (self.spec, self.network, self.device)
 
 
 def load_torch_embedder(
@@ -118,27 +102,12 @@ def load_torch_embedder(
     resolutions: Sequence[int] = (1,),
     count_padding: bool = True,
     weights: Path | None = None,
-    device: str = "auto",
+    device: Device = "cpu",
 ) -> TorchEmbedder:
-    """The network of that name with its weights, ready to embed.
-
-    Args:
-        backbone: a name in `BACKBONES`.
-        levels: of the normal bank; the first one's grid is that of the features.
-        defect_levels: of the defect bank; None for the same.
-        resolutions: see `EmbedderSpec`.
-        count_padding: see `EmbedderSpec`.
-        weights: their file; None looks in the cache and in packages.
-        device: "auto", "cpu" or "cuda".
-
-    Raises:
-        SettingsError: for a name, level or device that does not exist.
-        WeightsError: where the weights are missing or do not fit.
-    """
+    """The network of that name with its weights; see `load_embedder`."""
     definition = network_definition(backbone)
     for some in (levels, levels if defect_levels is None else defect_levels):
         check_levels(some)
-    target = choose_device(device)
     path = find_weights(backbone, weights)
     every = tuple(sorted({*levels, *(defect_levels or ())}))
     with torch.device("meta"):
@@ -152,53 +121,54 @@ def load_torch_embedder(
         weights_sha256=file_sha256(path),
         pad_to_cells=True,
     ).with_resolutions(tuple(resolutions))
-    return TorchEmbedder(spec, read_state_dict(path), target)
+    return TorchEmbedder(spec, read_state_dict(path), device)
 
 
-def restore_torch_embedder(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:
-    """The embedder of a model, from its spec and what `network_bytes` gave.
+def restore_torch_embedder(
+    spec: EmbedderSpec, network: bytes, device: Device = "cpu"
+) -> TorchEmbedder:
+    """The embedder of a model, from its spec and the network's tensors.
 
     Raises:
         ModelError: where they do not fit together.
     """
-    target = choose_device(device)
     try:
         check_levels(spec.levels)
-        return TorchEmbedder(spec, load_tensors(network), target)
+        return TorchEmbedder(spec, load_tensors(network), device)
     except (SettingsError, WeightsError) as error:
         raise ModelError(f"the model's network is damaged: {error} Fit again.") from None
 
 
-def _padded(pixels: Tensor, multiple: int) -> Tensor:
-    """Images `[B, C, H, W]`, their last rows and columns repeated up to a multiple."""
-    below, beside = (-side % multiple for side in pixels.shape[-2:])
-    if not below and not beside:
-        return pixels
-    padded = functional.pad(pixels, (0, beside, 0, below), mode="replicate")
-    return padded.contiguous(memory_format=torch.channels_last)
+@lru_cache(maxsize=8)
+def make_graph(spec: EmbedderSpec, network: bytes) -> Graph:
+    """The graph of a network, checked against it.
+
+    Raises:
+        ModelError: where tensors and spec do not fit together, or the graph computes otherwise.
+    """
+    embedder = restore_torch_embedder(spec, network)
+    graph = converted(embedder._module)
+    images = np.random.default_rng(0).integers(0, 256, (1, 97, 130, 3), dtype=np.uint8)
+    expected, found = embedder(images), compiled(graph)(images)[0]
+    if np.abs(found - expected).max() > GRAPH_TOLERANCE * np.abs(expected).max():
+        raise ModelError(
+            f"the graph of {spec.backbone} computes other features than PyTorch "
+            f"({version('torch')}) by OpenVINO {version('openvino')}. Try other versions."
+        )
+    return graph
 
 
-def _unpickle(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:
+def _placed(module: PatchNetwork, device: Device) -> Any:
+    return module.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _unpickle(spec: EmbedderSpec, network: bytes, device: Device) -> TorchEmbedder:
     """On the same kind of device; on the CPU where a process or machine has no GPU."""
-    return restore_torch_embedder(spec, network, "cpu" if device == "cpu" else "auto")
+    there = device if device == "cpu" or torch.cuda.is_available() else "cpu"
+    return restore_torch_embedder(spec, network, there)
 
 
 def check_levels(levels: Sequence[int]) -> None:
     """Raise SettingsError unless levels are increasing numbers of 1 to 4."""
     if not levels or list(levels) != sorted(set(levels)) or not set(levels) <= {1, 2, 3, 4}:
         raise SettingsError(f"levels {list(levels)}: give increasing numbers of 1 to 4, as 2,3.")
-
-
-def choose_device(device: str) -> torch.device:
-    """The device of that name; `auto` takes a CUDA GPU where there is one.
-
-    Raises:
-        SettingsError: for another name, or "cuda" where PyTorch sees no CUDA GPU.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise SettingsError(f"device {device!r}: use auto, cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("device cuda: PyTorch sees no CUDA GPU here. Use --device cpu.")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad, relu6
 
 from patchcore_dual.features.networks.definition import NetworkDefinition
-from patchcore_dual.features.networks.fused_convolution import convolve
 
 # How often a block comes, its expansion, kernel, stride (of the first one) and channels.
 _STAGES = (
@@ -45,10 +45,11 @@ class Block(nn.Module):
         self._kernel, self._stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(self._expand_conv, self._bn0, x, "relu6") if self._expands else x
+        y = relu6(self._bn0(self._expand_conv(x))) if self._expands else x
         y = _pad(y, self._kernel, self._stride)
-        y = convolve(self._depthwise_conv, self._bn1, y, "relu6")
-        return convolve(self._project_conv, self._bn2, y, plus=x if self._adds else None)
+        y = relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self._adds else y
 
 
 class EfficientNetLite0(nn.Module):
@@ -74,7 +75,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """`[B, 3, H, W]`, normalised, to one map `[B, channels, H/stride, W/stride]` a level."""
-        x = convolve(self._conv_stem, self._bn0, _pad(x, 3, 2), "relu6")
+        x = relu6(self._bn0(self._conv_stem(_pad(x, 3, 2))))
         outputs = []
         for block in self._blocks:
             x = block(x)
@@ -109,9 +110,9 @@ def _pad(x: Tensor, kernel: int, stride: int) -> Tensor:
     """SAME padding for `_same_conv` at stride 2: what is odd goes to the right and below."""
     if stride == 1:
         return x
-    rows, columns = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
+    rows, columns = (kernel - stride + n % stride for n in x.shape[-2:])
     left, top = columns // 2, rows // 2
-    return nn.functional.pad(x, [left, columns - left, top, rows - top])
+    return pad(x, [left, columns - left, top, rows - top])
 
 
 NETWORKS = {

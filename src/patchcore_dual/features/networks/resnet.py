@@ -7,9 +7,9 @@ Komodakis, 2016. As in torchvision, a bottleneck carries its stride in the 3×3 
 from functools import partial
 
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
 
 from patchcore_dual.features.networks.definition import NetworkDefinition
-from patchcore_dual.features.networks.fused_convolution import convolve
 
 
 class BasicBlock(nn.Module):
@@ -24,8 +24,8 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(inputs, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(self.conv1, self.bn1, x, "relu")
-        return convolve(self.conv2, self.bn2, y, "relu", plus=self.downsample(x))
+        y = relu(self.bn1(self.conv1(x)))
+        return relu(self.bn2(self.conv2(y)) + self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -44,9 +44,9 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(self.conv1, self.bn1, x, "relu")
-        y = convolve(self.conv2, self.bn2, y, "relu")
-        return convolve(self.conv3, self.bn3, y, "relu", plus=self.downsample(x))
+        y = relu(self.bn1(self.conv1(x)))
+        y = relu(self.bn2(self.conv2(y)))
+        return relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -82,8 +82,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """`[B, 3, H, W]`, normalised, to one map `[B, channels, H/stride, W/stride]` a level."""
-        x = convolve(self.conv1, self.bn1, x, "relu")
-        x = nn.functional.max_pool2d(x, 3, stride=2, padding=1)
+        x = relu(self.bn1(self.conv1(x)))
+        x = max_pool2d(x, 3, stride=2, padding=1)
         maps = {}
         for level in self.channels:
             x = getattr(self, f"layer{level}")(x)

@@ -50,12 +50,12 @@ def load_pipeline(
         WeightsError: where there is no such pipeline, or it is damaged.
         SettingsError: where packages are missing, or options and machine do not fit together.
     """
-    from patchcore_dual.features.engines.torch_engine import choose_device
+    from patchcore_dual.features.engines.device import choose_device
 
     if offload not in get_args(Offload):
         raise SettingsError(f"offload {offload!r}: use {', '.join(get_args(Offload))}.")
     target = choose_device(device)
-    on_gpu = target.type == "cuda"
+    on_gpu = target == "cuda"
     if offload != "none" and not on_gpu:
         raise SettingsError(f"offload {offload} moves weights to a GPU and back: it needs a GPU.")
     if half and not on_gpu:

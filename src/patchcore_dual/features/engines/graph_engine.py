@@ -1,0 +1,79 @@
+"""`GraphEmbedder`: a network as a graph, run by OpenVINO on a CPU, without PyTorch."""
+
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from patchcore_dual.errors import ModelError
+from patchcore_dual.features.embedder import EmbedderSpec
+from patchcore_dual.features.graph import Graph, compiled
+from patchcore_dual.utils.dependencies import require
+
+
+class GraphEmbedder:
+    """Patch features by the graph of a network (thesis 4.3.2, 4.3.3).
+
+    Images go through it one by one, so that none depends on those beside it. Calls from several
+    threads wait for each other: the network uses all cores.
+
+    Args:
+        spec: what the graph computes.
+        graph: takes images of any size.
+        network: the tensors that the graph was made of, as a safetensors file; None for a graph
+            that cannot be made again, as one of 8-bit integers.
+
+    Attributes:
+        spec, graph, network: as given.
+
+    Raises:
+        ModelError: for a graph that is damaged, or newer than this OpenVINO.
+    """
+
+    def __init__(self, spec: EmbedderSpec, graph: Graph, network: bytes | None = None) -> None:
+        self.spec, self.graph, self.network = spec, graph, network
+        self._request = compiled(graph).create_infer_request()
+        self._lock = threading.Lock()
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Patch features of a batch.
+
+        Args:
+            images: uint8 `[B, H, W, 3]`, RGB.
+
+        Returns:
+            float32 `[B, h, w, d]`, with h and w the image's height and width over the stride,
+            rounded up.
+        """
+        return np.concatenate([self._embed(image[None]) for image in images])
+
+    def _embed(self, image: np.ndarray) -> np.ndarray:
+        with self._lock:
+            outputs = self._request.infer([np.ascontiguousarray(image)], share_inputs=True)
+            return np.array(outputs[0])
+
+    @property
+    def engine(self) -> str:
+        """What computes the features, with its version."""
+        return f"openvino {version('openvino')}"
+
+    def with_spec(self, spec: EmbedderSpec) -> "GraphEmbedder":
+        """The same network used in another way, which takes PyTorch.
+
+        Raises:
+            MissingDependencyError: without it.
+            ModelError: for a graph that cannot be made again.
+        """
+        if spec == self.spec:
+            return self
+        if self.network is None:
+            raise ModelError("a network of 8-bit integers works in the way it was made for only.")
+        require("using a network in another way", "torch")
+        from patchcore_dual.features.engines.torch_engine import make_graph
+
+        return GraphEmbedder(spec, make_graph(spec, self.network), self.network)
+
+    def __reduce__(self) -> tuple[Callable[..., "GraphEmbedder"], tuple[Any, ...]]:
+        return GraphEmbedder, (self.spec, self.graph, self.network)

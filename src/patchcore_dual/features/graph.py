@@ -1,0 +1,92 @@
+"""`Graph`: a network in a form that OpenVINO runs, and how one is made of a PyTorch module."""
+
+import sys
+import warnings
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from patchcore_dual.banks.backend.compute import get_backend
+from patchcore_dual.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Graph(NamedTuple):
+    """A network in OpenVINO's format: images uint8 `[B, H, W, 3]` in, patch features out.
+
+    Attributes:
+        structure: the operations, as XML.
+        weights: their constants.
+    """
+
+    structure: bytes
+    weights: bytes
+
+
+@lru_cache(maxsize=1)
+def openvino() -> Any:
+    """The module `openvino`.
+
+    OpenVINO reports each import to its makers where the package `openvino_telemetry` is there,
+    which it installs by itself. A PC on a line is to send nothing, so that this is kept out.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def converted(module: "nn.Module") -> Graph:
+    """The graph of a module whose input is an image batch uint8 `[B, H, W, 3]` of any size."""
+    import torch
+
+    ov = openvino()
+    # Sides that nothing divides, so that no step of padding is taken for one that never happens.
+    example = torch.zeros(1, 67, 83, 3, dtype=torch.uint8)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # Which way levels are resampled is decided once. Tracing is said to be old, but quick.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.freeze(torch.jit.trace(module.eval(), example, check_trace=False))
+    shape = ov.PartialShape([-1, -1, -1, 3])
+    return serialised(ov.convert_model(traced, input=[(shape, ov.Type.u8)]))
+
+
+def serialised(model: Any) -> Graph:
+    """The graph of a model of OpenVINO."""
+    with TemporaryDirectory(prefix="patchcore-dual-") as folder:
+        path = Path(folder) / "graph.xml"
+        openvino().save_model(model, path, compress_to_fp16=False)
+        return Graph(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+
+
+def compiled(graph: Graph) -> Any:
+    """The graph made ready for this processor, for as many threads as a search uses.
+
+    Raises:
+        ModelError: for a graph that is damaged, or newer than this OpenVINO.
+    """
+    ov = openvino()
+    core = ov.Core()
+    try:
+        model = core.read_model(graph.structure, ov.Tensor(np.frombuffer(graph.weights, np.uint8)))
+        return core.compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": "f32",  # some processors would take half precision
+                "INFERENCE_NUM_THREADS": get_backend().thread_count(),
+                "NUM_STREAMS": 1,
+            },
+        )
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(
+            f"OpenVINO {version('openvino')} cannot read the graph of the network ({reason}). It "
+            "is damaged, or was made by a newer version: update openvino, or fit again."
+        ) from None
