@@ -25,7 +25,15 @@ DefectShare = Annotated[
     float | None,
     typer.Option(help="Share of all parts that are defective.", rich_help_panel="Costs"),
 ]
-BackboneName = Literal["efficientnet_lite0", "resnet18", "resnet34", "resnet50", "wide_resnet50_2"]
+BackboneName = Literal[
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "wide_resnet50_2",
+]
 RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
 
 

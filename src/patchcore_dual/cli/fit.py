@@ -94,8 +94,8 @@ def fit(
         BackboneName | None,
         typer.Option(
             metavar="NAME",
-            help="The network: efficientnet_lite0, or, with --weights, resnet18, resnet34, "
-            "resnet50 or wide_resnet50_2.",
+            help="The network: efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2; or, "
+            "with --weights, resnet18, resnet34, resnet50 or wide_resnet50_2.",
             rich_help_panel=TUNING,
             show_default="efficientnet_lite0",
         ),

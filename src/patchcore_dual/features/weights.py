@@ -40,7 +40,7 @@ def find_weights(name: str, path: Path | None) -> Path:
     raise WeightsError(
         f"no weights for {name} on this machine. On a machine with a network, download {download} "
         f"and either pass the file with --weights FILE or put it into {cache_folders()[0]}. The "
-        "backbone efficientnet_lite0 needs no download."
+        "backbones efficientnet_lite0 to efficientnet_lite2 need no download."
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # The file that defines each network.
 BACKBONES = {
     "efficientnet_lite0": "efficientnet",
+    "efficientnet_lite1": "efficientnet",
+    "efficientnet_lite2": "efficientnet",
     "resnet18": "resnet",
     "resnet34": "resnet",
     "resnet50": "resnet",
