@@ -33,6 +33,12 @@ BackboneName = Literal[
     "resnet34",
     "resnet50",
     "wide_resnet50_2",
+    "dinov2_small",
+    "dinov2_base",
+    "dinov2_small_reg",
+    "dinov2_base_reg",
+    "dinov3_small",
+    "dinov3_base",
 ]
 RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
 

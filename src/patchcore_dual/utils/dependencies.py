@@ -14,7 +14,7 @@ EXTRAS = {
     "matplotlib": "train",
     "yaml": "diag",
     "diffusers": "diag",
-    "transformers": "diag",
+    "transformers": "transformers",
     "accelerate": "diag",
 }
 

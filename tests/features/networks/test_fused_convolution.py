@@ -87,7 +87,8 @@ def test_operations_that_are_gone_are_not_used(monkeypatch):
 
 def test_every_network_is_fused_whole():
     for name in BACKBONES:
-        network = fuse(network_definition(name).build(4).eval().requires_grad_(False), CPU)
+        deepest = 1 if name.startswith("dino") else 4  # whose convolution is the first layer alone
+        network = fuse(network_definition(name).build(deepest).eval().requires_grad_(False), CPU)
         kinds = {type(m) for m in network.modules()}
         assert nn.BatchNorm2d not in kinds
         assert not can_fuse() or nn.Conv2d not in kinds

@@ -16,8 +16,12 @@ from patchcore_dual.features.aggregation import patch_features
 from patchcore_dual.features.embedder import EmbedderSpec
 from patchcore_dual.features.networks import network_definition
 from patchcore_dual.features.networks.fused_convolution import fuse
-from patchcore_dual.features.weights import find_weights, fit_state, read_state_dict
-from patchcore_dual.utils.files import file_sha256
+from patchcore_dual.features.weights import (
+    find_weights,
+    fit_state,
+    read_state_dict,
+    weights_sha256,
+)
 
 
 class TorchEmbedder:
@@ -39,7 +43,7 @@ class TorchEmbedder:
 
     def __init__(self, spec: EmbedderSpec, state: dict[str, Tensor], device: torch.device) -> None:
         definition = network_definition(spec.backbone)
-        network = definition.build(spec.levels[-1])
+        network = definition.build_for(state, spec.levels[-1])
         self.spec, self.device = spec, device
         self.state = fit_state(network, state, spec.backbone)
         std = torch.tensor(definition.std, device=device)
@@ -73,7 +77,7 @@ class TorchEmbedder:
             pixels: `[B, 3, H, W]`, normalised.
         """
         spec = self.spec
-        coarsest = 2 ** (spec.levels[-1] + 1)  # level k has stride 2^(k+1)
+        coarsest = network_definition(spec.backbone).strides[spec.levels[-1] - 1]
         if times > 1:
             pixels = functional.avg_pool2d(_padded(pixels, times), times)
         if spec.pad_to_cells:
@@ -128,7 +132,7 @@ def load_torch_embedder(
         defect_levels: of the defect bank; None for the same.
         resolutions: see `EmbedderSpec`.
         count_padding: see `EmbedderSpec`.
-        weights: their file; None looks in the cache and in packages.
+        weights: their file, or a folder for some networks; None looks in the cache and in packages.
         device: "auto", "cpu" or "cuda".
 
     Raises:
@@ -140,19 +144,21 @@ def load_torch_embedder(
         check_levels(some)
     target = choose_device(device)
     path = find_weights(backbone, weights)
+    state = read_state_dict(path)
     every = tuple(sorted({*levels, *(defect_levels or ())}))
     with torch.device("meta"):
-        channels: dict[int, int] = definition.build(every[-1]).channels  # type: ignore[assignment]
+        network = definition.build_for(state, every[-1])
+    channels: dict[int, int] = network.channels  # type: ignore[assignment]
     spec = EmbedderSpec(
         backbone,
         every,
         tuple(channels[level] for level in every),
-        stride=2 ** (levels[0] + 1),
+        stride=definition.strides[levels[0] - 1],
         count_padding=count_padding,
-        weights_sha256=file_sha256(path),
+        weights_sha256=weights_sha256(path),
         pad_to_cells=True,
     ).with_resolutions(tuple(resolutions))
-    return TorchEmbedder(spec, read_state_dict(path), target)
+    return TorchEmbedder(spec, state, target)
 
 
 def restore_torch_embedder(spec: EmbedderSpec, network: bytes, device: str) -> TorchEmbedder:

@@ -21,6 +21,12 @@ BACKBONES = {
     "resnet34": "resnet",
     "resnet50": "resnet",
     "wide_resnet50_2": "resnet",
+    "dinov2_small": "dino",
+    "dinov2_base": "dino",
+    "dinov2_small_reg": "dino",
+    "dinov2_base_reg": "dino",
+    "dinov3_small": "dino",
+    "dinov3_base": "dino",
 }
 
 

@@ -154,6 +154,7 @@ NETWORKS = {
         mean=(127 / 255,) * 3,  # they were trained on (x − 127) / 128
         std=(128 / 255,) * 3,
         packaged=partial(packaged_weights, name),
+        names="efficientnet_lite_pytorch",
     )
     for name in _SCALES
 }

@@ -50,7 +50,8 @@ class FusedConvolution(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self._where = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self._weight = conv.weight.detach().contiguous()
+        # By the name that a plain one has: networks of `transformers` read its type.
+        self.weight = conv.weight.detach().contiguous()
         self._layouts: dict[tuple[int, ...], Tensor] = {}  # by the height and width of the input
         self._bias = None if conv.bias is None else conv.bias.detach()
 
@@ -63,9 +64,9 @@ class FusedConvolution(nn.Module):
         size = tuple(x.shape[-2:])
         if size not in self._layouts and len(self._layouts) < LAYOUTS:
             self._layouts[size] = torch.ops.mkldnn._reorder_convolution_weight(
-                self._weight, *self._where, list(x.shape)
+                self.weight, *self._where, list(x.shape)
             )
-        weights = (self._layouts.get(size, self._weight), self._bias, *self._where)
+        weights = (self._layouts.get(size, self.weight), self._bias, *self._where)
         if plus is None:
             return convolution(x, *weights, name, constants, None)
         # After an addition, oneDNN fuses no activation but ReLU.
