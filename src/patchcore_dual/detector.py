@@ -35,7 +35,8 @@ class PatchCoreDual:
     >>> print(detector.inspect("part.png"))  # doctest: +SKIP
 
     Args:
-        weights: file of the backbone's weights; None looks in the cache and in packages.
+        weights: file of the backbone's weights, or for DINO networks a folder with `config.json`
+            and `model.safetensors`; None looks in the cache and in packages.
         device: "auto", "cpu" or "cuda".
         embedder: an `Embedder` of the user's own, in place of a backbone.
         settings: any field of `Settings` by name, e.g. `scoring="ratio"`.

@@ -29,7 +29,8 @@ class Settings(BaseModel):
 
     Attributes:
         backbone: name of the network.
-        levels: of the network, increasing; level k has stride 2^(k+1).
+        levels: of the network, increasing, 1 to 4. Level k has stride 2^(k+1); of a transformer it
+            is what k quarters of its blocks give, and all levels have the stride of its patches.
         defect_levels: levels of the defect bank; None for the same (thesis 5.3.2).
         resolutions: the image is embedded at its size divided by each of these, powers of two from
             1 on, and all features of a place are concatenated. With several, a cell of the grid is

@@ -30,6 +30,8 @@ CHANNELS = {
     "resnet50": (256, 512, 1024, 2048),
     "wide_resnet50_2": (256, 512, 1024, 2048),
     "efficientnet_lite0": (24, 40, 112, 320),
+    "efficientnet_lite1": (24, 40, 112, 320),
+    "efficientnet_lite2": (24, 48, 120, 352),
 }
 
 
@@ -123,7 +125,9 @@ def test_a_whole_networks_weights_load(tmp_path, name, suffix):
     assert embedder(photographs()).shape == (2, 6, 5, embedder.spec.channels)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnet50", "efficientnet_lite0", "efficientnet_lite2"]
+)
 def test_features_are_those_of_the_normalised_image(name):
     definition = network_definition(name)
     build, mean, std = definition.build, definition.mean, definition.std
@@ -295,7 +299,7 @@ def test_bad_levels(levels):
 
 def test_bad_names_and_devices():
     with pytest.raises(
-        SettingsError, match=r"no backbone 'vgg'; there are: efficientnet_lite0, re"
+        SettingsError, match=r"no backbone 'vgg'; there are: efficientnet_lite0, eff"
     ):
         load_embedder("vgg")
     with pytest.raises(SettingsError, match="device 'tpu'"):

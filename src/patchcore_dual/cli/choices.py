@@ -25,7 +25,21 @@ DefectShare = Annotated[
     float | None,
     typer.Option(help="Share of all parts that are defective.", rich_help_panel="Costs"),
 ]
-BackboneName = Literal["efficientnet_lite0", "resnet18", "resnet34", "resnet50", "wide_resnet50_2"]
+BackboneName = Literal[
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "wide_resnet50_2",
+    "dinov2_small",
+    "dinov2_base",
+    "dinov2_small_reg",
+    "dinov2_base_reg",
+    "dinov3_small",
+    "dinov3_base",
+]
 RuleName = Literal["calibrated", "ratio", "contrast", "thesis", "patchcore", "patchcore-weighted"]
 
 

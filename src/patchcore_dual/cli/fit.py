@@ -94,8 +94,9 @@ def fit(
         BackboneName | None,
         typer.Option(
             metavar="NAME",
-            help="The network: efficientnet_lite0, or, with --weights, resnet18, resnet34, "
-            "resnet50 or wide_resnet50_2.",
+            help="The network: efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2; or, "
+            "with --weights, resnet18, resnet34, resnet50, wide_resnet50_2, dinov2_small, "
+            "dinov2_base, dinov2_small_reg, dinov2_base_reg, dinov3_small or dinov3_base.",
             rich_help_panel=TUNING,
             show_default="efficientnet_lite0",
         ),
@@ -103,13 +104,15 @@ def fit(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="ImageNet weights of the network: .safetensors or .pth.", rich_help_panel=TUNING
+            help="Weights of the network: a file .safetensors or .pth; of DINO networks also a "
+            "folder with config.json and model.safetensors.",
+            rich_help_panel=TUNING,
         ),
     ] = None,
     levels: Annotated[
         str | None,
         typer.Option(
-            help="Network levels that features come from, 1 (fine) to 4.",
+            help="Network levels that features come from, 1 (shallow) to 4 (deep).",
             rich_help_panel=TUNING,
             show_default="2,3",
         ),

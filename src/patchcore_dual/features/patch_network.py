@@ -29,7 +29,7 @@ class PatchNetwork(nn.Module):
         super().__init__()
         definition = network_definition(spec.backbone)
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (definition.mean, definition.std))
-        self.spec, self.network = spec, network
+        self.spec, self.network, self.strides = spec, network, definition.strides
         self.register_buffer("scale", 1 / (255 * std))
         self.register_buffer("shift", -mean / std)
 
@@ -47,7 +47,7 @@ class PatchNetwork(nn.Module):
             pixels: `[B, 3, H, W]`, normalised.
         """
         spec = self.spec
-        coarsest = 2 ** (spec.levels[-1] + 1)  # level k has stride 2^(k+1)
+        coarsest = self.strides[spec.levels[-1] - 1]
         if times > 1:
             pixels = functional.avg_pool2d(_padded(pixels, times), times)
         if spec.pad_to_cells:

