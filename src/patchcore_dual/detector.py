@@ -77,6 +77,7 @@ class PatchCoreDual:
             options: those of `training.fit`, e.g. `model_folder`, `memory`, `synthetic`.
         """
         self.fitted = fit(manifest, self.embedder, self.settings, **options)
+        self.embedder = self.fitted.embedder
         self._model, self._fingerprint = self.fitted.model, ""
         return self
 

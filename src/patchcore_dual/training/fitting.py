@@ -14,9 +14,11 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.features import Embedder, projected
+from patchcore_dual.features.quantisation import MOST_IMAGES, check_calibration, quantised
 from patchcore_dual.model import Model, check_writable, save_model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
+from patchcore_dual.training.cpu_check import check_on_cpu
 from patchcore_dual.training.first_steps import FirstSteps
 from patchcore_dual.training.folds import check_training_set
 from patchcore_dual.training.normal_banks import NormalBanks
@@ -55,9 +57,11 @@ class Fit:
             name.
         former_model: the folder in which the model that was replaced is kept; None where none was.
         size: how the size of the images was chosen; None where it was given.
+        embedder: that of the model: in 8-bit integers, where the settings say so.
     """
 
     model: Model
+    embedder: Embedder
     synthetic: SyntheticGain | None = None
     pseudo_masks: dict[str, np.ndarray] = field(default_factory=dict)
     former_model: Path | None = None
@@ -113,7 +117,7 @@ def fit(
         smallest_defect: width of the smallest defect that is to be found, in pixels of the prepared
             images; size "auto" then starts from it in place of the widths of the masks.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
-            settings. Then no image is set aside.
+            settings. Then no image is set aside, and the embedder has the precision it has.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
             from a hidden folder beside it.
         overwrite: whether a model in `model_folder` may be replaced, which is then kept beside it.
@@ -124,7 +128,9 @@ def fit(
         DataError: where there are too few normal images, an image to exclude is unknown, or
             another fit is running into `model_folder`.
         SettingsError: for settings that do not fit the data.
-        ModelError: where `model_folder` cannot be written, or holds a model already.
+        ModelError: where `model_folder` cannot be written, or holds a model already; or where the
+            scores of a fit on a GPU are others on a CPU.
+        MissingDependencyError: for precision int8 without NNCF.
     """
     settings = settings or Settings()
     if not isinstance(manifest, Manifest):
@@ -137,6 +143,9 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
+    in_integers = settings.precision == "int8" and normal_banks is None
+    if in_integers:
+        check_calibration(len(training_set.real()))
     if smallest_defect is not None:
         check_smallest_defect(smallest_defect, size, training_set)
     if size is not None and size != "auto":
@@ -160,6 +169,8 @@ def fit(
             )
             training_set = training_set.at_size(*size_choice.size)
             settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
+        if in_integers:
+            embedder = _quantised(embedder, training_set, settings.seed, progress)
         context = stack.enter_context(
             fit_context(
                 training_set,
@@ -190,12 +201,24 @@ def fit(
         model = first.model(chosen)
         facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
         model = replace(model, trained_on={**model.trained_on, **facts})
+        check_on_cpu(model, context, training_set, embedder)
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
-    return Fit(model, gain, first.pseudo_masks, former, size_choice)
+    return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice)
+
+
+def _quantised(
+    embedder: Embedder, training_set: Manifest, seed: int, progress: Progress
+) -> Embedder:
+    """The embedder in 8-bit integers, by some of the training images, good and defective."""
+    real = training_set.real()
+    chosen = np.random.default_rng(seed).permutation(len(real))[:MOST_IMAGES]
+    samples = [real.samples[i] for i in sorted(chosen)]
+    progress("quantising the network", 0, 1)
+    return quantised(embedder, [training_set.read_image(sample) for sample in samples])
 
 
 def _set_aside(
