@@ -9,6 +9,7 @@ import pytest
 from lookalikes import save, surface
 from patchcore_dual.cli.fit_summary import summary
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.deciding_cards import deciding_cards
 from patchcore_dual.model import load_model
 from training.made_up import make_stained
@@ -22,10 +23,16 @@ def data(prepared, tmp_path_factory):
     return shutil.copytree(prepared.folder, tmp_path_factory.mktemp("data") / "data")
 
 
+@pytest.fixture(scope="module")
+def fitted(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted") / "model"
+    PatchCoreDual().fit(data).save(folder)
+    return folder
+
+
 @pytest.fixture
-def model(run, data, tmp_path):
-    assert run("fit", data, "--model", tmp_path / "model").code == 0
-    return tmp_path / "model"
+def model(fitted, tmp_path):
+    return shutil.copytree(fitted, tmp_path / "model")
 
 
 def test_fit_and_evaluate_say_what_costs_least_and_threshold_sets_it(run, data, model, tmp_path):
@@ -146,9 +153,9 @@ def test_the_report_shows_the_images_that_decide_and_names_them_when_they_are_go
     assert not any(card.picture for card in cards_without)
 
 
-def test_a_replaced_model_does_not_keep_the_sheet_of_the_former(run, data, model):
-    from patchcore_dual.detector import PatchCoreDual
-
+def test_a_replaced_model_does_not_keep_the_sheet_of_the_former(run, data, tmp_path):
+    model = tmp_path / "model"
+    assert run("fit", data, "--model", model).code == 0
     assert (model / "deciding_images.jpg").is_file()
     PatchCoreDual(scoring="ratio").fit(data).save(model, overwrite=True)
     assert not (model / "deciding_images.jpg").exists()
