@@ -261,7 +261,7 @@ def test_excluded_kinds(run, prepared, tmp_path):
 
 
 def test_mislabelled_images_are_set_aside_unless_all_are_kept(run, tmp_path):
-    stained = make_stained(tmp_path, good=20, defective=12, side=64)
+    stained = make_stained(tmp_path, good=20, defective=12, side=48)
     wrong = {s.image for s in stained.part(label="positive").samples[:2]}
     stained.where(
         replace(s, label="negative", mask="", split="train") if s.image in wrong else s
