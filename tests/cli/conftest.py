@@ -28,7 +28,6 @@ class Result:
 def run(monkeypatch, capsys):
     """Run `patchcore-dual` with some arguments, in this process."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERMINAL_WIDTH", "200")
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["patchcore-dual", *map(str, arguments)])
