@@ -52,6 +52,6 @@ def compare_scores(scores: np.ndarray, names: list[str]) -> None:
     if differences[worst] > SCORE_TOLERANCE * np.ptp(scores[0]):
         there, here = scores[:, worst]
         raise ModelError(
-            f"on a CPU the model would score {names[worst]} as {here:.4g}, and on the device it was "
-            f"fitted on as {there:.4g}. It is not saved: fit with --device cpu."
+            f"the score of {names[worst]} is {there:.4g} on the device of the fit, and {here:.4g} "
+            "on a CPU. The model is not saved: fit with --device cpu."
         )
