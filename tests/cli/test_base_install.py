@@ -52,13 +52,21 @@ def test_prepare_and_audit_work(run, tmp_path):
     assert run("audit", prepared).returncode == 0
 
 
+def test_a_model_runs(run, prepared, model_folder):
+    result = run("inspect", model_folder, prepared.folder / "test")
+    assert result.returncode == 0, result.stderr
+    assert " images: " in result.stdout
+    result = run("evaluate", model_folder, prepared.folder)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "module", "extra"),
     [
         (("fit", "PREPARED", "--model", "OUT"), "torch", "train"),
-        (("evaluate", "MODEL", "PREPARED"), "torch", "train"),
         (("evaluate", "MODEL", "PREPARED", "--report", "OUT"), "jinja2", "train"),
-        (("inspect", "MODEL", "PREPARED"), "torch", "train"),
+        (("fit", "PREPARED", "--model", "OUT", "--precision", "int8"), "torch", "train"),
+        (("inspect", "MODEL", "PREPARED", "--device", "cuda"), "torch", "train"),
         (("augment", "poisson", "PREPARED"), "jinja2", "train"),
         (("augment", "diag", "PREPARED", "--preset", "ksdd2"), "jinja2", "train"),
         (("augment", "propose-prompts", "PREPARED", "OUT"), "yaml", "diag"),
