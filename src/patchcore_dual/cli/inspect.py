@@ -20,7 +20,13 @@ _NOTES_SHOWN = 5
 
 def inspect(
     model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Image files, or folders of them; with --jsonl also -, for paths on standard "
+            "input, one a line."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -41,6 +47,14 @@ def inspect(
     ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
+    as_lines: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help="Print one JSON object a line for each image, as soon as it is inspected; for "
+            "any number of images.",
+        ),
+    ] = False,
 ) -> None:
     """Inspect images: pass, review or reject, where, and which known patch it resembles.
 
@@ -57,6 +71,17 @@ def inspect(
 
     if out is None and (full_size or overwrite):
         raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
+    if as_lines:
+        from patchcore_dual.cli.inspect_lines import inspect_lines
+
+        if as_json or out is not None:
+            raise SettingsError(
+                "--jsonl prints each result and keeps none; --json and --out give all of them at "
+                "the end. Choose one."
+            )
+        raise typer.Exit(inspect_lines(model, images, device=device, strict=strict))
+    if Path("-") in images:
+        raise SettingsError("- reads paths from standard input for --jsonl only. Add --jsonl.")
     paths, left_out = images_to_inspect(images)
     detector = PatchCoreDual.load(model, device=device)
     folder = None
@@ -167,7 +192,7 @@ class _Run:
             print(f"{len(self.notes) - _NOTES_SHOWN} more such remarks, shown by --json")
         if warning:
             print(warning)
-        print(self._totals())
+        print(totals(self.counts))
         if self.folder is not None:
             print(f"Pictures: {page or self.folder.folder}")
 
@@ -178,15 +203,20 @@ class _Run:
             "The same command begins anew."
         )
 
-    def _totals(self) -> str:
-        names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
-        counts = ", ".join(f"{self.counts[key]} {name}" for key, name in names.items()
-                           if self.counts[key] or key != "error")  # fmt: skip
-        n = len(self.results)
-        return f"{n} image{'s' if n != 1 else ''}: {counts}"
-
     def _report(self, problem: object) -> None:
         from patchcore_dual.cli.console import console
 
         self.has_problems = True
         console.print(f"error: {problem}", style="red", markup=False, soft_wrap=True)
+
+
+def totals(counts: Counter[str]) -> str:
+    """How many images have which verdict, in words.
+
+    >>> totals(Counter({"pass": 3, "reject": 1, "error": 1}))
+    '5 images: 3 pass, 0 review, 1 reject, 1 not read'
+    """
+    names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
+    parts = [f"{counts[k]} {name}" for k, name in names.items() if counts[k] or k != "error"]
+    n = counts.total()
+    return f"{n} image{'s' if n != 1 else ''}: {', '.join(parts)}"
