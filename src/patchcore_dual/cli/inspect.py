@@ -11,7 +11,7 @@ from patchcore_dual.cli.choices import AsJson, Device
 from patchcore_dual.errors import ImageError, PatchCoreDualError
 
 if TYPE_CHECKING:
-    from patchcore_dual.cli.resized_images import ResizedImages
+    from patchcore_dual.cli.inspect_summary import ResizedImages
     from patchcore_dual.evaluation.inspection_folder import InspectionFolder
     from patchcore_dual.scoring import Inspection
 
@@ -63,7 +63,7 @@ def inspect(
     Example: patchcore-dual inspect model new/ --out pictures
     """
     from patchcore_dual.cli.console import console
-    from patchcore_dual.cli.resized_images import ResizedImages
+    from patchcore_dual.cli.inspect_summary import ResizedImages
     from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
@@ -169,6 +169,7 @@ class _Run:
 
     def _print(self, page: Path | None) -> None:
         from patchcore_dual.cli.console import console, print_json
+        from patchcore_dual.cli.inspect_summary import totals
 
         warning = self.resizing.warning(len(self.results))
         if self.as_json:
@@ -208,15 +209,3 @@ class _Run:
 
         self.has_problems = True
         console.print(f"error: {problem}", style="red", markup=False, soft_wrap=True)
-
-
-def totals(counts: Counter[str]) -> str:
-    """How many images have which verdict, in words.
-
-    >>> totals(Counter({"pass": 3, "reject": 1, "error": 1}))
-    '5 images: 3 pass, 0 review, 1 reject, 1 not read'
-    """
-    names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
-    parts = [f"{counts[k]} {name}" for k, name in names.items() if counts[k] or k != "error"]
-    n = counts.total()
-    return f"{n} image{'s' if n != 1 else ''}: {', '.join(parts)}"

@@ -7,8 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from patchcore_dual.cli.console import console, print_json_line
-from patchcore_dual.cli.inspect import totals
-from patchcore_dual.cli.resized_images import ResizedImages
+from patchcore_dual.cli.inspect_summary import ResizedImages, totals
 from patchcore_dual.data.image_stream import ImageStream, paths_in_lines
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ImageError, SettingsError

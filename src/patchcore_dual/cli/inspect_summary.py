@@ -1,10 +1,23 @@
-"""What `inspect` says of the images that it resized."""
+"""What `inspect` says at its end: how many images have which verdict, and which were resized."""
 
+from collections import Counter
 from pathlib import Path
 
 from patchcore_dual.data.resizing import MAX_DISTORTION, distortion
 
 _SIZES_COUNTED = 1000
+
+
+def totals(counts: Counter[str]) -> str:
+    """How many images have which verdict, in words.
+
+    >>> totals(Counter({"pass": 3, "reject": 1, "error": 1}))
+    '5 images: 3 pass, 0 review, 1 reject, 1 not read'
+    """
+    names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
+    parts = [f"{counts[k]} {name}" for k, name in names.items() if counts[k] or k != "error"]
+    n = counts.total()
+    return f"{n} image{'s' if n != 1 else ''}: {', '.join(parts)}"
 
 
 class ResizedImages:
