@@ -52,13 +52,19 @@ def test_prepare_and_audit_work(run, tmp_path):
     assert run("audit", prepared).returncode == 0
 
 
+def test_what_runs_on_a_line_works(run, prepared, model_folder):
+    """Here without the modules alone; `test_line_pc.py` installs what such a PC installs."""
+    for command in (("evaluate",), ("inspect", "--jsonl"), ("inspect", "--json")):
+        result = run(command[0], model_folder, prepared.folder, *command[1:])
+        assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "module", "extra"),
     [
         (("fit", "PREPARED", "--model", "OUT"), "torch", "train"),
-        (("evaluate", "MODEL", "PREPARED"), "torch", "train"),
         (("evaluate", "MODEL", "PREPARED", "--report", "OUT"), "jinja2", "train"),
-        (("inspect", "MODEL", "PREPARED"), "torch", "train"),
+        (("inspect", "MODEL", "PREPARED", "--device", "cuda"), "torch", "train"),
         (("augment", "poisson", "PREPARED"), "jinja2", "train"),
         (("augment", "diag", "PREPARED", "--preset", "ksdd2"), "jinja2", "train"),
         (("augment", "propose-prompts", "PREPARED", "OUT"), "yaml", "diag"),
