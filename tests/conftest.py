@@ -1,4 +1,6 @@
-"""A small prepared data set and a model fitted on it, made once and not to be changed."""
+"""A small prepared data set and models fitted on it, made once and not to be changed."""
+
+from functools import cache
 
 import pytest
 from hypothesis import settings
@@ -22,11 +24,21 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def detector(prepared):
-    """`ratio` on EfficientNet-Lite0, fitted on `prepared`."""
+def fitted_with(prepared):
+    """A function that fits a detector on `prepared` with some settings, once for all tests."""
     from patchcore_dual.detector import PatchCoreDual
 
-    return PatchCoreDual(scoring="ratio").fit(prepared)
+    @cache
+    def fitted_with(**settings):
+        return PatchCoreDual(**settings).fit(prepared)
+
+    return fitted_with
+
+
+@pytest.fixture(scope="session")
+def detector(fitted_with):
+    """`ratio` on EfficientNet-Lite0, fitted on `prepared`."""
+    return fitted_with(scoring="ratio")
 
 
 @pytest.fixture(scope="session")

@@ -91,9 +91,9 @@ def test_a_region_marks_the_defect(detector, prepared):
 
 
 @pytest.mark.parametrize("scoring", list(RULES))
-def test_every_reject_has_a_region(detector, prepared, scoring):
+def test_every_reject_has_a_region(fitted_with, prepared, scoring):
     rule = RULES[scoring]
-    strict = PatchCoreDual(scoring=scoring).fit(prepared)
+    strict = copy.copy(fitted_with(scoring=scoring))
     assert isinstance(strict.model.rule, rule)
     thresholds = strict.model.thresholds
     # Thresholds by which every image is rejected, though smoothing leaves no pixel above.
@@ -106,8 +106,8 @@ def test_every_reject_has_a_region(detector, prepared, scoring):
 
 
 @pytest.mark.parametrize("scoring", list(RULES))
-def test_round_trip(prepared, tmp_path, scoring):
-    fitted = PatchCoreDual(scoring=scoring).fit(prepared)
+def test_round_trip(fitted_with, prepared, tmp_path, scoring):
+    fitted = fitted_with(scoring=scoring)
     fitted.save(tmp_path / "model")
     loaded = PatchCoreDual.load(tmp_path / "model")
     assert type(loaded.model.rule) is type(fitted.model.rule)
@@ -204,11 +204,9 @@ def test_a_detector_can_be_pickled_and_copied(prepared, tmp_path, scoring):
                 np.testing.assert_array_equal(ours, theirs)
 
 
-def test_an_unfitted_detector_can_be_pickled_and_fitted(prepared):
+def test_an_unfitted_detector_can_be_pickled_and_fitted(detector, prepared):
     sent = pickle.loads(pickle.dumps(PatchCoreDual(scoring="ratio")))
-    assert (
-        sent.fit(prepared).fingerprint == PatchCoreDual(scoring="ratio").fit(prepared).fingerprint
-    )
+    assert sent.fit(prepared).fingerprint == detector.fingerprint
 
 
 def test_a_detector_works_in_spawned_processes(detector, prepared):
@@ -394,7 +392,7 @@ def test_two_fits_into_one_model_are_one_and_a_clear_error(prepared, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["rows", "twice", "arrays", "journal", "evidence"])
-def test_a_fit_goes_on_from_damaged_work_to_the_same_model(prepared, tmp_path, damage):
+def test_a_fit_goes_on_from_damaged_work_to_the_same_model(fitted_with, prepared, tmp_path, damage):
     """As two fits at once left it, or a disk."""
 
     class Interruption(Exception):
@@ -428,11 +426,11 @@ def test_a_fit_goes_on_from_damaged_work_to_the_same_model(prepared, tmp_path, d
         others = [line for line in lines if "out-of-fold" not in line]
         journal.write_text("".join([*others, json.dumps(entry) + "\n"]))
     again = PatchCoreDual().fit(prepared, model_folder=tmp_path / "model")
-    assert again.fingerprint == PatchCoreDual().fit(prepared).fingerprint
+    assert again.fingerprint == fitted_with().fingerprint
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-def test_an_interrupted_fit_resumes_to_the_same_model(prepared, tmp_path):
+def test_an_interrupted_fit_resumes_to_the_same_model(fitted_with, prepared, tmp_path):
     class Interruption(Exception):
         pass
 
@@ -450,7 +448,7 @@ def test_an_interrupted_fit_resumes_to_the_same_model(prepared, tmp_path):
         progress=lambda stage, done, total: stages.append(stage),
     )
     assert "features of normal images" not in stages
-    assert again.fingerprint == PatchCoreDual().fit(prepared).fingerprint
+    assert again.fingerprint == fitted_with().fingerprint
 
 
 def test_thresholds_come_from_held_out_scores(detector):
@@ -463,13 +461,13 @@ def test_thresholds_come_from_held_out_scores(detector):
 
 
 @pytest.mark.parametrize("scoring", ["thesis", "patchcore-weighted", "ratio"])
-def test_held_out_scores_are_of_the_kind_that_inspections_give(prepared, scoring):
+def test_held_out_scores_are_of_the_kind_that_inspections_give(fitted_with, prepared, scoring):
     """A model of two groups scores images of the third about as they were scored held out.
 
     A term that holding out forgets, as a weight, shows as a factor of two or more.
     """
     train = prepared.part("train")
-    whole = PatchCoreDual(scoring=scoring).fit(train).model
+    whole = fitted_with(scoring=scoring).model
     held_out, _ = whole.calibration.scores(whole.rule)
     scores = dict(zip(whole.calibration.normals, held_out, strict=True))
     for group in sorted({s.group for s in train}):
@@ -580,10 +578,10 @@ def test_defects_whose_masks_are_unknown_are_looked_for(tmp_path):
     assert model.trained_on["kinds"] == ["stain"]
 
 
-def test_the_patchcore_score_needs_no_defects_to_be_left_out(prepared):
+def test_the_patchcore_score_needs_no_defects_to_be_left_out(fitted_with, prepared):
     """Defects change nothing of the baseline."""
     good = prepared.where(s for s in prepared if s.split == "test" or not s.is_defective)
-    one = PatchCoreDual(scoring="patchcore").fit(prepared).inspect(first(prepared))
+    one = fitted_with(scoring="patchcore").inspect(first(prepared))
     other = PatchCoreDual(scoring="patchcore").fit(good).inspect(first(prepared))
     assert (one.score, one.threshold) == (other.score, other.threshold)
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -27,7 +28,6 @@ class Result:
 def run(monkeypatch, capsys):
     """Run `patchcore-dual` with some arguments, in this process."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERMINAL_WIDTH", "200")
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["patchcore-dual", *map(str, arguments)])
@@ -55,11 +55,31 @@ def fails(run):
 
 
 @pytest.fixture(scope="session")
+def no_file_beyond():
+    """A context in which files cannot grow beyond so many bytes, which fails as a full disk does.
+
+    Python ignores the signal that would come with it.
+    """
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def no_file_beyond(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return no_file_beyond
+
+
+@pytest.fixture(scope="session")
 def in_a_process():
     """Start `patchcore-dual` in a process of its own, with what `subprocess.run` takes."""
 
-    def start(*arguments, before="", environment=(), **options):
-        code = f"from patchcore_dual.cli.main import main\n{before}\nmain()"
+    def start(*arguments, environment=(), **options):
+        code = "from patchcore_dual.cli.main import main; main()"
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             env={**os.environ, "COLUMNS": "200", **dict(environment)},

@@ -135,7 +135,7 @@ def test_signs_become_their_likeness_in_ascii(monkeypatch):
 @pytest.mark.parametrize("code_page", ["cp1252", "cp437"])
 @pytest.mark.parametrize("command", ["audit", "evaluate", "inspect", "prepare", "help"])
 def test_every_command_prints_in_a_windows_code_page(
-    in_a_process, prepared, model_folder, tmp_path, command, code_page
+    run, prepared, model_folder, tmp_path, monkeypatch, command, code_page
 ):
     source = tmp_path / "parts – 工件"
     for label, kind in (("negative", "good"), ("positive", "crack")):
@@ -149,8 +149,22 @@ def test_every_command_prints_in_a_windows_code_page(
         "prepare": ("prepare", "folder", source, tmp_path / "prepared", "--size", "64x96"),
         "help": ("fit", "--help"),
     }[command]
-    result = in_a_process(*arguments, environment={"PYTHONIOENCODING": code_page})
-    assert result.returncode in (0, 1 if command == "audit" else 0), result.stderr
+    written = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, stream in written.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding=code_page))
+    result = run(*arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    printed, said = (stream.getvalue().decode(code_page) for stream in written.values())
+    assert result.code in (0, 1 if command == "audit" else 0), said
+    assert "Unicode" not in said
+    assert len(printed.splitlines()) > 1
+
+
+@pytest.mark.parametrize("code_page", ["cp1252", "cp437"])
+def test_a_process_prints_in_the_code_page_of_its_console(in_a_process, prepared, code_page):
+    result = in_a_process("audit", prepared.folder, environment={"PYTHONIOENCODING": code_page})
+    assert result.returncode in (0, 1), result.stderr
     assert b"Unicode" not in result.stderr
     assert len(result.stdout.decode(code_page).splitlines()) > 1
 
@@ -167,20 +181,17 @@ def test_ctrl_c_in_a_process(prepared, tmp_path):
     assert b"Traceback" not in result.stderr
 
 
-def test_a_full_disk_leaves_the_figures_of_evaluate(in_a_process, prepared, model_folder, tmp_path):
+def test_a_full_disk_leaves_the_figures_of_evaluate(
+    run, no_file_beyond, prepared, model_folder, tmp_path
+):
     """No file may grow beyond 20 kB, as on a full disk: the figures are printed all the same."""
-    limit = (
-        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
-    )
-    pytest.importorskip("resource")
-    result = in_a_process(
-        *("evaluate", model_folder, prepared.folder, "--json"),
-        *("--maps", tmp_path / "maps", "--report", tmp_path / "report"),
-        before=limit,
-    )
-    assert result.returncode == 2
-    assert len(json.loads(result.stdout)["images"]) == 9
-    assert b"Traceback" not in result.stderr
-    assert b"error: cannot write" in result.stderr
+    with no_file_beyond(20_000):
+        result = run(
+            *("evaluate", model_folder, prepared.folder, "--json"),
+            *("--maps", tmp_path / "maps", "--report", tmp_path / "report"),
+        )
+    assert result.code == 2
+    assert len(result.json["images"]) == 9
+    assert "Traceback" not in result.err
+    assert "error: cannot write" in result.err
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.stat().st_size == 20_000]

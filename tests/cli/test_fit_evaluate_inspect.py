@@ -261,7 +261,7 @@ def test_excluded_kinds(run, prepared, tmp_path):
 
 
 def test_mislabelled_images_are_set_aside_unless_all_are_kept(run, tmp_path):
-    stained = make_stained(tmp_path, good=20, defective=12, side=64)
+    stained = make_stained(tmp_path, good=20, defective=12, side=48)
     wrong = {s.image for s in stained.part(label="positive").samples[:2]}
     stained.where(
         replace(s, label="negative", mask="", split="train") if s.image in wrong else s
@@ -480,7 +480,7 @@ def test_as_a_program(tmp_path):
 
 
 def test_approximate_search_is_measured_and_kept_in_the_model(
-    run, fails, prepared, tmp_path, monkeypatch
+    run, fitted_with, prepared, tmp_path, monkeypatch
 ):
     from patchcore_dual.banks import memory_bank
 
@@ -491,7 +491,7 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
     fitted = run(*asked, "--search", "approximate", "--overwrite")
     assert fitted.code == 0
     assert "of exact ones on 6 training images" in fitted.out
-    fast, exact = PatchCoreDual.load(model), PatchCoreDual(scoring="patchcore").fit(prepared)
+    fast, exact = PatchCoreDual.load(model), fitted_with(scoring="patchcore")
     assert 0 < fast.model.adaptive_search.exact_share < 1
     for sample in Manifest.load(prepared.folder).part("test"):
         path = prepared.image_path(sample)

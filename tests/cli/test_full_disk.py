@@ -1,17 +1,11 @@
 """No command ends in a traceback on a full disk, and none leaves what cannot be used."""
 
 import shutil
-import sys
 
 import pytest
 
 from lookalikes import make_folder, save, surface
 from patchcore_dual.data.prepare.preparation import prepare
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs limits of file sizes")
-
-# Files cannot grow beyond this many bytes, which fails as a full disk does.
-FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
 
 COMMANDS = {
     "prepare": ("prepare", "folder", "PARTS", "new", "--size", "160x128"),
@@ -44,11 +38,15 @@ def workplace(tmp_path, model_folder):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_full_disk_is_one_message_and_nothing_is_lost(in_a_process, workplace, command):
+def test_a_full_disk_is_one_message_and_nothing_is_lost(
+    run, no_file_beyond, workplace, command, monkeypatch
+):
     before = contents(workplace)
-    ended = in_a_process(*COMMANDS[command], before=FULL, cwd=workplace)
-    assert (ended.returncode, b"Traceback" in ended.stderr) == (2, False)
-    assert b"error: cannot write" in ended.stderr
+    monkeypatch.chdir(workplace)
+    with no_file_beyond(6000):
+        ended = run(*COMMANDS[command])
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
+    assert "error: cannot write" in ended.err
     after = contents(workplace)
     assert {name: after.get(name) for name in before} == before
     assert not (workplace / "new").exists()

@@ -400,24 +400,17 @@ def test_without_jinja2_pictures_and_record_are_written(run, model_folder, photo
     assert not (tmp_path / "o/index.html").exists()
 
 
-def test_a_full_disk_leaves_the_results(in_a_process, model_folder, prepared, tmp_path):
+def test_a_full_disk_leaves_the_results(run, no_file_beyond, model_folder, prepared, tmp_path):
     """No file may grow beyond 3 kB: no picture fits, and every result is printed."""
-    pytest.importorskip("resource")
-    limit = (
-        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))"
-    )
-    result = in_a_process(
-        *("inspect", model_folder, prepared.folder, "--json", "--strict"),
-        *("--out", tmp_path / "out"),
-        before=limit,
-    )
-    assert result.returncode == 2
-    results = json.loads(result.stdout)["results"]
+    command = ("inspect", model_folder, prepared.folder, "--json", "--strict")
+    with no_file_beyond(3000):
+        result = run(*command, "--out", tmp_path / "out")
+    assert result.code == 2
+    results = result.json["results"]
     assert len(results) == len(prepared.samples)
     assert {r["picture"] for r in results} == {None}
-    assert b"Traceback" not in result.stderr
-    assert b"cannot write" in result.stderr
+    assert "Traceback" not in result.err
+    assert "cannot write" in result.err
 
 
 def test_a_fault_of_the_program_leaves_the_results_so_far(run, model_folder, photos, monkeypatch):

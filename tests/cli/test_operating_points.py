@@ -1,13 +1,18 @@
 """Operating points, costs and the images that decide, through `fit`, `evaluate` and the report."""
 
+import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from lookalikes import save, surface
+from patchcore_dual.cli.fit_summary import summary
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.deciding_cards import deciding_cards
 from patchcore_dual.model import load_model
+from training.made_up import make_stained
 
 COSTS = ("--miss-cost", 50, "--false-alarm-cost", 1, "--defect-share", 0.02)
 
@@ -18,10 +23,16 @@ def data(prepared, tmp_path_factory):
     return shutil.copytree(prepared.folder, tmp_path_factory.mktemp("data") / "data")
 
 
+@pytest.fixture(scope="module")
+def fitted(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted") / "model"
+    PatchCoreDual().fit(data).save(folder)
+    return folder
+
+
 @pytest.fixture
-def model(run, data, tmp_path):
-    assert run("fit", data, "--model", tmp_path / "model").code == 0
-    return tmp_path / "model"
+def model(fitted, tmp_path):
+    return shutil.copytree(fitted, tmp_path / "model")
 
 
 def test_fit_and_evaluate_say_what_costs_least_and_threshold_sets_it(run, data, model, tmp_path):
@@ -40,6 +51,38 @@ def test_fit_and_evaluate_say_what_costs_least_and_threshold_sets_it(run, data, 
     values = [point["threshold"]["value"] for point in own["operating_points"]]
     assert own["threshold"] in values
     assert values == sorted(values, reverse=True)
+
+
+def test_fit_names_a_looser_threshold_that_would_find_far_more_defects(run, tmp_path):
+    """Two defective parts among the good ones, kept as asked, put the threshold too high."""
+    stained = make_stained(tmp_path, good=30, defective=8)
+    wrong = {s.image for s in stained.part(label="positive").samples[:2]}
+    stained.where(
+        replace(s, label="negative", mask="") if s.image in wrong else s for s in stained
+    ).save()
+    folder = tmp_path / "model"
+    printed = run("fit", tmp_path, "--model", folder, "--keep-all").out
+    (hint,) = (line for line in printed.splitlines() if "Of the held-out defects" in line)
+    found, rate, promised, command = re.fullmatch(
+        r"Of the held-out defects this threshold finds (\d+) %; with (\S+ %) false alarms it would "
+        r"be (\d+) %\. Set that with: patchcore-dual (.+)",
+        hint,
+    ).groups()
+    assert int(promised) >= int(found) + 20
+    fitted = load_model(folder)
+    known, own = fitted.held_out.known, fitted.thresholds.image.value
+    assert int(found) == round(100 * (known > own).mean())
+
+    assert command.split()[:2] == ["threshold", str(folder)]
+    after = run(*command.split())
+    assert after.code == 0
+    assert f"{rate} false alarms expected" in after.out
+    looser = load_model(folder)
+    assert looser.thresholds.image.value < own
+    assert int(promised) == round(100 * (known > looser.thresholds.image.value).mean())
+    assert looser.settings.false_alarm_rate == float(command.split()[-1])
+    assert hint in summary(fitted, folder)
+    assert not any("Of the held-out defects" in line for line in summary(looser, folder))
 
 
 @pytest.mark.parametrize("command", ["fit", "evaluate", "threshold"])
@@ -110,9 +153,9 @@ def test_the_report_shows_the_images_that_decide_and_names_them_when_they_are_go
     assert not any(card.picture for card in cards_without)
 
 
-def test_a_replaced_model_does_not_keep_the_sheet_of_the_former(run, data, model):
-    from patchcore_dual.detector import PatchCoreDual
-
+def test_a_replaced_model_does_not_keep_the_sheet_of_the_former(run, data, tmp_path):
+    model = tmp_path / "model"
+    assert run("fit", data, "--model", model).code == 0
     assert (model / "deciding_images.jpg").is_file()
     PatchCoreDual(scoring="ratio").fit(data).save(model, overwrite=True)
     assert not (model / "deciding_images.jpg").exists()

@@ -88,17 +88,25 @@ def tiles(tmp_path_factory):
 
 
 def test_table1_prints_our_figures_beside_the_thesiss(run, ksdd2, tmp_path):
+    """And after the first trial, how long the others take."""
     code, out, err = run("table1", ksdd2, "--seeds", 2, "--report", tmp_path / "r")
     assert code == 0
     for text in (*METHODS, "Image AUROC", "AUPRO", "thesis 0.912", "thesis 0.969"):
         assert text in out
     assert "seed 1: done" in err
+    assert "2 of 2 trials are to be run, which fit 8 detectors." in err
+    said = re.search(r"What is left takes about \d+ (s|min)\.", err)
+    assert said
+    assert said.end() < err.index("seed 0: done")
     page = (tmp_path / "r/table1.html").read_text()
     for text in ("thesis 0.931", "Image AUROC: ", "synthetic defects (DIAG)", "<svg", "48x96"):
         assert text in page
     for text in ("Backbone</dt><dd>efficientnet_lite0", "thesis&#39;s figures are of ResNet-50"):
         assert text in page
     assert "http" not in page
+    again = run("table1", ksdd2, "--seeds", 2, "--report", tmp_path / "r")[2]
+    assert "trials are to be run" not in again
+    assert "What is left" not in again
 
 
 def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
@@ -117,19 +125,6 @@ def test_table1_of_other_data_has_no_printed_figures(run, tiles, tmp_path):
     assert figures["pixel_auroc"]["low"] <= figures["pixel_auroc"]["mean"]
     assert figures["pixel_auroc"]["mean"] <= figures["pixel_auroc"]["high"]
     assert figures["aupro"]["low"] is None
-
-
-def test_how_long_the_whole_takes_is_said_after_the_first_trial(run, ksdd2, tmp_path):
-    arguments = ("table1", ksdd2, "--seeds", 2, "--report", tmp_path)
-    code, _, err = run(*arguments)
-    assert code == 0
-    assert "2 of 2 trials are to be run, which fit 8 detectors." in err
-    said = re.search(r"What is left takes about \d+ (s|min)\.", err)
-    assert said
-    assert said.end() < err.index("seed 0: done")
-    again = run(*arguments)[2]
-    assert "trials are to be run" not in again
-    assert "What is left" not in again
 
 
 def test_two_runs_of_a_protocol_into_one_report_are_one_and_a_clear_error(run, ksdd2, tmp_path):
@@ -258,8 +253,12 @@ def test_unseen_kinds(run, tiles, tmp_path):
 
 
 def test_figure5(run, ksdd2, tmp_path):
-    code, out, _ = run("figure5", ksdd2, "--report", tmp_path, "--json")
+    """And before its last detectors, how long they take."""
+    code, out, err = run("figure5", ksdd2, "--report", tmp_path, "--json")
     assert code == 0
+    assert "4 detectors are to be fitted and evaluated." in err
+    assert len(re.findall(r"What is left takes about \d+ (s|min)\.", err)) == 1
+    assert "What is left" in err.split("Fitting takes about")[1]  # before the second normal banks
     defective = [s.image for s in Manifest.load(ksdd2).part("test", "positive")]
     assert set(defective) <= set(json.loads(out)["images"])
     picture = np.asarray(Image.open(tmp_path / "figure5.png"))
@@ -270,25 +269,6 @@ def test_figure5(run, ksdd2, tmp_path):
     code, out, _ = run(*("figure5", ksdd2, "--report", tmp_path, "--json", "--images", chosen))
     assert json.loads(out)["images"] == [chosen]
     assert np.asarray(Image.open(tmp_path / "figure5.png")).shape[0] < picture.shape[0]
-
-
-def test_how_long_figure5_takes_is_said_before_its_last_detectors(run, ksdd2, tmp_path):
-    code, _, err = run("figure5", ksdd2, "--report", tmp_path)
-    assert code == 0
-    assert "4 detectors are to be fitted and evaluated." in err
-    assert len(re.findall(r"What is left takes about \d+ (s|min)\.", err)) == 1
-    assert "What is left" in err.split("Fitting takes about")[1]  # before the second normal banks
-
-
-def test_how_long_figure1_takes_is_said_after_the_first_generator(
-    run, tiles, tmp_path, monkeypatch
-):
-    clock = iter(range(0, 10_000, 60))  # each look at it is a minute later
-    monkeypatch.setattr(figure1_module.time, "perf_counter", lambda: next(clock))
-    code, _, err = run("figure1", tiles, "--report", tmp_path)
-    assert code == 0
-    assert err.count("What is left takes about") == 1
-    assert re.search(r"takes about \d+ min\.", err)
 
 
 def test_tables_read_well_in_80_columns(run, ksdd2, monkeypatch):
@@ -305,9 +285,14 @@ def test_tables_read_well_in_80_columns(run, ksdd2, monkeypatch):
     assert "thesis 0.912" in out
 
 
-def test_figure1(run, tiles, tmp_path):
-    code, out, _ = run("figure1", tiles, "--report", tmp_path, "--json")
+def test_figure1(run, tiles, tmp_path, monkeypatch):
+    """And after the first generator, how long the others take."""
+    clock = iter(range(0, 10_000, 60))  # each look at it is a minute later
+    monkeypatch.setattr(figure1_module.time, "perf_counter", lambda: next(clock))
+    code, out, err = run("figure1", tiles, "--report", tmp_path, "--json")
     assert code == 0
+    assert err.count("What is left takes about") == 1
+    assert re.search(r"takes about \d+ min\.", err)
     assert json.loads(out)["rows"] == ["Normal", "Real defects", *protocols.CPU_GENERATORS]
     assert np.asarray(Image.open(tmp_path / "figure1.png")).ndim == 3
     page = (tmp_path / "figure1.html").read_text()

@@ -13,9 +13,9 @@ from patchcore_dual.model.folder import MODEL_FILE
 
 
 @pytest.fixture(scope="module")
-def fitted(prepared, tmp_path_factory):
+def fitted(fitted_with, tmp_path_factory):
     folder = tmp_path_factory.mktemp("threshold") / "model"
-    PatchCoreDual().fit(prepared).save(folder)
+    fitted_with().save(folder)
     return folder
 
 

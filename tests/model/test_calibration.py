@@ -129,8 +129,8 @@ def test_thresholds_are_out_of_fold():
 
 
 @pytest.mark.parametrize("scoring", list(RULES))
-def test_thresholds_of_every_rule_can_be_renewed(prepared, tmp_path, scoring):
-    fitted = PatchCoreDual(scoring=scoring).fit(prepared)
+def test_thresholds_of_every_rule_can_be_renewed(fitted_with, tmp_path, scoring):
+    fitted = fitted_with(scoring=scoring)
     fitted.save(tmp_path / "model")
     loaded = PatchCoreDual.load(tmp_path / "model").model
     assert loaded.calibration.thresholds(loaded.rule, 0.01) == fitted.model.thresholds

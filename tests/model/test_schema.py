@@ -90,8 +90,8 @@ def as_schema_5(entry):
 
 
 @pytest.mark.parametrize("scoring", ["ratio", "calibrated"])
-def test_a_model_of_schema_2_scores_as_before(prepared, tmp_path, scoring):
-    fitted = PatchCoreDual(scoring=scoring, resolutions=(1,)).fit(prepared)
+def test_a_model_of_schema_2_scores_as_before(fitted_with, prepared, tmp_path, scoring):
+    fitted = fitted_with(scoring=scoring, resolutions=(1,))
     fitted.save(tmp_path / "model")
     as_schema_2(tmp_path / "model")
     migrated = PatchCoreDual.load(tmp_path / "model")
@@ -137,8 +137,8 @@ def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide
     assert np.abs(padded(image[None])[0] - migrated.embed(image)).max() > 0.01
 
 
-def test_each_image_of_a_model_of_schema_4_is_a_group_of_its_own(prepared, tmp_path):
-    fitted = PatchCoreDual(scoring="patchcore").fit(prepared)
+def test_each_image_of_a_model_of_schema_4_is_a_group_of_its_own(fitted_with, prepared, tmp_path):
+    fitted = fitted_with(scoring="patchcore")
     fitted.save(tmp_path / "model")
     path = tmp_path / "model" / MODEL_FILE
     entry = json.loads(path.read_text())
@@ -153,8 +153,8 @@ def test_each_image_of_a_model_of_schema_4_is_a_group_of_its_own(prepared, tmp_p
     assert loaded.inspect(image).score == fitted.inspect(image).score
 
 
-def test_a_model_of_schema_5_keeps_its_one_resolution(prepared, tmp_path):
-    fitted = PatchCoreDual(resolutions=(1,)).fit(prepared)
+def test_a_model_of_schema_5_keeps_its_one_resolution(fitted_with, prepared, tmp_path):
+    fitted = fitted_with(resolutions=(1,))
     fitted.save(tmp_path / "model")
     path = tmp_path / "model" / MODEL_FILE
     entry = json.loads(path.read_text())

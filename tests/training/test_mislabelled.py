@@ -12,7 +12,12 @@ from patchcore_dual.scoring import Evidence, HeldOutImage, Nearest, TrainingEvid
 from patchcore_dual.settings import Settings
 from patchcore_dual.training import fit
 from patchcore_dual.training.deciding_images import deciding_images_of, sentences
-from patchcore_dual.training.mislabelled import CLEAR_EVIDENCE, likely_mislabelled, mislabelled
+from patchcore_dual.training.mislabelled import (
+    CLEAR_EVIDENCE,
+    extreme_value_density,
+    likely_mislabelled,
+    mislabelled,
+)
 from training.made_up import MadeUpEmbedder, make_stained
 
 SETTINGS = Settings(normal_rate=0.1, defect_rate=0.5)
@@ -137,6 +142,13 @@ def test_harmless_marks_of_every_strength_mostly_stay() -> None:
         clear[True] += mislabelled(np.append(good, wrong), defective).gain >= CLEAR_EVIDENCE
     assert clear[False] <= 3
     assert clear[True] >= 10
+
+
+@pytest.mark.parametrize("shape", [0.0, 1e-9, 0.02, 0.5])
+def test_the_density_of_extreme_values_is_scipys(shape: float) -> None:
+    at = np.linspace(-40, 60, 501)
+    expected = genextreme.pdf(at, -shape, 1.5, 0.7)
+    np.testing.assert_allclose(extreme_value_density(at, 1.5, 0.7, shape), expected, atol=1e-12)
 
 
 def calibration_with(good: np.ndarray, defective: np.ndarray) -> CalibrationSet:

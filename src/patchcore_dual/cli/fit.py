@@ -126,6 +126,23 @@ def fit(
             show_default="1,2,4; 1 for published rules",
         ),
     ] = None,
+    precision: Annotated[
+        Literal["float32", "int8"] | None,
+        typer.Option(
+            help="Of the network's arithmetic: int8 takes about half the time on a CPU.",
+            rich_help_panel=TUNING,
+            show_default="float32",
+        ),
+    ] = None,
+    compare_precision: Annotated[
+        bool,
+        typer.Option(
+            "--compare-precision",
+            help="With --precision int8: fit in float32 too, and say what int8 costs on held-out "
+            "training images.",
+            rich_help_panel=TUNING,
+        ),
+    ] = False,
     search: Annotated[
         Literal["exact", "approximate"] | None,
         typer.Option(
@@ -252,6 +269,7 @@ def fit(
         "defect_rate": defect_rate,
         "false_alarm_rate": false_alarm_rate,
         "review_rate": review_rate,
+        "precision": precision,
         "search": search,
         "seed": seed,
     }
@@ -273,6 +291,7 @@ def fit(
                 synthetic=which,
                 size=parse_fit_size(size),
                 smallest_defect=smallest_defect,
+                compare_precision=compare_precision,
                 model_folder=model,
                 overwrite=overwrite,
                 memory=limit,
@@ -325,6 +344,8 @@ def _print(fitted: "Fit", folder: Path, manifest: "Manifest", lines: list[str]) 
         print(fitted.size)
     if fitted.synthetic:
         print(fitted.synthetic)
+    if fitted.precision:
+        print(fitted.precision)
     for line in lines:
         print(line)
     if fitted.former_model:

@@ -51,6 +51,8 @@ def describe(
         **({"size_choice": asdict(fitted.size)} if fitted.size else {}),
         "deciding_images": _with_sources(asdict(decide), manifest),
         **({"synthetic_gain": asdict(fitted.synthetic)} if fitted.synthetic else {}),
+        "precision": model.spec.precision,
+        **({"precision_cost": asdict(fitted.precision)} if fitted.precision else {}),
     }
 
 

@@ -13,6 +13,7 @@ from patchcore_dual.cli.endings import one_exit_code_each
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
 from patchcore_dual.cli.inspect import inspect
+from patchcore_dual.cli.migrate import migrate
 from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.reproduce import reproduce
 from patchcore_dual.cli.threshold import threshold
@@ -28,6 +29,7 @@ _AFTER_CTRL_C = {
     "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
     "The same command begins anew.",
     "threshold": "The model has its old threshold or the new one. Run the same command again.",
+    "migrate": "The model is as it was, or up to date. Run the same command again.",
     "inspect": "Nothing was inspected yet. Run the same command again.",
     "augment": "Images made so far are kept, and the same command continues with the next. "
     "`fit` uses none of them before the set is finished.",
@@ -55,7 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (prepare, audit, fit, evaluate, threshold, inspect, reproduce, demo):
+for command in (prepare, audit, fit, evaluate, threshold, migrate, inspect, reproduce, demo):
     app.command()(command)
 app.add_typer(augment_app, name="augment")
 

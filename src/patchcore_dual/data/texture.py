@@ -83,13 +83,18 @@ def agreement(first: Texture, second: Texture) -> float:
 
     mine = window(first.band, top, left)
     squared = tiles(mine * mine)
+    # The mean square of every tile that begins at a pixel, for all shifts at once.
+    squared_there = np.asarray(
+        cv2.blur(second.band * second.band, (side, side), anchor=(0, 0)), np.float32
+    )
+    product = np.empty((rows * side, columns * side), np.float32)
     best = np.zeros((rows, columns), np.float32)
     top_there, left_there = top + down, left + right
-    for y in range(-TILE_SHIFT, TILE_SHIFT + 1):
-        for x in range(-TILE_SHIFT, TILE_SHIFT + 1):
-            theirs = window(second.band, top_there + y, left_there + x)
-            product = tiles(mine * theirs) / np.sqrt(squared * tiles(theirs * theirs) + 1e-6)
-            best = np.maximum(best, product)
+    for y in range(top_there - TILE_SHIFT, top_there + TILE_SHIFT + 1):
+        for x in range(left_there - TILE_SHIFT, left_there + TILE_SHIFT + 1):
+            np.multiply(mine, window(second.band, y, x), out=product)
+            theirs = window(squared_there, y, x)[::side, ::side]
+            best = np.maximum(best, tiles(product) / np.sqrt(squared * theirs + 1e-6))
     has_texture = (tiles(window(first.variance, top, left)) > LEAST_VARIANCE) & (
         tiles(window(second.variance, top_there, left_there)) > LEAST_VARIANCE
     )

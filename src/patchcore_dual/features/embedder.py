@@ -210,6 +210,8 @@ def adapted(embedder: Embedder, settings: Settings) -> Embedder:
         SettingsError: the embedder works in another way and cannot be changed.
     """
     spec = replace(embedder.spec, count_padding=settings.counts_padding)
+    if spec.precision == "int8" and settings.precision == "float32":
+        spec = replace(spec, precision="float32")
     cached = embedder
     while isinstance(cached, CachedEmbedder):  # which has `with_spec`, whatever it caches
         cached = cached.embedder

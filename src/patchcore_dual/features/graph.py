@@ -65,28 +65,41 @@ def serialised(model: Any) -> Graph:
         return Graph(path.read_bytes(), path.with_suffix(".bin").read_bytes())
 
 
+def read_graph(graph: Graph) -> Any:
+    """The graph as a model of OpenVINO.
+
+    Raises:
+        ModelError: for a graph that is damaged, or newer than this OpenVINO.
+    """
+    ov = openvino()
+    try:
+        weights = ov.Tensor(np.frombuffer(graph.weights, np.uint8))
+        return ov.Core().read_model(graph.structure, weights)
+    except RuntimeError as error:
+        raise _unreadable(error) from None
+
+
 def compiled(graph: Graph) -> Any:
     """The graph made ready for this processor, for as many threads as a search uses.
 
     Raises:
         ModelError: for a graph that is damaged, or newer than this OpenVINO.
     """
-    ov = openvino()
-    core = ov.Core()
+    model = read_graph(graph)
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",  # some processors would take half precision
+        "INFERENCE_NUM_THREADS": get_backend().thread_count(),
+        "NUM_STREAMS": 1,
+    }
     try:
-        model = core.read_model(graph.structure, ov.Tensor(np.frombuffer(graph.weights, np.uint8)))
-        return core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "f32",  # some processors would take half precision
-                "INFERENCE_NUM_THREADS": get_backend().thread_count(),
-                "NUM_STREAMS": 1,
-            },
-        )
+        return openvino().Core().compile_model(model, "CPU", options)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(
-            f"OpenVINO {version('openvino')} cannot read the graph of the network ({reason}). It "
-            "is damaged, or was made by a newer version: update openvino, or fit again."
-        ) from None
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: RuntimeError) -> ModelError:
+    reason = str(error).strip().splitlines()[-1]
+    return ModelError(
+        f"OpenVINO {version('openvino')} cannot read the graph of the network ({reason}). It is "
+        "damaged, or was made by a newer version: update openvino, or fit again."
+    )

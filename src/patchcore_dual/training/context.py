@@ -13,7 +13,7 @@ import numpy as np
 
 from patchcore_dual._version import __version__
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage, unwrapped
+from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage, graph_of, unwrapped
 from patchcore_dual.model import bank_channels
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.checkpoint import FitCheckpoint
@@ -105,13 +105,14 @@ def fit_context(
 
 def _plan(training_set: Manifest, embedder: Embedder, settings: Settings) -> dict[str, Any]:
     """Everything that decides the normal banks and their evidence on training images."""
-    real = training_set.real()
+    real, graph = training_set.real(), graph_of(embedder)
     content = hashlib.sha256()
     for sample in real:
         content.update(bytes.fromhex(file_sha256(real.image_path(sample))))
     return {
         "version": __version__,
         "engine": getattr(unwrapped(embedder), "engine", ""),
+        "graph": hashlib.sha256(graph.weights).hexdigest() if graph else "",
         "embedder": asdict(embedder.spec),
         "settings": settings.model_dump(),
         "size": training_set.size(),

@@ -13,13 +13,17 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
+from patchcore_dual.errors import SettingsError
 from patchcore_dual.features import Embedder, projected
+from patchcore_dual.features.quantisation import MOST_IMAGES, check_calibration, quantised
 from patchcore_dual.model import Model, check_writable, save_model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
+from patchcore_dual.training.cpu_check import check_on_cpu
 from patchcore_dual.training.first_steps import FirstSteps
 from patchcore_dual.training.folds import check_training_set
 from patchcore_dual.training.normal_banks import NormalBanks
+from patchcore_dual.training.precision import PrecisionCost, precision_cost
 from patchcore_dual.training.single_fit import score_of
 from patchcore_dual.training.size_choice import SizeChoice
 from patchcore_dual.training.size_trials import (
@@ -55,13 +59,17 @@ class Fit:
             name.
         former_model: the folder in which the model that was replaced is kept; None where none was.
         size: how the size of the images was chosen; None where it was given.
+        embedder: that of the model: in 8-bit integers, where the settings say so.
+        precision: what 8-bit integers cost; None unless that was asked for.
     """
 
     model: Model
+    embedder: Embedder
     synthetic: SyntheticGain | None = None
     pseudo_masks: dict[str, np.ndarray] = field(default_factory=dict)
     former_model: Path | None = None
     size: SizeChoice | None = None
+    precision: PrecisionCost | None = None
 
 
 def fit(
@@ -77,6 +85,7 @@ def fit(
     size: tuple[int, int] | Literal["auto"] | None = "auto",
     smallest_defect: float | None = None,
     normal_banks: NormalBanks | None = None,
+    compare_precision: bool = False,
     model_folder: Path | None = None,
     overwrite: bool = False,
     memory: Memory = UNLIMITED,
@@ -113,7 +122,9 @@ def fit(
         smallest_defect: width of the smallest defect that is to be found, in pixels of the prepared
             images; size "auto" then starts from it in place of the widths of the masks.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
-            settings. Then no image is set aside.
+            settings. Then no image is set aside, and the embedder has the precision it has.
+        compare_precision: with precision int8, fit in float32 too, and compare both on held-out
+            training images.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
             from a hidden folder beside it.
         overwrite: whether a model in `model_folder` may be replaced, which is then kept beside it.
@@ -124,7 +135,9 @@ def fit(
         DataError: where there are too few normal images, an image to exclude is unknown, or
             another fit is running into `model_folder`.
         SettingsError: for settings that do not fit the data.
-        ModelError: where `model_folder` cannot be written, or holds a model already.
+        ModelError: where `model_folder` cannot be written, or holds a model already; or where the
+            scores of a fit on a GPU are others on a CPU.
+        MissingDependencyError: for precision int8 without NNCF.
     """
     settings = settings or Settings()
     if not isinstance(manifest, Manifest):
@@ -137,6 +150,11 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
+    in_integers = settings.precision == "int8" and normal_banks is None
+    if compare_precision and not in_integers:
+        raise SettingsError("precisions are compared where one is chosen: add --precision int8.")
+    if in_integers:
+        check_calibration(len(training_set.real()))
     if smallest_defect is not None:
         check_smallest_defect(smallest_defect, size, training_set)
     if size is not None and size != "auto":
@@ -160,6 +178,9 @@ def fit(
             )
             training_set = training_set.at_size(*size_choice.size)
             settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
+        in_floats = embedder
+        if in_integers:
+            embedder = _quantised(embedder, training_set, settings.seed, progress)
         context = stack.enter_context(
             fit_context(
                 training_set,
@@ -190,12 +211,29 @@ def fit(
         model = first.model(chosen)
         facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
         model = replace(model, trained_on={**model.trained_on, **facts})
+        check_on_cpu(model, context, training_set, embedder)
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
-    return Fit(model, gain, first.pseudo_masks, former, size_choice)
+    cost = None
+    if compare_precision:
+        kept, floats = chosen.part("train"), settings.model_copy(update={"precision": "float32"})
+        other = fit(kept, in_floats, floats, size=None, keep_all=True, progress=progress).model
+        cost = precision_cost(other, model)
+    return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost)
+
+
+def _quantised(
+    embedder: Embedder, training_set: Manifest, seed: int, progress: Progress
+) -> Embedder:
+    """The embedder in 8-bit integers, by some of the training images, good and defective."""
+    real = training_set.real()
+    chosen = np.random.default_rng(seed).permutation(len(real))[:MOST_IMAGES]
+    samples = [real.samples[i] for i in sorted(chosen)]
+    progress("quantising the network", 0, 1)
+    return quantised(embedder, [training_set.read_image(sample) for sample in samples])
 
 
 def _set_aside(

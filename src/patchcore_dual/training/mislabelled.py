@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import genextreme
 
 from patchcore_dual.model import CalibrationSet
 from patchcore_dual.scoring import HeldOutImage, TrainingEvidence
@@ -83,6 +81,8 @@ def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
     >>> bool(found.gain > 3), np.flatnonzero(found.probability > 0.9).tolist()
     (True, [60, 61])
     """
+    from scipy.optimize import minimize  # here, since inspection would wait for it
+
     if not np.std(defective) or not np.std(normal):
         return Mislabelled(np.zeros(len(normal)), 0.0)
     of_defective = _density(defective, normal)
@@ -90,7 +90,7 @@ def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
     def parts(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The densities of good and of mislabelled images, each with its share."""
         location, log_scale, shape, share = parameters
-        good = genextreme.pdf(normal, -shape, location, np.exp(log_scale))
+        good = extreme_value_density(normal, location, float(np.exp(log_scale)), shape)
         return (1 - share) * good, share * np.where(normal > location, of_defective, 0)
 
     def loss(parameters: np.ndarray) -> float:
@@ -114,6 +114,23 @@ def mislabelled(normal: np.ndarray, defective: np.ndarray) -> Mislabelled:
     mixture, parameters = best(_LARGEST_SHARE)
     good, wrong = parts(parameters)
     return Mislabelled(wrong / np.maximum(good + wrong, 1e-300), float(heavy_tail - mixture))
+
+
+def extreme_value_density(
+    at: np.ndarray, location: float, scale: float, shape: float
+) -> np.ndarray:
+    """Density of the generalised extreme value distribution, of no shape below 0.
+
+    >>> extreme_value_density(np.array([-3.0, 0.0, 1.0]), 0.0, 1.0, 0.5).round(4).tolist()
+    [0.0, 0.3679, 0.19]
+    """
+    z = (at - location) / scale
+    inside = 1 + shape * z > 0
+    z = np.where(inside, z, 0)
+    z = np.log1p(shape * z) / shape if shape else z
+    z = np.maximum(z, -700)  # below it the density is 0, and exp overflows
+    density: np.ndarray = np.where(inside, np.exp(-(1 + shape) * z - np.exp(-z)) / scale, 0)
+    return density
 
 
 def _density(sample: np.ndarray, at: np.ndarray) -> np.ndarray:

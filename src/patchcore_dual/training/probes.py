@@ -1,7 +1,6 @@
 """The final probe, and those that lack a fold or a cluster of defects."""
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
@@ -101,6 +100,8 @@ def _clusters(training_set: Manifest, white: dict[str, np.ndarray]) -> dict[str,
     Args:
         white: float32 `[m, d]`, the whitened defect patches of each image, by name.
     """
+    from scipy.cluster.vq import kmeans2  # here, since inspection would wait for it
+
     names = list(white)
     kinds = {s.image: s.kind for s in training_set if s.image in white}
     if all(kinds.values()) and len(set(kinds.values())) > 1:

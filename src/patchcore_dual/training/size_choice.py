@@ -134,6 +134,16 @@ def candidate_sizes(size: Size, cell: int) -> list[Size]:
     return sorted([*fitting, size], key=lambda s: s[0] * s[1])
 
 
+def auroc(normal: np.ndarray, defective: np.ndarray) -> float:
+    """How often a defective image has a higher score than a normal one.
+
+    >>> auroc(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
+    0.875
+    """
+    above, equal = defective[:, None] > normal, defective[:, None] == normal
+    return float(above.mean() + equal.mean() / 2)
+
+
 def choose_size(
     training_set: Manifest,
     settings: Settings,
@@ -187,10 +197,10 @@ def choose_size(
             return proposal("Too few groups of images to compare sizes on.")
         found[size] = mean_recall(defective, normal)
         recall = float(found[size].mean())
-        above, equal = defective[:, None] > normal, defective[:, None] == normal
-        auroc = float(above.mean() + equal.mean() / 2)
         took = perf_counter() - start
-        trials.append(Trial(size, recall, auroc, fitted.milliseconds, fitted.memory, took))
+        trials.append(
+            Trial(size, recall, auroc(normal, defective), fitted.milliseconds, fitted.memory, took)
+        )
         if recall >= 1 - LARGER_FROM:
             break
     chosen, why = _better(found, base)

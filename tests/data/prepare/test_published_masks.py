@@ -1,5 +1,6 @@
 """Masks of published layouts are questioned as a user's own are, and read as they were."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from patchcore_dual.data.reading import read_mask
 from patchcore_dual.errors import DataError
 
 MAKERS = {
-    "ksdd2": (make_ksdd2, "*/*_GT.png"),
+    "ksdd2": (partial(make_ksdd2, scale=0.2), "*/*_GT.png"),
     "kolektorsdd": (make_kolektorsdd, "*/*_label.bmp"),
     "mvtec": (make_mvtec, "ground_truth/*/*.png"),
     "magnetic-tile": (make_magnetic_tile, "MT_*/Imgs/*.png"),

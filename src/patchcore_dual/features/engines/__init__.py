@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from patchcore_dual.errors import ModelError, SettingsError
-from patchcore_dual.features.embedder import Embedder, EmbedderSpec, network_of
+from patchcore_dual.features.embedder import Embedder, EmbedderSpec, graph_of, network_of, unwrapped
 from patchcore_dual.features.engines.device import choose_device
 from patchcore_dual.features.graph import Graph
 from patchcore_dual.utils.dependencies import require
@@ -78,14 +78,14 @@ def restore_embedder(
         if own.spec != spec:
             raise ModelError(f"the model was fitted with another embedder: {spec}.")
         return own
-    if network is None and graph is None:
+    if network is None:
         raise ModelError(
             f"the model was fitted with an embedder of your own: give it too ({spec})."
         )
     if spec.precision != "float32" and device == "cuda":
         raise SettingsError("device cuda: a network of 8-bit integers runs on a CPU only.")
     target = choose_device(device)
-    if network is not None and target == "cuda":
+    if target == "cuda" and spec.precision == "float32":
         from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 
         return restore_torch_embedder(spec, network, target)
@@ -99,17 +99,16 @@ def restore_embedder(
             )
         from patchcore_dual.features.engines.torch_engine import make_graph
 
-        assert network is not None
         graph = make_graph(spec, network)
     return GraphEmbedder(spec, graph, network)
 
 
 def on_cpu(embedder: Embedder) -> Embedder:
     """The embedder that computes on a CPU what this one does on a GPU; itself where it is none."""
-    if not hasattr(embedder, "graph"):
+    network, graph = network_of(embedder), graph_of(embedder)
+    if network is None or graph is None:
         return embedder
     from patchcore_dual.features.engines.graph_engine import GraphEmbedder
 
-    if isinstance(embedder, GraphEmbedder):
-        return embedder
-    return GraphEmbedder(embedder.spec, embedder.graph, network_of(embedder))
+    is_there = isinstance(unwrapped(embedder), GraphEmbedder)
+    return embedder if is_there else GraphEmbedder(embedder.spec, graph, network)

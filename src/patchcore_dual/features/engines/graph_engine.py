@@ -22,8 +22,7 @@ class GraphEmbedder:
     Args:
         spec: what the graph computes.
         graph: takes images of any size.
-        network: the tensors that the graph was made of, as a safetensors file; None for a graph
-            that cannot be made again, as one of 8-bit integers.
+        network: the tensors that the graph was made of, as a safetensors file.
 
     Attributes:
         spec, graph, network: as given.
@@ -32,7 +31,7 @@ class GraphEmbedder:
         ModelError: for a graph that is damaged, or newer than this OpenVINO.
     """
 
-    def __init__(self, spec: EmbedderSpec, graph: Graph, network: bytes | None = None) -> None:
+    def __init__(self, spec: EmbedderSpec, graph: Graph, network: bytes) -> None:
         self.spec, self.graph, self.network = spec, graph, network
         self._request = compiled(graph).create_infer_request()
         self._lock = threading.Lock()
@@ -64,12 +63,12 @@ class GraphEmbedder:
 
         Raises:
             MissingDependencyError: without it.
-            ModelError: for a graph that cannot be made again.
+            ModelError: for 8-bit integers, which are made with images.
         """
         if spec == self.spec:
             return self
-        if self.network is None:
-            raise ModelError("a network of 8-bit integers works in the way it was made for only.")
+        if spec.precision != "float32":
+            raise ModelError("a network of 8-bit integers is used only in the way it was made for.")
         require("using a network in another way", "torch")
         from patchcore_dual.features.engines.torch_engine import make_graph
 

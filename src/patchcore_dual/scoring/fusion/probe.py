@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 SHRINKAGE = 0.1  # of the covariance, towards a multiple of the identity
 RIDGE = 0.3  # on the weights of the whitened features; the loss is a mean
@@ -136,6 +135,8 @@ def fit_logistic(
     >>> beta.tolist()
     [0.0]
     """
+    from scipy.optimize import minimize  # here, since inspection would wait for it
+
     d = x.shape[1]
     centre = np.zeros(d) if prior is None else prior
 

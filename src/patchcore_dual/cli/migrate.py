@@ -1,0 +1,32 @@
+"""`patchcore-dual migrate`: bring a model of an older version up to date."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from patchcore_dual.cli.choices import AsJson
+
+
+def migrate(
+    model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
+    as_json: AsJson = False,
+) -> None:
+    """Bring a model of an older version up to date, so that it runs without PyTorch.
+
+    This takes PyTorch once, to make the graph of the network. Scores and
+    verdicts stay as they are. Thresholds, banks and calibration are kept.
+
+    Example: patchcore-dual migrate model
+    """
+    from patchcore_dual.cli.console import print_json
+    from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.model import read_fingerprint, update_model
+
+    before = read_fingerprint(model) if model.is_dir() else ""
+    update_model(PatchCoreDual.load(model, device="cpu").model, model)
+    changed = read_fingerprint(model) != before
+    if as_json:
+        print_json({"model": str(model), "migrated": changed})
+    else:
+        print(f"{model}: {'brought up to date' if changed else 'was up to date'}.")
