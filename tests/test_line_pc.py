@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from containerfile import entry_point, first_stage
+from lookalikes import make_kolektorsdd
+from patchcore_dual.data.prepare.preparation import prepare
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import evaluate
 
@@ -42,15 +44,18 @@ def test_images(prepared):
     return [part.image_path(sample) for sample in part]
 
 
-@pytest.fixture(scope="module", params=["ratio", "calibrated"])
-def fitted(request, prepared, detector, model_folder, tmp_path_factory):
+@pytest.fixture(scope="module", params=["ratio", "calibrated", "int8"])
+def fitted(request, fitted_with, tmp_path_factory):
     """A detector fitted here, and its folder."""
-    if request.param == "ratio":
-        return detector, model_folder
-    folder = tmp_path_factory.mktemp("calibrated") / "model"
-    other = PatchCoreDual(scoring=request.param).fit(prepared)
-    other.save(folder)
-    return other, folder
+    folder = tmp_path_factory.mktemp("fitted")
+    if request.param == "int8":  # takes more images than there are in `prepared`
+        source = make_kolektorsdd(folder / "source", n_commutators=8)
+        prepare("kolektorsdd", source, folder / "prepared", width=64, height=96)
+        detector = PatchCoreDual(precision="int8").fit(folder / "prepared")
+    else:
+        detector = fitted_with(scoring=request.param)
+    detector.save(folder / "model")
+    return detector, folder / "model"
 
 
 def test_there_is_no_pytorch_nor_any_other_extra(on_the_line):
