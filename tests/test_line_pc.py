@@ -79,7 +79,7 @@ def test_verdicts_are_those_of_the_pc_that_fitted(on_the_line, fitted, test_imag
     here = [one.to_json() for one in detector.inspect_many(test_images)]
     assert [one["verdict"] for one in there] == [one["verdict"] for one in here]
     assert len({one["score"] for one in here}) == len(test_images)
-    for key in ("score", "threshold", "review_threshold", "uncertainty"):
+    for key in ("score", "threshold", "review_threshold"):
         expected = pytest.approx([one[key] for one in here], rel=TOLERANCE)
         assert [one[key] for one in there] == expected
     for key in ("path", "regions", "nearest_normal", "nearest_defect", "model"):
