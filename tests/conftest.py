@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 from hypothesis import settings
 
+from containerfile import StepFailed, install
 from lookalikes import make_kolektorsdd
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.prepare.preparation import prepare
@@ -46,3 +47,16 @@ def model_folder(detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "model"
     detector.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def line_pc(tmp_path_factory):
+    """An environment with the package as a PC on the line installs it, by the Containerfile."""
+    try:
+        return install(tmp_path_factory.mktemp("line-pc"))
+    except StepFailed as failure:
+        unreached = ("No matching distribution", "NewConnectionError", "Max retries exceeded")
+        if any(sign in str(failure) for sign in unreached):
+            last = str(failure).strip().splitlines()[-1]
+            pytest.skip(f"pip cannot reach a package index, or it lacks a package: {last}")
+        raise

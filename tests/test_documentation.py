@@ -2,8 +2,10 @@
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -11,7 +13,8 @@ from layout import SOURCE
 from patchcore_dual.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "method.md"]
+INTEGRATE = ROOT / "docs" / "integrate.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "method.md", INTEGRATE]
 PAGES += sorted((ROOT / "docs" / "guide").glob("*.md"))
 BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -48,9 +51,35 @@ def test_commands_take_the_options_that_are_shown(page):
 
 @BY_PAGE
 def test_options_exist(page):
-    text = "\n".join(li for li in page.read_text("utf-8").splitlines() if "pip " not in li)
+    lines = page.read_text("utf-8").splitlines()
+    text = "\n".join(line for line in lines if not re.search("(pip|podman) ", line))
     known = _all_options(typer.main.get_command(app))
     _check_options(re.findall(r"(?<![\w-])--[a-z][\w-]*", text), known, page.name)
+
+
+def test_the_python_of_integrate_runs(model_folder, detector, prepared, tmp_path, monkeypatch):
+    part = prepared.part("test", "positive")
+    image = part.image_path(part.samples[0])
+    shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "new").mkdir()
+    shutil.copy(image, tmp_path / "new/a.png")
+    monkeypatch.chdir(tmp_path)
+    program, graph = re.findall("```python\n(.*?)```", INTEGRATE.read_text("utf-8"), re.DOTALL)
+    exec(program, names := {})
+    assert names["heat"].shape == (480, 640)
+    exec(graph, names := {})
+    features = detector.embed(names["image"])
+    assert names["features"].shape == (1, *features.shape)
+    np.testing.assert_allclose(names["features"][0], features, rtol=1e-4, atol=1e-5)
+
+
+def test_the_keys_of_a_line_are_explained(detector, prepared):
+    text = INTEGRATE.read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index("| key | meaning |") :], re.MULTILINE)
+    explained = re.findall(r"`(\w+)`", " ".join(rows))
+    part = prepared.part("test")
+    result = detector.inspect(part.image_path(part.samples[0])).to_json()
+    assert set(result) <= set(explained)
 
 
 def _check_options(words: list[str], known: set[str], where: str) -> None:

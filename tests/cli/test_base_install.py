@@ -52,12 +52,11 @@ def test_prepare_and_audit_work(run, tmp_path):
     assert run("audit", prepared).returncode == 0
 
 
-def test_a_model_runs(run, prepared, model_folder):
-    result = run("inspect", model_folder, prepared.folder / "test")
-    assert result.returncode == 0, result.stderr
-    assert " images: " in result.stdout
-    result = run("evaluate", model_folder, prepared.folder)
-    assert result.returncode == 0, result.stderr
+def test_what_runs_on_a_line_works(run, prepared, model_folder):
+    """Here without the modules alone; `test_line_pc.py` installs what such a PC installs."""
+    for command in (("evaluate",), ("inspect", "--jsonl"), ("inspect", "--json")):
+        result = run(command[0], model_folder, prepared.folder, *command[1:])
+        assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,21 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 def print_json(value: Any) -> None:
     """Print one JSON object on standard output; in ASCII where the output's encoding needs it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    print(_json(value, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """Print one JSON object as a line of standard output, at once."""
+    print(_json(value), flush=True)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2)
-    print(text)
+        text = json.dumps(value, indent=indent)
+    return text
 
 
 @contextmanager

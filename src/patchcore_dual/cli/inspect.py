@@ -11,7 +11,7 @@ from patchcore_dual.cli.choices import AsJson, Device
 from patchcore_dual.errors import ImageError, PatchCoreDualError
 
 if TYPE_CHECKING:
-    from patchcore_dual.cli.resized_images import ResizedImages
+    from patchcore_dual.cli.inspect_summary import ResizedImages
     from patchcore_dual.evaluation.inspection_folder import InspectionFolder
     from patchcore_dual.scoring import Inspection
 
@@ -20,7 +20,13 @@ _NOTES_SHOWN = 5
 
 def inspect(
     model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Image files, or folders of them; with --jsonl also -, for paths on standard "
+            "input, one a line."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -41,6 +47,14 @@ def inspect(
     ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
+    as_lines: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help="Print one JSON object a line for each image, as soon as it is inspected; for "
+            "any number of images.",
+        ),
+    ] = False,
 ) -> None:
     """Inspect images: pass, review or reject, where, and which known patch it resembles.
 
@@ -49,7 +63,7 @@ def inspect(
     Example: patchcore-dual inspect model new/ --out pictures
     """
     from patchcore_dual.cli.console import console
-    from patchcore_dual.cli.resized_images import ResizedImages
+    from patchcore_dual.cli.inspect_summary import ResizedImages
     from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
@@ -57,6 +71,17 @@ def inspect(
 
     if out is None and (full_size or overwrite):
         raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
+    if as_lines:
+        from patchcore_dual.cli.inspect_lines import inspect_lines
+
+        if as_json or out is not None:
+            raise SettingsError(
+                "--jsonl prints each result and keeps none; --json and --out give all of them at "
+                "the end. Choose one."
+            )
+        raise typer.Exit(inspect_lines(model, images, device=device, strict=strict))
+    if Path("-") in images:
+        raise SettingsError("- reads paths from standard input for --jsonl only. Add --jsonl.")
     paths, left_out = images_to_inspect(images)
     detector = PatchCoreDual.load(model, device=device)
     folder = None
@@ -144,6 +169,7 @@ class _Run:
 
     def _print(self, page: Path | None) -> None:
         from patchcore_dual.cli.console import console, print_json
+        from patchcore_dual.cli.inspect_summary import totals
 
         warning = self.resizing.warning(len(self.results))
         if self.as_json:
@@ -167,7 +193,7 @@ class _Run:
             print(f"{len(self.notes) - _NOTES_SHOWN} more such remarks, shown by --json")
         if warning:
             print(warning)
-        print(self._totals())
+        print(totals(self.counts))
         if self.folder is not None:
             print(f"Pictures: {page or self.folder.folder}")
 
@@ -177,13 +203,6 @@ class _Run:
             f"{len(self.results)} of {len(self.paths)} images were inspected.{kept} "
             "The same command begins anew."
         )
-
-    def _totals(self) -> str:
-        names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
-        counts = ", ".join(f"{self.counts[key]} {name}" for key, name in names.items()
-                           if self.counts[key] or key != "error")  # fmt: skip
-        n = len(self.results)
-        return f"{n} image{'s' if n != 1 else ''}: {counts}"
 
     def _report(self, problem: object) -> None:
         from patchcore_dual.cli.console import console

@@ -170,6 +170,26 @@ def printable(path: Path | str) -> str:
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def why_left_out(path: Path) -> str | None:
+    """Why a file that may be a picture is not read; "" for an image file, None for anything else.
+
+    >>> [why_left_out(Path(name)) for name in ("no/such.png", "part.heic", "notes.txt")]
+    ['not a file', '.heic is not read: convert it to PNG', None]
+    """
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES or (not suffix and _is_picture(path)):
+        if os.path.isfile(path):
+            return ""
+        return "a broken link" if path.is_symlink() else "not a file"
+    if suffix in _OTHER_SUFFIXES:
+        return f"{suffix} is not read: convert it to PNG"
+    if _is_picture(path):
+        return f"a picture whose suffix {suffix} is unknown"
+    if path.is_symlink() and not os.path.exists(path):
+        return "a broken link"
+    return None
+
+
 class _Walk:
     """The files met on a walk through folders."""
 
@@ -209,21 +229,13 @@ class _Walk:
             self.enter(path, in_masks)
 
     def _add(self, path: Path, in_masks: bool) -> None:
-        suffix = path.suffix.lower()
-        if suffix in IMAGE_SUFFIXES or (not suffix and _is_picture(path)):
-            if not os.path.isfile(path):
-                is_link = path.is_symlink()
-                self.left_out.append(LeftOut(path, "a broken link" if is_link else "not a file"))
-            elif in_masks:
-                self.masks.append(path)
-            else:
-                self.files.setdefault(path.parent, []).append(path)
-        elif suffix in _OTHER_SUFFIXES:
-            self.left_out.append(LeftOut(path, f"{suffix} is not read: convert it to PNG"))
-        elif _is_picture(path):
-            self.left_out.append(LeftOut(path, f"a picture whose suffix {suffix} is unknown"))
-        elif path.is_symlink() and not os.path.exists(path):
-            self.left_out.append(LeftOut(path, "a broken link"))
+        reason = why_left_out(path)
+        if reason:
+            self.left_out.append(LeftOut(path, reason))
+        elif reason is not None and in_masks:
+            self.masks.append(path)
+        elif reason is not None:
+            self.files.setdefault(path.parent, []).append(path)
 
 
 def _set_masks_apart(files: list[Path], masks: list[Path]) -> None:

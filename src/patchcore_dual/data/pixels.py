@@ -49,7 +49,7 @@ def read_pixels(
         ImageError: for a file that cannot be read, or something else than an `Image`.
     """
     if isinstance(image, str | os.PathLike):
-        if Path(image).is_dir():
+        if os.path.isdir(image):
             raise ImageError(
                 f"{image} is a folder. Give its images one by one, or to inspect_many as a list."
             )

@@ -42,7 +42,7 @@ def images_to_inspect(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
                 reasons = "".join(f" {line[:1].upper()}{line[1:]}." for line in lines)
                 raise DataError(f"{printable(path)} holds no images to inspect.{reasons}")
         elif path.exists():
-            _refuse_a_picture(path)
+            refuse_a_picture(path)
             inside = [path]
         else:
             raise DataError(f"there is no file or folder {printable(path)}.")
@@ -56,7 +56,8 @@ def is_inspection(folder: Path) -> bool:
     return (folder / OUTPUT_MARKER).is_file()
 
 
-def _refuse_a_picture(path: Path) -> None:
+def refuse_a_picture(path: Path) -> None:
+    """Raise DataError for a file in a folder of pictures that `inspect` made."""
     if is_inspection(path.absolute().parent):
         raise DataError(
             f"{printable(path)} lies among the pictures of an earlier inspection, which are not "
@@ -70,7 +71,7 @@ def _images_below(top: Path) -> tuple[list[Path], list[str]]:
     found = find_images(top)
     masks = _masks_of(found.images, found.masks)
     images = [*found.images, *(path for path in found.masks if path not in masks)]
-    made = {path for path in [*images, *masks] if _is_made_by_prepare(path, top)}
+    made = {path for path in [*images, *masks] if is_made_by_prepare(path, top)}
     by_reason: dict[str, list[Path]] = {}
     for path, reason in found.left_out:
         by_reason.setdefault(reason, []).append(path)
@@ -92,7 +93,7 @@ def _masks_of(images: list[Path], masks: list[Path]) -> set[Path]:
     return {path for path in masks if path.parent in folders}
 
 
-def _is_made_by_prepare(path: Path, top: Path) -> bool:
+def is_made_by_prepare(path: Path, top: Path) -> bool:
     """Whether a prepared folder holds a file as a mask, a crop or a synthetic image."""
     below = path.relative_to(top).parts[:-1]
     if _MADE_BY_PREPARE.isdisjoint(below):

@@ -1,0 +1,83 @@
+"""`inspect --jsonl`: each result as a line of JSON, in constant memory for any number of images."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from patchcore_dual.cli.console import console, print_json_line
+from patchcore_dual.cli.inspect_summary import ResizedImages, totals
+from patchcore_dual.data.image_stream import ImageStream, paths_in_lines
+from patchcore_dual.detector import PatchCoreDual
+from patchcore_dual.errors import ImageError, SettingsError
+
+_GROUP = 64  # paths of which the next are read while one is inspected
+
+
+def inspect_lines(model: Path, images: list[Path], *, device: str, strict: bool) -> int:
+    """Print the result of each image, and give the exit code.
+
+    Args:
+        model: the model's folder.
+        images: files and folders, or `-` alone for paths on standard input.
+        device: as of `PatchCoreDual.load`.
+        strict: whether a rejected image makes the exit code 1.
+
+    Returns:
+        2 where an image could not be read, 1 as `strict` says, else 0.
+
+    Raises:
+        SettingsError: `-` with other images.
+        DataError: as `ImageStream`.
+        ModelError: as `PatchCoreDual.load`.
+    """
+    stream: ImageStream | None = None
+    groups: Iterator[list[Path]]
+    if Path("-") in images:
+        if len(images) > 1:
+            raise SettingsError("- takes the paths from standard input. Give no other images.")
+        if sys.stdin is None:
+            raise SettingsError("- reads paths from standard input, which is closed.")
+        groups = ([path] for path in paths_in_lines(sys.stdin.buffer))  # none may wait for the next
+    else:
+        stream = ImageStream(images)
+        groups = _groups_of(stream)
+    detector = PatchCoreDual.load(model, device=device)
+    counts: Counter[str] = Counter()
+    resizing = ResizedImages(detector.model.size)
+    try:
+        for group in groups:
+            results = detector.inspect_many(group, on_error="yield")
+            for path, result in zip(group, results, strict=True):
+                if isinstance(result, ImageError):
+                    counts["error"] += 1
+                    _say(f"error: {result}", style="red")
+                    print_json_line({"path": str(path), "error": str(result)})
+                else:
+                    counts[result.verdict] += 1
+                    resizing.add(path, *result.image.shape[:2])
+                    print_json_line(result.to_json())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{counts.total()} images were inspected, and their results are printed. The same "
+            "command begins anew."
+        ) from None
+    for line in stream.left_out() if stream else []:
+        _say(line)
+    if warning := resizing.warning(counts.total()):
+        _say(warning)
+    _say(totals(counts))
+    if counts["error"]:
+        return 2
+    return 1 if strict and counts["reject"] else 0
+
+
+def _groups_of(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    remaining = iter(paths)
+    while group := list(islice(remaining, _GROUP)):
+        yield group
+
+
+def _say(text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, soft_wrap=True)
