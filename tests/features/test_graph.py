@@ -52,10 +52,11 @@ import sys, numpy as np
 from pathlib import Path
 from patchcore_dual.banks.backend import compute
 compute.get_backend().thread_count = lambda: int(sys.argv[1])
-from patchcore_dual.features.graph import Graph, compiled
+from patchcore_dual.features.graph import Graph, compiled, read_graph
 folder = Path(sys.argv[2])
 graph = Graph((folder / "structure").read_bytes(), (folder / "weights").read_bytes())
-np.save(folder / f"{sys.argv[1]}.npy", compiled(graph)(np.load(folder / "image.npy"))[0])
+image = np.load(folder / "image.npy")
+np.save(folder / f"{sys.argv[1]}.npy", compiled(read_graph(graph))(image)[0])
 """
     for count in (1, 2, 3):
         subprocess.run([sys.executable, "-c", code, str(count), str(tmp_path)], check=True)

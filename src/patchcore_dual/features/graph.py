@@ -79,19 +79,26 @@ def read_graph(graph: Graph) -> Any:
         raise _unreadable(error) from None
 
 
-def compiled(graph: Graph) -> Any:
-    """The graph made ready for this processor, for as many threads as a search uses.
+def compiled(model: Any, size: tuple[int, int] | None = None) -> Any:
+    """A graph made ready for this processor, for as many threads as a search uses.
+
+    Args:
+        model: what `read_graph` gave.
+        size: height and width of the images, for which the graph is made ready in a third of the
+            time and runs faster, with the same results; None for any size.
 
     Raises:
         ModelError: for a graph that is damaged, or newer than this OpenVINO.
     """
-    model = read_graph(graph)
     options = {
         "INFERENCE_PRECISION_HINT": "f32",  # some processors would take half precision
         "INFERENCE_NUM_THREADS": get_backend().thread_count(),
         "NUM_STREAMS": 1,
     }
     try:
+        if size is not None:
+            model = model.clone()
+            model.reshape([1, *size, 3])
         return openvino().Core().compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise _unreadable(error) from None

@@ -9,8 +9,10 @@ import numpy as np
 
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features.embedder import EmbedderSpec
-from patchcore_dual.features.graph import Graph, compiled
+from patchcore_dual.features.graph import Graph, compiled, read_graph
 from patchcore_dual.utils.dependencies import require
+
+OWN_SIZES = 3  # of images, for each of which a graph is made ready by itself
 
 
 class GraphEmbedder:
@@ -33,7 +35,8 @@ class GraphEmbedder:
 
     def __init__(self, spec: EmbedderSpec, graph: Graph, network: bytes) -> None:
         self.spec, self.graph, self.network = spec, graph, network
-        self._request = compiled(graph).create_infer_request()
+        self._model = read_graph(graph)
+        self._requests: dict[tuple[int, int] | None, Any] = {}  # by height and width; None: any
         self._lock = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -50,8 +53,16 @@ class GraphEmbedder:
 
     def _embed(self, image: np.ndarray) -> np.ndarray:
         with self._lock:
-            outputs = self._request.infer([np.ascontiguousarray(image)], share_inputs=True)
+            request = self._request_for(image.shape[1:3])
+            outputs = request.infer([np.ascontiguousarray(image)], share_inputs=True)
             return np.array(outputs[0])
+
+    def _request_for(self, size: tuple[int, int] | None) -> Any:
+        if size not in self._requests and len(self._requests) >= OWN_SIZES:
+            size = None
+        if size not in self._requests:
+            self._requests[size] = compiled(self._model, size).create_infer_request()
+        return self._requests[size]
 
     @property
     def engine(self) -> str:
