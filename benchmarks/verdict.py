@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     done = {key(row) for row in read(arguments.results)}
     settings = {
         name: value
-        for name in ("backbone", "weights")
+        for name in ("backbone", "weights", "precision")
         if (value := getattr(arguments, name)) is not None
     }
     size = None
@@ -179,6 +179,7 @@ def main() -> None:
     one.add_argument("--defects", default="all")
     one.add_argument("--backbone")
     one.add_argument("--weights", type=Path)
+    one.add_argument("--precision", choices=("float32", "int8"))
     one.add_argument("--size", help="WIDTHxHEIGHT in place of the choice, as the table shows it")
     one.set_defaults(function=run)
     other = commands.add_parser("table", help="compare results")

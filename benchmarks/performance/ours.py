@@ -16,7 +16,7 @@ from patchcore_dual.banks.search.pruned import PrunedSearch
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.features.engines.torch_engine import TorchEmbedder
+from patchcore_dual.features.engines.graph_engine import GraphEmbedder
 from patchcore_dual.scoring import AdaptiveSearch, Inspection, choose_exact_share
 from patchcore_dual.utils.memory import UNLIMITED, parse_memory
 from performance import chosen
@@ -104,8 +104,8 @@ def watch_parts(watch: Stopwatch) -> None:
 
     What is made ready for a search counts with it.
     """
-    embed = watch.wrap("network", TorchEmbedder.__call__)
-    TorchEmbedder.__call__ = embed  # type: ignore[method-assign]
+    embed = watch.wrap("network", GraphEmbedder.__call__)
+    GraphEmbedder.__call__ = embed  # type: ignore[method-assign]
     for kind, names in (
         (MemoryBank, ("nearest", "nearest_by_source", "nearest_sources", "queries")),
         (PrunedSearch, ("guess", "refine")),

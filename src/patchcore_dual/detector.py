@@ -1,7 +1,6 @@
 """`PatchCoreDual`: the method of thesis 4.3, in the order of its sections."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -10,14 +9,7 @@ import numpy as np
 from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, read_inputs
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
-from patchcore_dual.features import (
-    Embedder,
-    adapted,
-    graph_of,
-    load_embedder,
-    projected,
-    restore_embedder,
-)
+from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
 from patchcore_dual.model import Model, fingerprint, load_model, read_fingerprint, save_model
 from patchcore_dual.scoring import (
     Inspection,
@@ -199,8 +191,6 @@ class PatchCoreDual:
         """
         model = load_model(Path(folder))
         embedder = restore_embedder(model.spec, model.network, model.graph, device, embedder)
-        if model.graph is None:
-            model = replace(model, graph=graph_of(embedder))
         detector = cls(embedder=embedder, **model.settings.model_dump())
         detector._model, detector._fingerprint = model, read_fingerprint(Path(folder))
         return detector

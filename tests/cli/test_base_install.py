@@ -64,6 +64,7 @@ def test_what_runs_on_a_line_works(run, prepared, model_folder):
     [
         (("fit", "PREPARED", "--model", "OUT"), "torch", "train"),
         (("evaluate", "MODEL", "PREPARED", "--report", "OUT"), "jinja2", "train"),
+        (("fit", "PREPARED", "--model", "OUT", "--precision", "int8"), "torch", "train"),
         (("inspect", "MODEL", "PREPARED", "--device", "cuda"), "torch", "train"),
         (("augment", "poisson", "PREPARED"), "jinja2", "train"),
         (("augment", "diag", "PREPARED", "--preset", "ksdd2"), "jinja2", "train"),

@@ -1,5 +1,6 @@
 """`patchcore-dual migrate`: bring a model of an older version up to date."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,12 @@ def migrate(
     """
     from patchcore_dual.cli.console import print_json
     from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.features import graph_of
     from patchcore_dual.model import read_fingerprint, update_model
 
-    before = read_fingerprint(model) if model.is_dir() else ""
-    update_model(PatchCoreDual.load(model, device="cpu").model, model)
+    detector = PatchCoreDual.load(model, device="cpu")
+    before = read_fingerprint(model)
+    update_model(replace(detector.model, graph=graph_of(detector.embedder)), model)
     changed = read_fingerprint(model) != before
     if as_json:
         print_json({"model": str(model), "migrated": changed})

@@ -1,7 +1,9 @@
 """A network's graph in 8-bit integers, by NNCF: static, weights per channel."""
 
+import io
 import logging
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +13,12 @@ from patchcore_dual.errors import SettingsError
 from patchcore_dual.features.embedder import Embedder, unwrapped
 from patchcore_dual.features.engines import on_cpu
 from patchcore_dual.features.graph import Graph, openvino, read_graph, serialised
+from patchcore_dual.features.networks import network_definition
 from patchcore_dual.utils.dependencies import require
 
 LEAST_IMAGES = 10  # of which the ranges of activations are taken
 MOST_IMAGES = 100
+_IN_FLOATS = ["AvgPool", "Interpolate"]  # how patch features are made of the network's maps
 
 
 def quantised(embedder: Embedder, images: Sequence[np.ndarray]) -> Embedder:
@@ -36,7 +40,8 @@ def quantised(embedder: Embedder, images: Sequence[np.ndarray]) -> Embedder:
     if not isinstance(embedder, GraphEmbedder):
         raise SettingsError("precision int8 is for the networks of this package.")
     original = embedder.with_spec(replace(embedder.spec, precision="float32"))
-    graph = _quantised(original.graph, images)
+    kept = network_definition(original.spec.backbone).kept_in_float
+    graph = _quantised(original.graph, images, kept)
     return GraphEmbedder(replace(original.spec, precision="int8"), graph, original.network)
 
 
@@ -50,15 +55,21 @@ def check_calibration(images: int) -> None:
         )
 
 
-def _quantised(graph: Graph, images: Sequence[np.ndarray]) -> Graph:
+def _quantised(graph: Graph, images: Sequence[np.ndarray], kept: Sequence[str]) -> Graph:
     openvino()  # first: it keeps out what reports to its makers
     import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    model: Any = nncf.quantize(
-        read_graph(graph),
-        nncf.Dataset(images, lambda image: np.ascontiguousarray(image[None])),
-        subset_size=len(images),
-        preset=nncf.QuantizationPreset.MIXED,  # values below zero are symmetric where none are cut
-    )
+    with redirect_stdout(io.StringIO()):  # bars of its own
+        model: Any = nncf.quantize(
+            read_graph(graph),
+            nncf.Dataset(images, lambda image: np.ascontiguousarray(image[None])),
+            subset_size=len(images),
+            preset=nncf.QuantizationPreset.MIXED,  # ranges are symmetric where values are
+            ignored_scope=nncf.IgnoredScope(patterns=[*kept], types=_IN_FLOATS, validate=False),
+            # Weights of 7 bits: with 8, processors without 8-bit dot products would overflow, and
+            # others not.
+            advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
+        )
     return serialised(model)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from patchcore_dual import PatchCoreDual
 from patchcore_dual.errors import MissingDependencyError, WeightsError
@@ -166,10 +166,11 @@ def test_one_image_alone_or_in_a_batch(saved):
 def test_a_model_holds_its_tensors_by_their_published_names_and_its_configuration(saved):
     embedder = load_embedder(saved.name, (1, 2), weights=saved.folder)
     published = load_file(saved.folder / "model.safetensors")
-    assert set(embedder.state) - {"configuration"} <= set(published)
-    layers = [key for key in embedder.state if "layer.4." in key]
+    state = load(embedder.network)
+    assert set(state) - {"configuration"} <= set(published)
+    layers = [key for key in state if "layer.4." in key]
     assert not layers, "blocks beyond the deepest level are not needed"
-    restored = restore_embedder(embedder.spec, embedder.network_bytes())
+    restored = restore_embedder(embedder.spec, embedder.network)
     assert np.array_equal(restored(photographs()), embedder(photographs()))
 
 

@@ -41,6 +41,7 @@ class NetworkDefinition:
         repository: where a folder with `config.json` and `model.safetensors` is published instead.
         packaged: path of the weights in an installed package, where there is one.
         names: whose names the tensors of a weights file have.
+        kept_in_float: regular expressions of layers whose values 8-bit integers would spoil.
     """
 
     name: str
@@ -52,6 +53,7 @@ class NetworkDefinition:
     repository: str = ""
     packaged: Callable[[], Path] | None = None
     names: str = "torchvision"
+    kept_in_float: tuple[str, ...] = ()
 
     def build_for(self, state: Mapping[str, Tensor], deepest: int) -> nn.Module:
         """The untrained network up to a level that some tensors are to be loaded into.

@@ -156,6 +156,8 @@ NETWORKS = {
         std=(128 / 255,) * 3,
         packaged=partial(packaged_weights, name),
         names="efficientnet_lite_pytorch",
+        # Their channels differ most; the rest of the network amplifies what is lost here.
+        kept_in_float=(r".*\._conv_stem/.*", r".*\._blocks\.[01][./].*"),
     )
     for name in _SCALES
 }
