@@ -40,8 +40,8 @@ class ImageStream:
     ...     stream = ImageStream([Path(folder)])
     ...     sorted(path.name for path in stream)
     ['a.png', 'b.png']
-    >>> sorted(line[:37] for line in stream.left_out())
-    ['left out, a folder of masks: 1 (as in', 'left out, the mask of an image: 1 (as']
+    >>> sorted(line.partition(" (as ")[0] for line in stream.left_out())
+    ['left out, a folder of masks: 1', 'left out, the mask of an image: 1']
     """
 
     def __init__(self, named: Sequence[Path]) -> None:
