@@ -207,6 +207,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "--review-rate": "0.4",
         "--seed": "5",
         "--search": "approximate",
+        "--precision": "float32",
         "--resolutions": "1,2",
         "--backbone": "efficientnet_lite0",
         "--device": "cpu",
@@ -228,6 +229,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "false_alarm_rate": 0.2,
         "review_rate": 0.4,
         "search": "approximate",
+            "precision": "float32",
         "seed": 5,
     }
 

@@ -1,5 +1,6 @@
 """`Graph`: a network in a form that OpenVINO runs, and how one is made of a PyTorch module."""
 
+import re
 import sys
 import warnings
 from functools import lru_cache
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from patchcore_dual.banks.backend.compute import get_backend
-from patchcore_dual.errors import ModelError
+from patchcore_dual.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,11 +59,28 @@ def converted(module: "nn.Module") -> Graph:
 
 
 def serialised(model: Any) -> Graph:
-    """The graph of a model of OpenVINO."""
+    """The graph of a model of OpenVINO, which writes nothing but files.
+
+    Names that OpenVINO made up are counted anew: its numbers go on through a process, and the same
+    network is to give the same bytes.
+
+    Raises:
+        DataError: where there is no room for temporary files.
+    """
+    model.set_friendly_name("patch features")
+    for number, operation in enumerate(model.get_ordered_ops()):
+        if re.fullmatch(r"\w+_\d+", operation.get_friendly_name()):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
     with TemporaryDirectory(prefix="patchcore-dual-") as folder:
         path = Path(folder) / "graph.xml"
-        openvino().save_model(model, path, compress_to_fp16=False)
-        return Graph(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+        try:
+            openvino().save_model(model, path, compress_to_fp16=False)
+            return Graph(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+        except (OSError, RuntimeError):
+            raise DataError(
+                f"cannot write the graph of the network into {folder}: the disk is full, or the "
+                "folder for temporary files is not writable. Make room, or set TMPDIR."
+            ) from None
 
 
 def read_graph(graph: Graph) -> Any:

@@ -55,7 +55,7 @@ class GraphEmbedder:
         with self._lock:
             request = self._request_for(image.shape[1:3])
             outputs = request.infer([np.ascontiguousarray(image)], share_inputs=True)
-            return np.array(outputs[0])
+            return np.array(outputs[0])  # a copy: the next image overwrites it
 
     def _request_for(self, size: tuple[int, int] | None) -> Any:
         if size not in self._requests and len(self._requests) >= OWN_SIZES:
