@@ -72,6 +72,13 @@ def test_a_wrong_graph_is_noticed(embedder, monkeypatch):
     torch_engine.make_graph.cache_clear()
     with pytest.raises(ModelError, match="computes other features than PyTorch"):
         torch_engine.make_graph(embedder.spec, embedder.network)
+def test_the_same_network_gives_the_same_bytes(embedder):
+    from patchcore_dual.features.engines import torch_engine
+
+    again = torch_engine.make_graph.__wrapped__(embedder.spec, embedder.network)
+    assert again == embedder.graph
+
+
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ def test_integers_are_close_and_belong_to_the_model(embedder):
     features, expected = in_integers(images[0][None]), embedder(images[0][None])
     error = np.linalg.norm(features - expected) / np.linalg.norm(expected)
     assert 1e-4 < error < 0.5
-    assert in_integers.graph.weights == quantised(in_integers, images).graph.weights
+    assert in_integers.graph == quantised(in_integers, images).graph
     again = restore_embedder(in_integers.spec, in_integers.network, in_integers.graph)
     np.testing.assert_array_equal(again(images[0][None]), features)
     with pytest.raises(SettingsError, match="8-bit integers runs on a CPU only"):

@@ -1,5 +1,6 @@
 """`Graph`: a network in a form that OpenVINO runs, and how one is made of a PyTorch module."""
 
+import re
 import sys
 import warnings
 from functools import lru_cache
@@ -58,11 +59,21 @@ def converted(module: "nn.Module") -> Graph:
 
 
 def serialised(model: Any) -> Graph:
-    """The graph of a model of OpenVINO."""
+    """The graph of a model of OpenVINO; the same network gives the same bytes."""
+    _number_names(model)
     with TemporaryDirectory(prefix="patchcore-dual-") as folder:
         path = Path(folder) / "graph.xml"
         openvino().save_model(model, path, compress_to_fp16=False)
         return Graph(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+
+
+def _number_names(model: Any) -> None:
+    """Number the names that OpenVINO made up from 0; it counts on for as long as a process runs."""
+    model.set_friendly_name("network")
+    for number, operation in enumerate(model.get_ordered_ops()):
+        kind = operation.get_type_name()
+        if re.fullmatch(rf"{kind}_\d+", operation.get_friendly_name()):
+            operation.set_friendly_name(f"{kind}_{number}")
 
 
 def read_graph(graph: Graph) -> Any:
