@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from patchcore_dual.errors import MissingDependencyError, ModelError, SettingsError
-from patchcore_dual.features import EmbedderSpec, Graph, load_embedder, on_cpu, restore_embedder
+from patchcore_dual.features import (
+    EmbedderSpec,
+    Graph,
+    adapted,
+    load_embedder,
+    on_cpu,
+    restore_embedder,
+)
 from patchcore_dual.features.engines.graph_engine import GraphEmbedder
 from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 from patchcore_dual.features.quantisation import check_calibration, quantised
+from patchcore_dual.settings import Settings
 
 SIZES = ((64, 96), (71, 45), (33, 97), (7, 5))
 
@@ -120,6 +128,10 @@ def test_integers_are_close_and_belong_to_the_model(embedder):
         restore_embedder(in_integers.spec, in_integers.network, in_integers.graph, "cuda")
     with pytest.raises(ModelError, match="8-bit integers is used only in the way"):
         in_integers.with_spec(replace(in_integers.spec, count_padding=False))
+    again = adapted(in_integers, Settings(precision="int8", scoring="ratio", resolutions=(1, 2)))
+    assert again is in_integers
+    other = adapted(in_integers, Settings(precision="int8", resolutions=(1, 2)))
+    assert other.spec == replace(embedder.spec, count_padding=False)
     back = in_integers.with_spec(embedder.spec)
     np.testing.assert_array_equal(back(images[0][None]), expected)
 
@@ -132,7 +144,7 @@ def test_too_few_images_for_integers():
 
 def test_an_embedder_of_the_user_has_no_graph():
     class Own:
-        spec = EmbedderSpec("own", (), (3,), stride=8)
+        spec = EmbedderSpec("own", (), (3,), stride=8, precision="int8")
 
         def __call__(self, images):
             return np.zeros((len(images), 2, 2, 3), np.float32)
