@@ -72,6 +72,13 @@ np.save(folder / f"{sys.argv[1]}.npy", compiled(graph)(np.load(folder / "image.n
         np.testing.assert_allclose(other, one, atol=1e-5 * np.abs(one).max())
 
 
+def test_the_same_network_gives_the_same_bytes(embedder):
+    from patchcore_dual.features.engines import torch_engine
+
+    again = torch_engine.make_graph.__wrapped__(embedder.spec, embedder.network)
+    assert again == embedder.graph
+
+
 def test_a_wrong_graph_is_noticed(embedder, monkeypatch):
     from patchcore_dual.features.engines import torch_engine
 
@@ -80,13 +87,6 @@ def test_a_wrong_graph_is_noticed(embedder, monkeypatch):
     torch_engine.make_graph.cache_clear()
     with pytest.raises(ModelError, match="computes other features than PyTorch"):
         torch_engine.make_graph(embedder.spec, embedder.network)
-def test_the_same_network_gives_the_same_bytes(embedder):
-    from patchcore_dual.features.engines import torch_engine
-
-    again = torch_engine.make_graph.__wrapped__(embedder.spec, embedder.network)
-    assert again == embedder.graph
-
-
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_integers_are_close_and_belong_to_the_model(embedder):
     np.testing.assert_array_equal(back(images[0][None]), expected)
 
 
-def test_too_few_images_for_integers():
-    check_calibration(10)
+def test_too_few_images_for_integers(embedder):
+    check_calibration(embedder, 10)
     with pytest.raises(SettingsError, match="at least 10 training images, and there are 9"):
-        check_calibration(9)
+        check_calibration(embedder, 9)
 
 
 def test_an_embedder_of_the_user_has_no_graph():
@@ -151,8 +151,10 @@ def test_an_embedder_of_the_user_has_no_graph():
 
     own = Own()
     assert on_cpu(own) is own
-    with pytest.raises(SettingsError, match="for the networks of this package"):
-        quantised(own, [])
+    assert adapted(own, Settings(scoring="ratio")) is own  # in the integers of its own
+    for ask in (lambda: quantised(own, []), lambda: check_calibration(own, 100)):
+        with pytest.raises(SettingsError, match="for the networks of this package"):
+            ask()
 
 
 def test_without_pytorch_or_nncf(embedder, monkeypatch):
@@ -170,6 +172,6 @@ def test_without_pytorch_or_nncf(embedder, monkeypatch):
     with pytest.raises(MissingDependencyError, match=r"device cuda needs torch.*\[train\]"):
         restore_embedder(embedder.spec, embedder.network, embedder.graph, "cuda")
     with pytest.raises(MissingDependencyError, match=r"precision int8 needs nncf.*\[train\]"):
-        check_calibration(20)
+        check_calibration(embedder, 20)
     with pytest.raises(MissingDependencyError, match=r"using a network in another way needs torch"):
         embedder.with_spec(replace(embedder.spec, count_padding=False))
