@@ -54,6 +54,24 @@ def test_what_is_fitted_again_is_compared_with_floats(prepared, monkeypatch):
     assert [model.spec.precision for model in compared[0]] == ["float32", "int8"]
 
 
+def test_a_comparison_that_was_interrupted_is_resumed(run, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("patchcore_dual.features.quantisation.LEAST_IMAGES", 9)
+    command = ("fit", prepared.folder, "--model", tmp_path / "model", "--scoring", "ratio")
+    command += ("--precision", "int8", "--compare-precision")
+
+    def interrupt(*models):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("patchcore_dual.training.fitting.precision_cost", interrupt)
+        interrupted = run(*command)
+    assert "the same command continues from there" in interrupted.err
+    assert not (tmp_path / "model").exists()
+    resumed = run(*command)
+    assert resumed.code == 0, resumed.err
+    assert "int8" in resumed.out
+
+
 def test_banks_of_floats_make_no_model_of_integers(prepared, detector):
     settings = detector.settings.model_copy(update={"precision": "int8"})
     with pytest.raises(SettingsError, match="normal banks are of float32"):

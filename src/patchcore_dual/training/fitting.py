@@ -221,17 +221,17 @@ def fit(
         facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
         model = replace(model, trained_on={**model.trained_on, **facts})
         check_on_cpu(model, context, training_set, embedder)
+        cost = None
+        if compare_precision:  # before the model is saved, so that an interrupted run can resume
+            kept = chosen.part("train")
+            others = settings.model_copy(update={"precision": "float32"})
+            other = fit(kept, floats, others, size=None, keep_all=True, progress=progress).model
+            cost = precision_cost(other, model)
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
-    cost = None
-    if compare_precision:
-        kept = chosen.part("train")
-        others = settings.model_copy(update={"precision": "float32"})
-        other = fit(kept, floats, others, size=None, keep_all=True, progress=progress).model
-        cost = precision_cost(other, model)
     return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost)
 
 
