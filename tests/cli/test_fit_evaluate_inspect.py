@@ -229,7 +229,7 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "false_alarm_rate": 0.2,
         "review_rate": 0.4,
         "search": "approximate",
-            "precision": "float32",
+        "precision": "float32",
         "seed": 5,
     }
 

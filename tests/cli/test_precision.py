@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.errors import ModelError
+from patchcore_dual.errors import ModelError, SettingsError
 from patchcore_dual.model import load_model
 from patchcore_dual.model.folder import MODEL_FILE
+from patchcore_dual.training import fit
 from patchcore_dual.training.cpu_check import compare_scores
 
 
@@ -38,6 +39,43 @@ def test_integers_are_calibrated_before_the_banks(run, prepared, tmp_path, monke
     on_gpu = run("inspect", model, prepared.folder / "test", "--device", "cuda")
     assert on_gpu.code == 2
     assert "8-bit integers runs on a CPU only" in on_gpu.err
+
+
+def test_what_is_fitted_again_is_compared_with_floats(prepared, monkeypatch):
+    compared = []
+    monkeypatch.setattr("patchcore_dual.features.quantisation.LEAST_IMAGES", 9)
+    monkeypatch.setattr(
+        "patchcore_dual.training.fitting.precision_cost", lambda *models: compared.append(models)
+    )
+    detector = PatchCoreDual(scoring="ratio", precision="int8").fit(prepared)
+    first = detector.fingerprint
+    detector.fit(prepared, compare_precision=True)
+    assert detector.fingerprint == first
+    assert [model.spec.precision for model in compared[0]] == ["float32", "int8"]
+
+
+def test_a_comparison_that_was_interrupted_is_resumed(run, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("patchcore_dual.features.quantisation.LEAST_IMAGES", 9)
+    command = ("fit", prepared.folder, "--model", tmp_path / "model", "--scoring", "ratio")
+    command += ("--precision", "int8", "--compare-precision")
+
+    def interrupt(*models):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("patchcore_dual.training.fitting.precision_cost", interrupt)
+        interrupted = run(*command)
+    assert "the same command continues from there" in interrupted.err
+    assert not (tmp_path / "model").exists()
+    resumed = run(*command)
+    assert resumed.code == 0, resumed.err
+    assert "int8" in resumed.out
+
+
+def test_banks_of_floats_make_no_model_of_integers(prepared, detector):
+    settings = detector.settings.model_copy(update={"precision": "int8"})
+    with pytest.raises(SettingsError, match="normal banks are of float32"):
+        fit(prepared, detector.embedder, settings, normal_banks=object())
 
 
 def test_bad_requests(run, prepared, tmp_path):

@@ -1,11 +1,11 @@
 """`ImageStream` gives the images that `images_to_inspect` lists, without a list."""
 
 import tracemalloc
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from patchcore_dual.data.image_stream import ImageStream
+from patchcore_dual.data.image_stream import ImageStream, _one_holds_the_other
 from patchcore_dual.data.listing import OUTPUT_MARKER
 from patchcore_dual.data.to_inspect import images_to_inspect
 from patchcore_dual.errors import DataError
@@ -48,6 +48,14 @@ def test_links_are_followed_once_and_never_in_a_circle(tmp_path):
     stream = ImageStream([tmp_path / "line"])
     assert sorted(path.name for path in stream) == ["a.png", "b.png"]
     assert "a link to a folder that is read already: 3" in stream.left_out()[0]
+
+
+def test_a_link_to_another_drive():
+    images, drive = PureWindowsPath("C:/images"), PureWindowsPath("D:/")
+    assert not _one_holds_the_other(images, drive)
+    assert _one_holds_the_other(images, images / "below")
+    assert _one_holds_the_other(drive / "a", drive)
+    assert not _one_holds_the_other(images, PureWindowsPath("C:/images2"))
 
 
 def test_what_cannot_be_inspected_is_refused_before_the_first_image(tmp_path):

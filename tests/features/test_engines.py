@@ -13,6 +13,7 @@ from patchcore_dual.features import EmbedderSpec, load_embedder
 from patchcore_dual.features.aggregation import patch_features
 from patchcore_dual.features.engines.torch_engine import TorchEmbedder
 from patchcore_dual.features.networks import network_definition
+from patchcore_dual.features.networks.definition import CONFIGURATION
 from patchcore_dual.features.networks.resnet import build_resnet
 from patchcore_dual.features.weights import find_weights, read_state_dict
 from patchcore_dual.utils.files import file_sha256
@@ -224,6 +225,12 @@ def test_a_missing_or_misshapen_tensor_is_named():
         embedder_of("resnet18", (2, 3), state)
     with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
         embedder_of("resnet50", (1,), resnet_state("resnet50", 1) | resnet_state("resnet18", 1))
+
+
+def test_a_configuration_among_the_tensors_of_a_network_without_one_is_ignored():
+    state = resnet_state("resnet18", 1)
+    embedder = embedder_of("resnet18", (1,), {**state, CONFIGURATION: torch.zeros(2)})
+    assert set(embedder.state) <= set(state)
 
 
 def test_the_hash_is_of_the_file(resnet18_file):

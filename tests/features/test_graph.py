@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from patchcore_dual.errors import MissingDependencyError, ModelError, SettingsError
-from patchcore_dual.features import EmbedderSpec, Graph, load_embedder, on_cpu, restore_embedder
+from patchcore_dual.features import (
+    EmbedderSpec,
+    Graph,
+    adapted,
+    load_embedder,
+    on_cpu,
+    restore_embedder,
+)
 from patchcore_dual.features.engines.graph_engine import GraphEmbedder
 from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 from patchcore_dual.features.quantisation import check_calibration, quantised
+from patchcore_dual.settings import Settings
 
 SIZES = ((64, 96), (71, 45), (33, 97), (7, 5))
 
@@ -66,10 +74,10 @@ np.save(folder / f"{sys.argv[1]}.npy", compiled(read_graph(graph))(image)[0])
 
 
 def test_the_same_network_gives_the_same_bytes(embedder):
-    from patchcore_dual.features.engines.torch_engine import make_graph
+    from patchcore_dual.features.engines import torch_engine
 
-    make_graph.cache_clear()
-    assert make_graph(embedder.spec, embedder.network) == embedder.graph
+    again = torch_engine.make_graph.__wrapped__(embedder.spec, embedder.network)
+    assert again == embedder.graph
 
 
 def test_a_wrong_graph_is_noticed(embedder, monkeypatch):
@@ -107,7 +115,7 @@ def test_nothing_is_reported_to_the_makers_of_openvino():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_integers_are_close_and_belong_to_the_model(embedder):
+def test_integers_are_close_and_belong_to_the_model(embedder, monkeypatch):
     images = [*photographs(12, 64, 96)]
     in_integers = quantised(embedder, images)
     assert in_integers.spec == replace(embedder.spec, precision="int8")
@@ -115,33 +123,40 @@ def test_integers_are_close_and_belong_to_the_model(embedder):
     error = np.linalg.norm(features - expected) / np.linalg.norm(expected)
     assert 1e-4 < error < 0.5
     assert in_integers.graph == quantised(in_integers, images).graph
+    monkeypatch.delattr("patchcore_dual.features.engines.device._has_driver")  # it is not asked
     again = restore_embedder(in_integers.spec, in_integers.network, in_integers.graph)
     np.testing.assert_array_equal(again(images[0][None]), features)
     with pytest.raises(SettingsError, match="8-bit integers runs on a CPU only"):
         restore_embedder(in_integers.spec, in_integers.network, in_integers.graph, "cuda")
     with pytest.raises(ModelError, match="8-bit integers is used only in the way"):
         in_integers.with_spec(replace(in_integers.spec, count_padding=False))
+    again = adapted(in_integers, Settings(precision="int8", scoring="ratio", resolutions=(1, 2)))
+    assert again is in_integers
+    other = adapted(in_integers, Settings(precision="int8", resolutions=(1, 2)))
+    assert other.spec == replace(embedder.spec, count_padding=False)
     back = in_integers.with_spec(embedder.spec)
     np.testing.assert_array_equal(back(images[0][None]), expected)
 
 
-def test_too_few_images_for_integers():
-    check_calibration(10)
+def test_too_few_images_for_integers(embedder):
+    check_calibration(embedder, 10)
     with pytest.raises(SettingsError, match="at least 10 training images, and there are 9"):
-        check_calibration(9)
+        check_calibration(embedder, 9)
 
 
 def test_an_embedder_of_the_user_has_no_graph():
     class Own:
-        spec = EmbedderSpec("own", (), (3,), stride=8)
+        spec = EmbedderSpec("own", (), (3,), stride=8, precision="int8")
 
         def __call__(self, images):
             return np.zeros((len(images), 2, 2, 3), np.float32)
 
     own = Own()
     assert on_cpu(own) is own
-    with pytest.raises(SettingsError, match="for the networks of this package"):
-        quantised(own, [])
+    assert adapted(own, Settings(scoring="ratio")) is own  # in the integers of its own
+    for ask in (lambda: quantised(own, []), lambda: check_calibration(own, 100)):
+        with pytest.raises(SettingsError, match="for the networks of this package"):
+            ask()
 
 
 def test_without_pytorch_or_nncf(embedder, monkeypatch):
@@ -159,6 +174,6 @@ def test_without_pytorch_or_nncf(embedder, monkeypatch):
     with pytest.raises(MissingDependencyError, match=r"device cuda needs torch.*\[train\]"):
         restore_embedder(embedder.spec, embedder.network, embedder.graph, "cuda")
     with pytest.raises(MissingDependencyError, match=r"precision int8 needs nncf.*\[train\]"):
-        check_calibration(20)
+        check_calibration(embedder, 20)
     with pytest.raises(MissingDependencyError, match=r"using a network in another way needs torch"):
         embedder.with_spec(replace(embedder.spec, count_padding=False))

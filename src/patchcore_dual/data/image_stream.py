@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from patchcore_dual.data.listing import (
     IMAGE_SUFFIXES,
@@ -78,7 +78,7 @@ class ImageStream:
 
     def _forget(self) -> None:
         self._left_out: dict[str, tuple[int, Path]] = {}
-        self._roots: list[str] = []  # real paths: of a folder named, and of links followed
+        self._roots: list[Path] = []  # real paths: of a folder named, and of links followed
 
     def _leave_out(self, path: Path, reason: str) -> None:
         if reason not in self._left_out and len(self._left_out) >= _REASONS_COUNTED:
@@ -90,7 +90,7 @@ class ImageStream:
         if is_inspection(top):
             self._leave_out(top, "pictures of an earlier inspection")
             return
-        self._roots = [os.path.realpath(top)]
+        self._roots = [Path(os.path.realpath(top))]
         yield from self._inside(top, top)
 
     def _inside(self, folder: Path, top: Path) -> Iterator[Path]:
@@ -124,7 +124,7 @@ class ImageStream:
         elif is_made_by_prepare(folder / "image", top):
             reason = "made by prepare and augment"
         elif folder.is_symlink():
-            real = os.path.realpath(folder)
+            real = Path(os.path.realpath(folder))
             if any(_one_holds_the_other(real, root) for root in self._roots):
                 reason = "a link to a folder that is read already"
             else:
@@ -158,5 +158,5 @@ def _is_mask_of_image_beside(path: Path) -> bool:
     return any(os.path.isfile(path.with_name(stem + suffix)) for suffix in suffixes)
 
 
-def _one_holds_the_other(one: str, other: str) -> bool:
-    return os.path.commonpath([one, other]) in (one, other)
+def _one_holds_the_other(one: PurePath, other: PurePath) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)

@@ -204,20 +204,21 @@ def _cells_across(resolutions: tuple[int, ...]) -> int:
 def adapted(embedder: Embedder, settings: Settings) -> Embedder:
     """The embedder used as the settings say: how borders are counted, and at which resolutions.
 
+    One in 8-bit integers, which are made for one use, is in float32 wherever anything else changes.
     An embedder of the user's own keeps its resolutions unless the settings name others.
 
     Raises:
         SettingsError: the embedder works in another way and cannot be changed.
     """
     spec = replace(embedder.spec, count_padding=settings.counts_padding)
-    if spec.precision == "int8" and settings.precision == "float32":
-        spec = replace(spec, precision="float32")
     cached = embedder
     while isinstance(cached, CachedEmbedder):  # which has `with_spec`, whatever it caches
         cached = cached.embedder
     can_change = hasattr(cached, "with_spec")
     if can_change or settings.resolutions is not None:
         spec = spec.with_resolutions(settings.used_resolutions)
+    if can_change and (spec != embedder.spec or settings.precision == "float32"):
+        spec = replace(spec, precision="float32")  # `fit` makes integers for each use anew
     if spec == embedder.spec:
         return embedder
     if not can_change:

@@ -59,18 +59,12 @@ def converted(module: "nn.Module") -> Graph:
 
 
 def serialised(model: Any) -> Graph:
-    """The graph of a model of OpenVINO, which writes nothing but files.
-
-    Names that OpenVINO made up are counted anew: its numbers go on through a process, and the same
-    network is to give the same bytes.
+    """The graph of a model of OpenVINO; the same network gives the same bytes.
 
     Raises:
         DataError: where there is no room for temporary files.
     """
-    model.set_friendly_name("patch features")
-    for number, operation in enumerate(model.get_ordered_ops()):
-        if re.fullmatch(r"\w+_\d+", operation.get_friendly_name()):
-            operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
+    _number_names(model)
     with TemporaryDirectory(prefix="patchcore-dual-") as folder:
         path = Path(folder) / "graph.xml"
         try:
@@ -81,6 +75,15 @@ def serialised(model: Any) -> Graph:
                 f"cannot write the graph of the network into {folder}: the disk is full, or the "
                 "folder for temporary files is not writable. Make room, or set TMPDIR."
             ) from None
+
+
+def _number_names(model: Any) -> None:
+    """Number the names that OpenVINO made up from 0; it counts on for as long as a process runs."""
+    model.set_friendly_name("network")
+    for number, operation in enumerate(model.get_ordered_ops()):
+        kind = operation.get_type_name()
+        if re.fullmatch(rf"{kind}_\d+", operation.get_friendly_name()):
+            operation.set_friendly_name(f"{kind}_{number}")
 
 
 def read_graph(graph: Graph) -> Any:

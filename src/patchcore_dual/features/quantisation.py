@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.features.embedder import Embedder, unwrapped
+from patchcore_dual.features.embedder import Embedder, network_of, unwrapped
 from patchcore_dual.features.engines import on_cpu
 from patchcore_dual.features.graph import Graph, openvino, read_graph, serialised
 from patchcore_dual.features.networks import network_definition
@@ -18,6 +18,7 @@ from patchcore_dual.utils.dependencies import require
 
 LEAST_IMAGES = 10  # of which the ranges of activations are taken
 MOST_IMAGES = 100
+_OWN = "precision int8 is for the networks of this package."
 _IN_FLOATS = ["AvgPool", "Interpolate"]  # how patch features are made of the network's maps
 
 
@@ -27,27 +28,42 @@ def quantised(embedder: Embedder, images: Sequence[np.ndarray]) -> Embedder:
     Everything that is then built on its features belongs to it: nothing is approximated afterwards.
 
     Args:
-        embedder: of one of this package's networks, in float32.
+        embedder: of one of this package's networks.
         images: uint8 `[H, W, 3]` each, of the kind it will see: ranges of values follow from them.
 
     Raises:
-        MissingDependencyError: without NNCF.
         SettingsError: for an embedder of the user's own.
     """
     from patchcore_dual.features.engines.graph_engine import GraphEmbedder
 
     embedder = on_cpu(unwrapped(embedder))
     if not isinstance(embedder, GraphEmbedder):
-        raise SettingsError("precision int8 is for the networks of this package.")
+        raise SettingsError(_OWN)
     original = embedder.with_spec(replace(embedder.spec, precision="float32"))
     kept = network_definition(original.spec.backbone).kept_in_float
     graph = _quantised(original.graph, images, kept)
     return GraphEmbedder(replace(original.spec, precision="int8"), graph, original.network)
 
 
-def check_calibration(images: int) -> None:
-    """Raise SettingsError where there are too few images for precision int8."""
+def in_floats(embedder: Embedder) -> Embedder:
+    """The embedder of one of this package's networks in float32, whatever it is now."""
+    if embedder.spec.precision == "float32":
+        return embedder
+    spec = replace(embedder.spec, precision="float32")
+    floats: Embedder = embedder.with_spec(spec)  # type: ignore[attr-defined]
+    return floats
+
+
+def check_calibration(embedder: Embedder, images: int) -> None:
+    """Check what precision int8 needs, before hours of fitting.
+
+    Raises:
+        MissingDependencyError: without NNCF.
+        SettingsError: for an embedder of the user's own, or too few images.
+    """
     require("precision int8", "nncf")
+    if network_of(embedder) is None:
+        raise SettingsError(_OWN)
     if images < LEAST_IMAGES:
         raise SettingsError(
             f"precision int8 takes the ranges of a network's values from at least {LEAST_IMAGES} "

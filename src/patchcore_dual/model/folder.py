@@ -84,7 +84,7 @@ def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Path |
 
 
 def update_model(model: Model, folder: Path) -> None:
-    """Write a model of other thresholds over its own folder, whole or not at all.
+    """Write a changed model over its own folder, whole or not at all; what it used to name stays.
 
     Raises:
         DataError: where a fit is writing into the folder.

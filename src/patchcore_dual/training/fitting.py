@@ -15,7 +15,12 @@ from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.errors import SettingsError
 from patchcore_dual.features import Embedder, projected
-from patchcore_dual.features.quantisation import MOST_IMAGES, check_calibration, quantised
+from patchcore_dual.features.quantisation import (
+    MOST_IMAGES,
+    check_calibration,
+    in_floats,
+    quantised,
+)
 from patchcore_dual.model import Model, check_writable, save_model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
@@ -122,7 +127,8 @@ def fit(
         smallest_defect: width of the smallest defect that is to be found, in pixels of the prepared
             images; size "auto" then starts from it in place of the widths of the masks.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
-            settings. Then no image is set aside, and the embedder has the precision it has.
+            settings. Then no image is set aside, and for precision int8 the embedder has to be in
+            integers already, as these banks are.
         compare_precision: with precision int8, fit in float32 too, and compare both on held-out
             training images.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
@@ -154,7 +160,10 @@ def fit(
     if compare_precision and not in_integers:
         raise SettingsError("precisions are compared where one is chosen: add --precision int8.")
     if in_integers:
-        check_calibration(len(training_set.real()))
+        check_calibration(embedder, len(training_set.real()))
+        embedder = in_floats(embedder)  # that of an earlier fit is in integers already
+    elif settings.precision == "int8" and embedder.spec.precision != "int8":
+        raise SettingsError("these normal banks are of float32: fit with precision float32.")
     if smallest_defect is not None:
         check_smallest_defect(smallest_defect, size, training_set)
     if size is not None and size != "auto":
@@ -178,7 +187,7 @@ def fit(
             )
             training_set = training_set.at_size(*size_choice.size)
             settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
-        in_floats = embedder
+        floats = embedder
         if in_integers:
             embedder = _quantised(embedder, training_set, settings.seed, progress)
         context = stack.enter_context(
@@ -212,16 +221,17 @@ def fit(
         facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
         model = replace(model, trained_on={**model.trained_on, **facts})
         check_on_cpu(model, context, training_set, embedder)
+        cost = None
+        if compare_precision:  # before the model is saved, so that an interrupted run can resume
+            kept = chosen.part("train")
+            others = settings.model_copy(update={"precision": "float32"})
+            other = fit(kept, floats, others, size=None, keep_all=True, progress=progress).model
+            cost = precision_cost(other, model)
         former = None
         if model_folder is not None:
             former = save_model(model, model_folder, overwrite=overwrite)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
-    cost = None
-    if compare_precision:
-        kept, floats = chosen.part("train"), settings.model_copy(update={"precision": "float32"})
-        other = fit(kept, in_floats, floats, size=None, keep_all=True, progress=progress).model
-        cost = precision_cost(other, model)
     return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost)
 
 

@@ -70,6 +70,7 @@ def restore_embedder(
         own: the user's own embedder, for a model that was fitted with one.
 
     Raises:
+        SettingsError: for a device that does not exist, or that cannot run the network.
         MissingDependencyError: for device "cuda" without PyTorch.
         ModelError: where spec, network and embedder do not fit together, or where a graph is
             missing and cannot be made here.
@@ -82,10 +83,12 @@ def restore_embedder(
         raise ModelError(
             f"the model was fitted with an embedder of your own: give it too ({spec})."
         )
-    if spec.precision != "float32" and device == "cuda":
-        raise SettingsError("device cuda: a network of 8-bit integers runs on a CPU only.")
+    if spec.precision != "float32":
+        if device == "cuda":
+            raise SettingsError("device cuda: a network of 8-bit integers runs on a CPU only.")
+        device = "cpu" if device == "auto" else device  # without a look for GPUs
     target = choose_device(device)
-    if target == "cuda" and spec.precision == "float32":
+    if target == "cuda":
         from patchcore_dual.features.engines.torch_engine import restore_torch_embedder
 
         return restore_torch_embedder(spec, network, target)

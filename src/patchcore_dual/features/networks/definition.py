@@ -61,7 +61,7 @@ class NetworkDefinition:
         Raises:
             WeightsError: where the configuration among them is not one of this network.
         """
-        if CONFIGURATION not in state:
+        if not self.repository or CONFIGURATION not in state:
             return self.build(deepest)
         try:
             configuration = json.loads(bytes(state[CONFIGURATION].tolist()))
