@@ -9,7 +9,7 @@ import numpy as np
 
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features.embedder import EmbedderSpec
-from patchcore_dual.features.graph import Graph, compiled, read_graph
+from patchcore_dual.features.graph import Graph, compiled
 from patchcore_dual.utils.dependencies import require
 
 OWN_SIZES = 3  # of images, for each of which a graph is made ready by itself
@@ -28,14 +28,10 @@ class GraphEmbedder:
 
     Attributes:
         spec, graph, network: as given.
-
-    Raises:
-        ModelError: for a graph that is damaged, or newer than this OpenVINO.
     """
 
     def __init__(self, spec: EmbedderSpec, graph: Graph, network: bytes) -> None:
         self.spec, self.graph, self.network = spec, graph, network
-        self._model = read_graph(graph)
         self._requests: dict[tuple[int, int] | None, Any] = {}  # by height and width; None: any
         self._lock = threading.Lock()
 
@@ -48,6 +44,9 @@ class GraphEmbedder:
         Returns:
             float32 `[B, h, w, d]`, with h and w the image's height and width over the stride,
             rounded up.
+
+        Raises:
+            ModelError: for a graph that is damaged, or newer than this OpenVINO.
         """
         return np.concatenate([self._embed(image[None]) for image in images])
 
@@ -61,7 +60,7 @@ class GraphEmbedder:
         if size not in self._requests and len(self._requests) >= OWN_SIZES:
             size = None
         if size not in self._requests:
-            self._requests[size] = compiled(self._model, size).create_infer_request()
+            self._requests[size] = compiled(self.graph, size).create_infer_request()
         return self._requests[size]
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor
 from patchcore_dual.errors import ModelError, SettingsError, WeightsError
 from patchcore_dual.features.embedder import EmbedderSpec
 from patchcore_dual.features.engines.device import Device
-from patchcore_dual.features.graph import Graph, compiled, converted, read_graph
+from patchcore_dual.features.graph import Graph, compiled, converted
 from patchcore_dual.features.networks import network_definition
 from patchcore_dual.features.patch_network import PatchNetwork
 from patchcore_dual.features.weights import (
@@ -155,7 +155,7 @@ def make_graph(spec: EmbedderSpec, network: bytes) -> Graph:
     embedder = restore_torch_embedder(spec, network)
     graph = converted(embedder._module)
     images = np.random.default_rng(0).integers(0, 256, (1, 97, 130, 3), dtype=np.uint8)
-    found = compiled(read_graph(graph), images.shape[1:3])(images)[0]
+    found = compiled(graph, images.shape[1:3])(images)[0]
     expected = embedder(images)
     if np.abs(found - expected).max() > GRAPH_TOLERANCE * np.abs(expected).max():
         raise ModelError(
