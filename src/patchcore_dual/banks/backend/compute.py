@@ -51,7 +51,7 @@ class Backend(Protocol):
     def set_thread_count(self, count: int) -> None:
         """Set how many threads the float32 and 8-bit products of the calling thread use.
 
-        A backend that cannot set this for one thread does nothing.
+        A backend that cannot set this for one thread sets it to one for all, for good.
         """
 
 
@@ -77,7 +77,9 @@ def get_backend() -> Backend:
                     f"{VARIABLE}={forced}: PyTorch cannot be imported ({error}). Install it with "
                     "`pip install 'patchcore-dual[train]'`, or unset the variable."
                 ) from error
-    return _load("numpy")
+    backend = _load("numpy")
+    backend.set_thread_count(1)
+    return backend
 
 
 def _load(name: str) -> Backend:

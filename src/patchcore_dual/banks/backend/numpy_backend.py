@@ -2,6 +2,7 @@
 
 import numba
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from patchcore_dual.banks.backend.compiled import compiled
 
@@ -22,7 +23,12 @@ def thread_count() -> int:
 
 
 def set_thread_count(count: int) -> None:
-    """See `Backend.set_thread_count`: NumPy can only set this for all threads at once."""
+    """See `Backend.set_thread_count`: NumPy can only set this for all threads at once, to one.
+
+    A search has threads of its own. Those of NumPy's library go on spinning after a product, and
+    take half of the processor from the network that runs next.
+    """
+    threadpool_limits(1, user_api="blas")
 
 
 # Products of two codes fit 16 bits. Narrow types throughout let the compiler use the processor's
