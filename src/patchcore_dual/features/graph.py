@@ -141,5 +141,6 @@ def _unreadable(error: RuntimeError) -> ModelError:
     reason = str(error).strip().splitlines()[-1]
     return ModelError(
         f"OpenVINO {version('openvino')} cannot read the graph of the network ({reason}). It is "
-        "damaged, or was made by a newer version: update openvino, or fit again."
+        "damaged, was made by a newer version, or cannot run on this processor: update openvino or "
+        "fit again."
     )

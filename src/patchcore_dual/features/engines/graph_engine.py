@@ -46,7 +46,8 @@ class GraphEmbedder:
             rounded up.
 
         Raises:
-            ModelError: for a graph that is damaged, or newer than this OpenVINO.
+            ModelError: for a graph that is damaged, or newer than this OpenVINO, or that it cannot
+                run on this processor.
         """
         return np.concatenate([self._embed(image[None]) for image in images])
 
@@ -54,7 +55,13 @@ class GraphEmbedder:
         with self._lock:
             request = self._request_for(image.shape[1:3])
             outputs = request.infer([np.ascontiguousarray(image)], share_inputs=True)
-            return np.array(outputs[0])  # a copy: the next image overwrites it
+            features = np.array(outputs[0])  # a copy: the next image overwrites it
+        if not features.size:
+            raise ModelError(
+                f"OpenVINO {version('openvino')} gave no features: it cannot run this network on "
+                "this processor."
+            )
+        return features
 
     def _request_for(self, size: tuple[int, int] | None) -> Any:
         if size not in self._requests and len(self._requests) >= OWN_SIZES:
