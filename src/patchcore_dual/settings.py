@@ -49,7 +49,7 @@ class Settings(BaseModel):
             times `false_alarm_rate`, at most a half.
         search: exact, or approximate as long as image scores of training images stay within a
             thousandth (`scoring/adaptive_search.py`).
-        precision: of the network's arithmetic: int8 is about twice as fast on a CPU.
+        precision: of the network's arithmetic; int8 is faster on a CPU, of a ResNet about twice.
         seed: of the random projection, the first vector of a coreset, and the folds.
     """
 

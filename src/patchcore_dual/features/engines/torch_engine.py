@@ -56,15 +56,7 @@ class TorchEmbedder:
         self._module = _placed(PatchNetwork(spec, network), device)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Patch features of a batch.
-
-        Args:
-            images: uint8 `[B, H, W, 3]`, RGB.
-
-        Returns:
-            float32 `[B, h, w, d]`, with h and w the image's height and width over the stride,
-            rounded up.
-        """
+        """Patch features of a batch; see `GraphEmbedder`."""
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             # A view, as of cv2's BGR the other way round, has to be laid out anew.
             on_device = torch.tensor(np.ascontiguousarray(images), device=self.device)
