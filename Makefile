@@ -30,8 +30,9 @@ $(DEV_READY): $(RUN_READY)
 demo: $(RUN_READY)
 	$(BIN)/patchcore-dual demo --out $(DEMO)
 
+# Two workers, each with one thread of every library: the images are small.
 test: $(DEV_READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(DEV_READY)
 	$(BIN)/ruff format --check .

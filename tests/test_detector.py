@@ -579,11 +579,11 @@ def test_defects_whose_masks_are_unknown_are_looked_for(tmp_path):
 
 
 def test_the_patchcore_score_needs_no_defects_to_be_left_out(fitted_with, prepared):
-    """Defects change nothing of the baseline."""
+    """Defects change nothing of the baseline, but for how a network rounds that met many sizes."""
     good = prepared.where(s for s in prepared if s.split == "test" or not s.is_defective)
     one = fitted_with(scoring="patchcore").inspect(first(prepared))
     other = PatchCoreDual(scoring="patchcore").fit(good).inspect(first(prepared))
-    assert (one.score, one.threshold) == (other.score, other.threshold)
+    assert (one.score, one.threshold) == pytest.approx((other.score, other.threshold), rel=1e-5)
 
 
 def test_fit_takes_a_folder(detector, prepared):

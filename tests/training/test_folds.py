@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from patchcore_dual.data.manifest import Sample
 from patchcore_dual.errors import DataError
-from patchcore_dual.training.folds import assign_folds
+from patchcore_dual.training.folds import FOLDS, assign_folds
 
 
 def named(*groups, first=0, label="negative"):
@@ -17,7 +17,7 @@ def named(*groups, first=0, label="negative"):
 @pytest.mark.parametrize("seed", range(4))
 def test_folds_keep_groups_whole_and_even(seed):
     samples = named(*(f"g{i % 17}" for i in range(60)))
-    fold_of = assign_folds(samples, seed)
+    fold_of = assign_folds(samples, seed, folds=5)
     by_group = {}
     for sample in samples:
         by_group.setdefault(sample.group, set()).add(fold_of[sample.image])
@@ -29,7 +29,7 @@ def test_folds_keep_groups_whole_and_even(seed):
 
 def test_defects_are_spread_over_the_folds():
     good, bad = named(*"abcdefgh" * 4), named(*"abcdefgh", first=100, label="positive")
-    fold_of = assign_folds(good + bad, 0)
+    fold_of = assign_folds(good + bad, 0, folds=5)
     counts = np.bincount([fold_of[s.image] for s in bad], minlength=5)
     assert np.ptp(counts) <= 1
     of_group = {s.group: fold_of[s.image] for s in good}
@@ -45,7 +45,7 @@ def test_defects_are_spread_over_the_folds():
 def test_every_fold_has_good_images_and_others_do_too(good, bad, seed):
     """Else a fold's normal bank would be empty."""
     normals, defectives = named(*good), named(*bad, first=100, label="positive")
-    fold_of = assign_folds(normals + defectives, seed)
+    fold_of = assign_folds(normals + defectives, seed, folds=5)
     used = {fold_of[s.image] for s in normals}
     assert used == set(range(max(fold_of.values()) + 1))
     assert len(used) == min(5, len(set(good)) if len(set(good)) > 1 else len(good))
@@ -55,6 +55,11 @@ def test_folds_are_seeded():
     samples = named(*(f"g{i}" for i in range(30)))
     assert assign_folds(samples, 1) == assign_folds(samples, 1)
     assert assign_folds(samples, 1) != assign_folds(samples, 2)
+
+
+def test_a_fold_each_where_there_are_few_groups():
+    assert len(set(assign_folds(named(*(f"g{i}" for i in range(12))), 0).values())) == 12
+    assert len(set(assign_folds(named(*(f"g{i}" for i in range(50))), 0).values())) == FOLDS
 
 
 def test_folds_of_few_groups():

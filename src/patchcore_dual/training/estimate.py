@@ -68,13 +68,14 @@ def estimate(
     """
     rate = _multiplications()
     pairs = patches * chosen
-    folds = 1 + 0.8**2 * (banks - 1)  # a bank without a fold selects fewer among fewer
+    folds = max(banks - 1, 1)
+    share = 1 - 1 / folds  # of the patches: a bank without a fold selects fewer among fewer
     composed = 2 * chosen**2 + _COMPOSED_EACH * patches
     distances = _EXACT_SHARE * pairs if pairs <= EXACT else composed
-    searched = _SEARCHED_SHARE * 0.8 * pairs * width / rate + _SCORING_EACH * images
+    searched = _SEARCHED_SHARE * share * pairs * width / rate + _SCORING_EACH * images
     return Estimate(
         features=embedded * images * seconds,
-        coreset=_OVERHEAD * folds * distances * PROJECTED_DIMENSIONS / rate,
+        coreset=_OVERHEAD * (1 + share**2 * folds) * distances * PROJECTED_DIMENSIONS / rate,
         scoring=searched if banks > 1 else 0,
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from patchcore_dual.banks import MemoryBank, coreset_size, select_coresets
+from patchcore_dual.banks import EXACT, MemoryBank, coreset_size, select_coresets
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.features import Embedder
 from patchcore_dual.scoring import Evidence
@@ -22,7 +22,12 @@ from patchcore_dual.training.context import FitContext, fit_context
 from patchcore_dual.training.estimate import estimate
 from patchcore_dual.training.evidence_cache import EvidenceCache
 from patchcore_dual.training.feature_passes import WORK_PER_PATCH, FeaturePasses, draw
-from patchcore_dual.training.folds import assign_folds, check_training_set
+from patchcore_dual.training.folds import (
+    FOLDS,
+    FOLDS_OF_LARGE_SETS,
+    assign_folds,
+    check_training_set,
+)
 from patchcore_dual.utils.progress import Progress, silent
 
 SAMPLED_PATCHES = 50_000  # normal patches for the probe's whitening, of all images together
@@ -95,8 +100,6 @@ def build_normal_banks(
     check_training_set(training_set)
     settings, checkpoint, channels = context.settings, context.checkpoint, context.normal_channels
     samples = training_set.part(label="negative").samples
-    fold_of = assign_folds(training_set.real().samples, settings.seed)
-    left_out = [None, *range(max(fold_of.values()) + 1)] if with_folds else [None]
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = context.embed(training_set.read_image(sample))
@@ -115,6 +118,9 @@ def build_normal_banks(
     )
     patches, width = passes.layout()
     size = coreset_size(patches, settings.normal_rate)
+    folds_at_most = FOLDS if patches * size <= EXACT else FOLDS_OF_LARGE_SETS
+    fold_of = assign_folds(training_set.real().samples, settings.seed, folds_at_most)
+    left_out = [None, *range(max(fold_of.values()) + 1)] if with_folds else [None]
     context.memory.require(max(WORK_PER_PATCH * patches, 4 * width * BANKS_HELD * size))
     if checkpoint.resumes:
         _log.info("Continuing what an interrupted run left in %s.", checkpoint.folder)
