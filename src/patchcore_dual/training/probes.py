@@ -44,25 +44,29 @@ class Probes:
             training_set, {name: v for name, v in white.items() if name not in synthetic}
         )
         everything = self.normal_sample.vectors
-        whole = self._fit(set(), everything, self.whitening)
+        normal = self.whitening(everything)
+        whole = _fit(self.whitening, normal, white, set())
         assert whole is not None, "the defect bank comes from some image"
         self.final = whole
         self.without_own_patches: dict[int, Probe] = {}
         self.without_fold: dict[int, Probe] = {}
         for k in sorted(set(banks.fold_of.values())):
-            others = everything[fold != k]
             # What is whitened by its own covariance varies less than a new image does.
             rows = banks.sample.vectors[fold_of_all != k]
             whitening = fit_whitening(rows) if len(rows) else self.whitening
+            own_normal, own_white = whitening(everything[fold != k]), self._white(whitening)
             excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
-            without = self._fit(excluded & synthetic, others, whitening) or self.final
-            self.without_own_patches[k] = without
-            self.without_fold[k] = self._fit(excluded, others, whitening) or without
+            derived = excluded & synthetic
+            without = _fit(whitening, own_normal, own_white, derived) or self.final
+            self.without_own_patches[k] = self.without_fold[k] = without
+            if excluded & set(own_white) > derived & set(own_white):
+                fitted = _fit(whitening, own_normal, own_white, excluded)
+                self.without_fold[k] = fitted or without
         clusters = sorted(set(self.cluster_of.values()))
         self.without_cluster: dict[int, Probe] = {}
         if len(clusters) > 1:
             for cluster in clusters:
-                probe = self._fit(self.of_cluster(cluster), everything, self.whitening)
+                probe = _fit(self.whitening, normal, white, self.of_cluster(cluster))
                 self.without_cluster[cluster] = probe or self.final
 
     def of_cluster(self, cluster: int) -> set[str]:
@@ -75,15 +79,18 @@ class Probes:
         patches = self._defects.patches
         return {name: whitening(patches.of(name)) for name in patches.sources}
 
-    def _fit(self, excluded: set[str], normal: np.ndarray, whitening: Whitening) -> Probe | None:
-        """A probe trained without some defective images; None where no others are left.
 
-        Args:
-            normal: float32 `[n, d]`, normal patches.
-        """
-        white = self._white(whitening)
-        known = [vectors for name, vectors in white.items() if name not in excluded]
-        return fit_probe(whitening, whitening(normal), known) if known else None
+def _fit(
+    whitening: Whitening, normal: np.ndarray, white: dict[str, np.ndarray], excluded: set[str]
+) -> Probe | None:
+    """A probe trained without some defective images; None where no others are left.
+
+    Args:
+        normal: float32 `[n, d]`, whitened normal patches.
+        white: float32 `[m, d]` for each image with defects by name, its whitened defect patches.
+    """
+    known = [vectors for name, vectors in white.items() if name not in excluded]
+    return fit_probe(whitening, normal, known) if known else None
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:
