@@ -62,8 +62,11 @@ def compare(arguments: argparse.Namespace) -> None:
                 environment = {**os.environ, **({"PYTHONPATH": source} if source else {})}
                 command = [program, __file__, "time", model, *arguments.images]
                 done = subprocess.run(command, env=environment, capture_output=True, check=False)
-                if done.returncode == 0:  # an older version reads no newer model
+                if done.returncode == 0:
                     results[python, model].append(json.loads(done.stdout))
+                else:  # as where an older version meets a newer model
+                    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                    print(f"{python} {model}: left out: {last}", file=sys.stderr)
     print("| Python | model | inspect p50 | p99 | network p50 | first verdict, s | peak, MiB |")
     print("|---|---|---|---|---|---|---|")
     for (python, model), runs in results.items():

@@ -10,7 +10,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from performance.cases import BY_DEFAULT, CASES, FULL, NAMES, TINY, Found, Scale, TrialRunner
+from performance.cases import (
+    BY_DEFAULT,
+    CASES,
+    FULL,
+    NAMES,
+    QUICK,
+    TINY,
+    Found,
+    Scale,
+    TrialRunner,
+)
 from performance.page import write_page
 from performance.ratios import ratios
 from performance.running import REPOSITORY, Runner
@@ -40,7 +50,7 @@ def main() -> int:
     if args.tiny:
         notes.append("Tiny settings: this only shows that everything runs.")
     large = random_weights("resnet50", work / "resnet50-random.safetensors")
-    scale = TINY if args.tiny else FULL if args.full else Scale()
+    scale = TINY if args.tiny else QUICK if args.quick else FULL if args.full else Scale()
     runner = Runner(out / "results", args.peers, args.fresh)
     data = args.data.resolve() if args.data else None
     bench = TrialRunner(runner, work, data, weights.resolve(), large, scale)
@@ -52,7 +62,7 @@ def main() -> int:
     found = {name: result for name, result in found.items() if result}
     lines = ratios(found, work)
     # Some cases alone, made-up images or weights do not replace the figures that are published.
-    is_whole = wanted >= set(BY_DEFAULT) and not notes
+    is_whole = wanted >= set(BY_DEFAULT) and not notes and not args.quick
     page = args.page if is_whole else out / "performance.md"
     write_page(page, found, lines, notes)
     print(f"Table and plots: {page}\n")
@@ -74,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--full", action="store_true", help="peers' coresets to the end: many hours")
+    sizes.add_argument("--quick", action="store_true", help="the peers do not fit; one split")
     sizes.add_argument("--tiny", action="store_true", help="only see that it runs")
     return parser.parse_args()
 

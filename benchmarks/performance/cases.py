@@ -17,6 +17,10 @@ from performance.running import Measurement, Runner
 Found = dict[str, dict[str, Any]]
 
 RATES = {"A": 0.01, "B": 0.1}
+OF_PRECISION = {  # the names of our own measurements, by precision and way of searching
+    "float32": {"exact": "ours", "approximate": "approximate"},
+    "int8": {"exact": "int8", "approximate": "int8-approximate"},
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Scale:
     fit_limit_s: float = 900
     inspections: int = 10_000
     every_image: bool = False  # of the peers' slowest cases too, so that all have an AUROC
+    only_inspecting: bool = False  # no fitting by the peers, and no splits but the first
 
 
 FULL = Scale(
@@ -44,6 +49,7 @@ FULL = Scale(
     fit_limit_s=7_200,
     every_image=True,
 )
+QUICK = Scale(only_inspecting=True)
 TINY = Scale(
     width=64,
     height=160,
@@ -91,11 +97,23 @@ def fitting_and_inspecting(bench: TrialRunner, wanted: set[str]) -> Found:
     prepared = bench.prepared(scale.width, scale.height)
     for case in cases:
         found |= _ours(bench, case, prepared, RATES[case])
+        found |= _ours(bench, case, prepared, RATES[case], "int8")
+    model = str(work / f"model-{cases[0]}")
+    at = {"width": scale.width, "height": scale.height}
+    found["AB-limit"] = run(Measurement("AB-limit", "limit", "limits", {**at, "model": model}))
     rates, network = [RATES[case] for case in cases], {"backbone": "resnet18", "weights": weights}
     limit = scale.coreset_limit_s
     common = {"prepared": prepared, "rates": rates, "limit_s": limit, **network}
     choices = {case: str(work / f"model-{case}.npz") for case in cases}
     names = "".join(cases)
+    for case in cases:
+        arguments = {"prepared": prepared, "our_choice": choices[case], **network}
+        for tool, exported in (("anomalib", {}), ("openvino", {"exported": True})):
+            name = f"{case}-{tool}-inspect"
+            of_peer = {**arguments, **exported}
+            found[name] = run(Measurement(name, "anomalib_peer", "inspect", of_peer, True))
+    if scale.only_inspecting:
+        return found
     found[f"{names}-anomalib-fit"] = _peers_fit(run, f"{names}-anomalib", "anomalib_peer", common)
     banks = {case: str(work / f"inspection-{case}.npy") for case in cases}
     common["our_choices"] = {banks[case]: choices[case] for case in cases}
@@ -109,9 +127,6 @@ def fitting_and_inspecting(bench: TrialRunner, wanted: set[str]) -> Found:
     )
     labels = [row["label"] == "positive" for row in listed(prepared, "test")]
     for case in cases:
-        name = f"{case}-anomalib-inspect"
-        arguments = {"prepared": prepared, "our_choice": choices[case], **network}
-        found[name] = run(Measurement(name, "anomalib_peer", "inspect", arguments, True))
         name = f"{case}-inspection-search"
         arguments = {"tool": "faiss", "banks": [banks[case]], "queries": tested}
         if case == "A" or scale.every_image:
@@ -135,18 +150,23 @@ def _peers_fit(run: Runner, name: str, module: str, arguments: dict[str, Any]) -
     return {**fit, "peak_mib": peaks[0], "peaks_mib": peaks}
 
 
-def _ours(bench: TrialRunner, case: str, prepared: str, rate: float) -> Found:
-    model = str(bench.work / f"model-{case}")
+def _ours(
+    bench: TrialRunner, case: str, prepared: str, rate: float, precision: str = "float32"
+) -> Found:
+    """Fitting, and inspecting with both ways of searching, by a network of some precision."""
+    ways = OF_PRECISION[precision]
+    model = str(bench.work / (f"model-{case}" if precision == "float32" else f"model-{case}-int8"))
     fit = {
         "prepared": prepared,
         "model": model,
         "weights": str(bench.weights),
         "scoring": "patchcore",
         "normal_rate": rate,
+        "precision": precision,
     }
-    name = f"{case}-ours-fit"
+    name = f"{case}-{ways['exact']}-fit"
     found = {name: bench.run(Measurement(name, "ours", "fit", fit))}
-    for tool, search in (("ours", "exact"), ("approximate", "approximate")):
+    for search, tool in ways.items():
         inspect = {"prepared": prepared, "model": model, "search": search}
         name = f"{case}-{tool}-inspect"
         found[name] = bench.run(Measurement(name, "ours", "inspect", inspect))
@@ -157,6 +177,8 @@ def other_splits(bench: TrialRunner, wanted: set[str]) -> Found:
     """Image AUROC of case A on further splits, each tool on the same ones."""
     found: Found = {}
     seeds = range(1, bench.scale.split_seeds) if "A" in wanted and bench.data else ()
+    if bench.scale.only_inspecting:
+        return found
     for seed in seeds:
         prepared = bench.prepared(bench.scale.width, bench.scale.height, seed)
         case = f"A{seed}"
@@ -209,18 +231,19 @@ def large(bench: TrialRunner, wanted: set[str]) -> Found:
         "folder": str(folder),
         "images": bench.scale.queries,
     }
-    for key, way in (("C-ours-inspect", "exact"), ("C-approximate-inspect", "approximate")):
-        one = {**arguments, "search": way}
-        found[key] = bench.run(Measurement(key, "ours_large", "inspect", one))
-    arguments = {
-        "prepared": prepared,
-        "backbone": "resnet50",
-        "weights": str(bench.large_weights),
-        "vectors": banks[0],
-        "images": 8,
-    }
-    key = "C-anomalib-inspect"
-    found[key] = bench.run(Measurement(key, "anomalib_peer", "inspect", arguments, True))
+    for precision, ways in OF_PRECISION.items():
+        for way, tool in ways.items():
+            key = f"C-{tool}-inspect"
+            one = {**arguments, "search": way, "precision": precision}
+            found[key] = bench.run(Measurement(key, "ours_large", "inspect", one))
+    network = {"backbone": "resnet50", "weights": str(bench.large_weights)}
+    at = {"width": 224, "height": 632, **network}
+    found["C-limit"] = bench.run(Measurement("C-limit", "limit", "limits", at))
+    arguments = {"prepared": prepared, **network, "vectors": banks[0], "images": 8}
+    for tool, exported in (("anomalib", {}), ("openvino", {"exported": True})):
+        key = f"C-{tool}-inspect"
+        of_peer = {**arguments, **exported}
+        found[key] = bench.run(Measurement(key, "anomalib_peer", "inspect", of_peer, True))
     return found
 
 

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from performance.measuring import peak_mib
 
-PACKAGES = ("anomalib", "faiss-cpu", "numpy", "patchcore-dual", "timm", "torch")
+PACKAGES = ("anomalib", "faiss-cpu", "numpy", "openvino", "patchcore-dual", "timm", "torch")
 
 
 def main() -> None:

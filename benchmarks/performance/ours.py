@@ -62,7 +62,7 @@ def fit(
     memory: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """The whole of `fit`, thresholds by cross-fitting included (five coresets more than peers).
+    """The whole of `fit`, cross-fitting included: up to twenty coresets more than the peers.
 
     Args:
         images: take only so many of the good training images.

@@ -14,7 +14,10 @@ START, END = "<!-- written by make bench: start -->", "<!-- written by make benc
 TOOLS = {
     "ours": "PatchCoreDual, rule `patchcore`",
     "approximate": "the same, approximate search",
+    "int8": "the same, 8-bit integers",
+    "int8-approximate": "the same, 8-bit integers, approximate search",
     "anomalib": "anomalib",
+    "openvino": "anomalib, exported to OpenVINO",
     "inspection": "patchcore-inspection's procedure, faiss",
 }
 
@@ -79,7 +82,7 @@ def _case(found: Found, case: str) -> str:
         fit, inspect = fit_of(found, tool, case), inspect_of(found, tool, case)
         sign = "≈ " if fit and fit.get("is_estimated") else ""
         ms = inspect["ms"] if inspect else {}
-        size = (fit if tool == "ours" else inspect) or {}
+        size = (fit if tool in ("ours", "int8") else inspect) or {}
         rows.append(
             [
                 name,
@@ -104,8 +107,8 @@ def _case(found: Found, case: str) -> str:
         "bank. ≈ marks an estimate: some steps of the tool's coreset loop were timed and "
         "extrapolated to all steps. For inspection the other tools' banks hold the patches that "
         "PatchCoreDual's coreset selected. Their peak memory is the lower of two runs. Fitting "
-        "PatchCoreDual includes the coresets of five further banks, from which the threshold is "
-        "calibrated."
+        "PatchCoreDual includes the coresets of up to twenty further banks, from which the "
+        "threshold is calibrated."
     )
     return f"{title}\n\n{about}\n\n{_table(head, rows)}"
 
@@ -113,7 +116,7 @@ def _case(found: Found, case: str) -> str:
 def _large(found: Found) -> str:
     rows = []
     for key, result in found.items():
-        if not key.startswith("C-"):
+        if not key.startswith("C-") or "ms" not in result:
             continue
         ms = result["ms"]
         is_search = key.startswith("C-search")

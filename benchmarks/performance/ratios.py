@@ -14,7 +14,7 @@ def fit_of(found: Found, tool: str, case: str) -> dict[str, Any] | None:
     """A peer's `fit` result with this case's own seconds in it."""
     for names in (case, "AB"):
         fit = found.get(f"{names}-{tool}-fit")
-        if fit and tool == "ours":
+        if fit and tool in ("ours", "int8"):
             return fit
         rate = str(RATES[case])
         if fit and rate in fit["fit_s"]:
@@ -40,6 +40,7 @@ def inspect_of(found: Found, tool: str, case: str) -> dict[str, Any] | None:
 def ratios(found: Found, work: Path) -> list[str]:
     """The last lines that the bench prints."""
     lines = [line for case in RATES for line in _against_peers(found, case)]
+    lines += [line for case in (*RATES, "C") for line in _precisions(found, case)]
     return [*lines, *_paired_auroc(found), *_large(found, work), *_growth(found)]
 
 
@@ -70,6 +71,37 @@ def _against_peers(found: Found, case: str) -> list[str]:
                 f"{case}: inspect with approximate search {times:.1f} × faster than {name}; "
                 f"{near['share']:.1%} of tiles at a time, score error {near['score_error']:.1e}"
             )
+    return lines
+
+
+def _precisions(found: Found, case: str) -> list[str]:
+    """8-bit integers against float32, and both against what the machine could do at most."""
+    lines = []
+    limit = found.get("C-limit" if case == "C" else "AB-limit")
+    for tool, eight in (("ours", "int8"), ("approximate", "int8-approximate")):
+        both = [found.get(f"{case}-{one}-inspect") for one in (tool, eight)]
+        if not all(both):
+            continue
+        before, after = ({part: one["ms"][part]["p50"] for part in ("total", "network")}
+                         for one in both if one)  # fmt: skip
+        way = " with approximate search" if tool == "approximate" else ""
+        lines.append(
+            f"{case}: inspect{way} {before['total'] / after['total']:.2f} × faster in 8-bit "
+            f"integers, its network {before['network'] / after['network']:.2f} ×"
+        )
+        if limit and tool == "ours":
+            shares = [f"{one['network'] / limit['limit_ms'][name]:.1f} × in {name}"
+                      for name, one in (("float32", before), ("int8", after))]  # fmt: skip
+            speeds = " and ".join(f"{v / 1e9:.0f}" for v in limit["a_second"].values())
+            lines.append(
+                f"{case}: the network takes {' and '.join(shares)} what its "
+                f"{limit['multiplications'] / 1e9:.2f} billion multiplications would in one plain "
+                f"matrix product ({speeds} billion a second)"
+            )
+    peer, ours = found.get(f"{case}-openvino-inspect"), found.get(f"{case}-ours-inspect")
+    if peer and ours:
+        times = peer["ms"]["total"]["p50"] / ours["ms"]["total"]["p50"]
+        lines.append(f"{case}: inspect {times:.1f} × faster than anomalib exported to OpenVINO")
     return lines
 
 

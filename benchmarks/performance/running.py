@@ -12,7 +12,14 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-OURS = ("data", "vectors", "ours", "ours_large", "flat_memory")  # modules that run our own code
+OURS = (
+    "data",
+    "vectors",
+    "ours",
+    "ours_large",
+    "flat_memory",
+    "limit",
+)  # modules that run our own code
 
 
 @dataclass(frozen=True)
