@@ -83,7 +83,8 @@ def tag(
     Args:
         folder: of the model.
         name: letters, digits, and - _ . after the first; a name in use moves to this version.
-        number: of the version; the one in place by default.
+        number: of the version; the one in place by default. A tag on an undo names the version to
+            which that went back.
 
     Raises:
         SettingsError: for a name that is none.
@@ -97,6 +98,7 @@ def tag(
     with editing(folder):
         ledger = history(folder)
         named = ledger.last if number is None else ledger.find(str(number), folder)
+        named = ledger.origin(named)
         version_text(folder, named)
         effects = {"tag": name, "version": named.number}
         if ledger.tags.get(name) == named.number:

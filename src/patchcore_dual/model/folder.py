@@ -127,7 +127,16 @@ def load_model(folder: Path) -> Model:
 def load_with_fingerprint(folder: Path) -> tuple[Model, str]:
     """As `load_model`, and the fingerprint of what was read, while others may change the model."""
     folder, path = _located(folder)
-    text = _read_text(folder, path)
+    while True:
+        text = _read_text(folder, path)
+        try:
+            return _model(folder, path, text), fingerprint_of(text)
+        except ModelError:  # where it was changed and pruned meanwhile, the new one is whole
+            if path.is_file() and path.read_bytes() == text:
+                raise
+
+
+def _model(folder: Path, path: Path, text: bytes) -> Model:
     entry = read_model_file(text, path)
     try:
         data = {
@@ -143,7 +152,7 @@ def load_with_fingerprint(folder: Path) -> tuple[Model, str]:
             raise KeyError(f"no backbone {spec.backbone!r}")
         normal_channels, defect_channels = bank_channels(spec, entry.settings)
         image, review = (Threshold(**entry.thresholds[name]) for name in ("image", "review"))
-        model = Model(
+        return Model(
             settings=entry.settings,
             spec=spec,
             network=kept.get("network"),
@@ -169,7 +178,6 @@ def load_with_fingerprint(folder: Path) -> tuple[Model, str]:
         )
     except (KeyError, TypeError, IndexError) as error:
         raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
-    return model, fingerprint_of(text)
 
 
 def _located(folder: Path) -> tuple[Path, Path]:

@@ -90,7 +90,7 @@ class Ledger:
     """All changes of a model, the oldest first.
 
     Attributes:
-        lines: as they are in the file, without the line ends.
+        lines: as they are in the file, with the line ends.
         versions: what they say.
     """
 
@@ -133,7 +133,7 @@ class Ledger:
     @property
     def text(self) -> bytes:
         """The content of the file."""
-        return b"".join(line + b"\n" for line in self.lines)
+        return b"".join(self.lines)
 
     def adding(self, edit: Edit, fingerprint: str, at: datetime | None = None) -> "Ledger":
         """The ledger with one more line.
@@ -219,12 +219,11 @@ def read_lines(folder: Path) -> tuple[bytes, ...]:
         text = (folder / LEDGER_FILE).read_bytes()
     except FileNotFoundError:
         return ()
-    lines = text.split(b"\n")
-    return tuple(lines if lines[-1] else lines[:-1])
+    return tuple(re.findall(rb"[^\n]*\n|[^\n]+", text))
 
 
 def hash_of(line: bytes) -> str:
-    """Hex sha256 of a line."""
+    """Hex sha256 of a line with its end, as `tail -n 1 ledger.jsonl | sha256sum` gives it."""
     return hashlib.sha256(line).hexdigest()
 
 
@@ -260,4 +259,4 @@ def system_user() -> str:
 def _line(version: Version) -> bytes:
     """As JSON. What is no character, as a byte of a file name, is written as \\udc80 is here."""
     text = json.dumps(version.model_dump(mode="python"), ensure_ascii=False)
-    return re.sub("[\ud800-\udfff]", lambda m: f"\\\\u{ord(m[0]):04x}", text).encode()
+    return re.sub("[\ud800-\udfff]", lambda m: f"\\\\u{ord(m[0]):04x}", text).encode() + b"\n"
