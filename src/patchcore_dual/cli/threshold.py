@@ -84,7 +84,7 @@ def threshold(
                 review_rate = before.settings.review_rate
             after = before.with_threshold(image, review_rate)
             effects = {
-                "threshold": [m.thresholds.image.value for m in (before, after)],
+                "image threshold": [m.thresholds.image.value for m in (before, after)],
                 "false alarms expected": [m.thresholds.image.expected for m in (before, after)],
                 "review threshold": [m.thresholds.review.value for m in (before, after)],
             }
