@@ -137,7 +137,7 @@ def figure_lines(comparison: "Comparison") -> list[str]:
         values = [getattr(e, name) for e in (comparison.first, comparison.second)]
         if all(map(math.isnan, values)):
             continue
-        scale, unit = (100, " %") if metric.is_percent else (1, "")
+        scale, unit = (100, " points") if metric.is_percent else (1, "")
         ends = [f"{scale * end:+.{1 if unit else 3}f}" for end in (figure.low, figure.high)]
         difference = f"{scale * figure.mean:+.{1 if unit else 3}f}{unit}"
         span = "–" if math.isnan(figure.low) else f"{ends[0]} to {ends[1]}{unit}"

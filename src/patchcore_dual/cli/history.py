@@ -43,6 +43,7 @@ def history(
     from patchcore_dual.cli.console import print_json
     from patchcore_dual.errors import SettingsError
     from patchcore_dual.model.versions import history as history_of
+    from patchcore_dual.model.versions import state_of
 
     if expect and not verify:
         raise SettingsError("--expect is for --verify. Add --verify.")
@@ -55,6 +56,8 @@ def history(
         return
     for line in history_lines(ledger):
         print(line)
+    if state_of(model) == "pending":
+        print(f"Version {len(ledger)} was cut short: the next change completes it.")
 
 
 def _verify(model: Path, expect: str, as_json: bool) -> None:

@@ -7,6 +7,7 @@ new one. The network lies in the folder too, so that a model runs on any PC.
 
 import hashlib
 import os
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from patchcore_dual.model.versions import (
     fit_edit,
     history,
     is_unfinished,
+    locked_model,
     record,
     settle,
     sweep,
@@ -51,11 +53,14 @@ _BANKS = ("normal", "defect")
 _BYTES = ("network", *SUFFIXES)  # roles of files that are read as they are
 
 
-def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Version | None:
+def save_model(
+    model: Model, folder: Path, *, overwrite: bool = False, is_locked: bool = False
+) -> Version | None:
     """Write the model so that a reader, or a crash, meets the old model or the new one.
 
     Args:
         overwrite: whether another model in the folder may be replaced. It stays as a version.
+        is_locked: whether the caller holds the lock of the folder, as `fit` does.
 
     Returns:
         The version that the former model is; None where none was replaced.
@@ -63,6 +68,7 @@ def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Versio
     Raises:
         ModelError: where the folder holds something else, or another model that may not be
             replaced, or cannot be written.
+        DataError: where another process keeps it.
     """
     text, data = serialise(model)
     path = folder / MODEL_FILE
@@ -70,17 +76,18 @@ def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Versio
     check_writable(folder, overwrite=overwrite or not is_other)
     folder.mkdir(parents=True, exist_ok=True)
     former = None
-    if is_other:
-        settle(folder)
-        former = version_in_place(folder)
-    write_data(folder, data)
-    if former is None:
-        write_atomically(path, text)
-    elif path.read_bytes() != text:  # a killed change may have been completed to it
-        record(folder, text, fit_edit(text))
-        for name in _SHEETS:
-            (folder / name).unlink(missing_ok=True)
-    sweep(folder)
+    with nullcontext() if is_locked or not path.is_file() else locked_model(folder):
+        if is_other:
+            settle(folder)
+            former = version_in_place(folder)
+        write_data(folder, data)
+        if former is None:
+            write_atomically(path, text)
+        elif path.read_bytes() != text:  # a killed change may have been completed to it
+            record(folder, text, fit_edit(text))
+            for name in _SHEETS:
+                (folder / name).unlink(missing_ok=True)
+        sweep(folder)
     return former
 
 

@@ -50,7 +50,8 @@ class Edit:
         images: those that were taught or removed.
         by: who did it; the user of the system by default.
         why: a reason in words.
-        effects: what it changed, as plain values: numbers before and after, counts.
+        effects: what it changed, as plain values: a pair is a value before and after it, as
+            `{"recall": [0.5, 0.75], "patches added": 3}`.
     """
 
     action: str

@@ -66,7 +66,7 @@ def locked_model(folder: Path, *, wait: float = _WAIT) -> Iterator[None]:
     """As `editing`, of a model whose `model.json` may be lost or altered."""
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a model folder.")
-    for place in (folder, folder.absolute().parent):  # the lock lies beside the folder
+    for place in (folder, folder.resolve().parent):  # the lock lies beside the folder
         if not os.access(place, os.W_OK):
             raise ModelError(f"{folder} cannot be changed: {place} is not writable.")
     with locked(folder.absolute(), "change of the model", "Then try again.", wait):

@@ -229,7 +229,7 @@ def fit(
             cost = precision_cost(other, model)
         former = None
         if model_folder is not None:
-            former = save_model(model, model_folder, overwrite=overwrite)
+            former = save_model(model, model_folder, overwrite=overwrite, is_locked=True)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
     return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost)
