@@ -63,16 +63,17 @@ def history(
 def _verify(model: Path, expect: str, as_json: bool) -> None:
     from patchcore_dual.cli.console import print_json
     from patchcore_dual.live import verify
-    from patchcore_dual.model.versions import history as history_of
+    from patchcore_dual.model.ledger import Ledger
 
     problems = verify(model, expect)
-    ledger = None if problems else history_of(model)
+    ledger = Ledger() if problems else Ledger.read(model)
     if as_json:
-        head = ledger.head if ledger else None
+        head = ledger.head or None
         print_json({"model": str(model), "whole": not problems, "problems": problems, "hash": head})
-    elif ledger:
-        n = len(ledger)
-        print(f"{model} is whole: {n} version{'s' if n > 1 else ''}, none of them altered.")
+    elif not problems and not len(ledger):
+        print(f"{model} is whole, and was never changed.")
+    elif not problems:
+        print(f"{model} is whole: {len(ledger)} versions, none of them altered.")
         print(f"The hash of the last line is {ledger.head}.")
         print("Keep it elsewhere: --verify --expect HASH finds a history that was written anew.")
     for problem in [] if as_json else problems:
@@ -123,7 +124,8 @@ def effects_text(effects: Mapping[str, Any]) -> str:
     >>> effects_text({"recall": [0.5, 0.75], "patches added": 3})
     'recall 0.5 → 0.75, patches added 3'
     """
-    return ", ".join(f"{name.replace('_', ' ')} {_value(v)}" for name, v in effects.items() if v)
+    told = {name: value for name, value in effects.items() if value not in (None, "", [], {})}
+    return ", ".join(f"{name.replace('_', ' ')} {_value(v)}" for name, v in told.items())
 
 
 def _value(value: Any) -> str:
@@ -146,7 +148,6 @@ def _as_values(ledger: "Ledger") -> dict[str, Any]:
         "in_place": ledger.origin(ledger.last).number,
         "fingerprint": ledger.last.fingerprint,
         "tags": ledger.tags,
-        "hash": ledger.head,
         "versions": [
             {**version.model_dump(), "pruned": version.fingerprint in ledger.pruned}
             for version in ledger.versions
