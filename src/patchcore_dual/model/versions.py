@@ -132,7 +132,9 @@ def record(folder: Path, text: bytes, edit: Edit) -> Version:
 
 
 def settle(folder: Path) -> None:
-    """Do what a killed change has left to do, in a folder that is locked.
+    """Complete what a killed change has begun, or clear it away, in a folder that is locked.
+
+    Data files that nothing names yet stay until `sweep`: the same change would write them again.
 
     Raises:
         ModelError: where model or ledger were changed in another way than through the ledger.
@@ -141,6 +143,8 @@ def settle(folder: Path) -> None:
         ledger = Ledger.read(folder)
         text = version_text(folder, ledger.last)
         _put_in_place(folder, ledger, text if text != _current(folder) else None)
+    for path in _half_written(folder):
+        path.unlink()
 
 
 def check_ledger(folder: Path) -> "State":
@@ -244,11 +248,11 @@ def sweep(folder: Path) -> int:
     kept = {version.fingerprint for version in ledger.versions} - ledger.pruned
     versions = set((folder / VERSIONS).glob("*.json"))
     unneeded = {path for path in versions if len(ledger) and path.stem not in kept}
+    unneeded |= set(_half_written(folder))
     texts = [path.read_bytes() for path in versions - unneeded]
     named = set().union(*map(files_named_in, [*texts, _current(folder) or b""]))
-    for path in [*folder.iterdir(), *(folder / VERSIONS).glob(".*")]:
-        if (DATA_FILE.fullmatch(path.name) and path.name not in named) or is_unfinished(path):
-            unneeded.add(path)
+    data = {path for path in folder.iterdir() if DATA_FILE.fullmatch(path.name)}
+    unneeded |= {path for path in data if path.name not in named}
     freed = sum(path.stat().st_size for path in unneeded)
     for path in sorted(unneeded):
         path.unlink()
@@ -262,6 +266,11 @@ def is_unfinished(path: Path) -> bool:
     return name.startswith(begins) or (
         name.startswith(".") and any(f".{suffix}." in name for suffix in (*ALL_SUFFIXES, "json"))
     )
+
+
+def _half_written(folder: Path) -> list[Path]:
+    hidden = [*folder.glob(".*"), *(folder / VERSIONS).glob(".*")]
+    return [path for path in hidden if is_unfinished(path)]
 
 
 def _put_in_place(folder: Path, ledger: Ledger, text: bytes | None) -> None:
