@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from patchcore_dual.errors import ModelError, SettingsError
+from patchcore_dual.model.edits import editing, locked_model, record, settle, sweep
 from patchcore_dual.model.ledger import Edit, Ledger, Version
 from patchcore_dual.model.schema import MODEL_FILE
-from patchcore_dual.model.versions import (
-    editing,
-    history,
-    locked_model,
-    record,
-    settle,
-    state_of,
-    sweep,
-    version_text,
-)
+from patchcore_dual.model.versions import history, state_of, version_text
 from patchcore_dual.utils.files import file_sha256
 
 _TAG = re.compile(r"(?=.*[^\W\d])\w[\w.-]{0,63}")  # at least one letter, since numbers are versions

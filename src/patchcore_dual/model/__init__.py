@@ -1,6 +1,7 @@
 """A fitted model: its parts, its calibration set, its folder on disk with all versions."""
 
 from patchcore_dual.model.calibration import CalibrationSet
+from patchcore_dual.model.edits import commit, editing
 from patchcore_dual.model.folder import (
     check_writable,
     load_model,
@@ -11,7 +12,6 @@ from patchcore_dual.model.folder import (
 from patchcore_dual.model.ledger import Edit, TaughtImage, Version
 from patchcore_dual.model.model import Model, bank_channels, describe_training_set
 from patchcore_dual.model.serialised import fingerprint
-from patchcore_dual.model.versions import commit, editing
 
 __all__ = [
     "CalibrationSet",

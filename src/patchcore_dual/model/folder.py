@@ -20,6 +20,14 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import BACKBONES, EmbedderSpec, Graph
 from patchcore_dual.model.calibration import Arrays, CalibrationSet
+from patchcore_dual.model.edits import (
+    is_unfinished,
+    locked_model,
+    record,
+    settle,
+    sweep,
+    write_data,
+)
 from patchcore_dual.model.ledger import Version
 from patchcore_dual.model.model import Model, bank_channels
 from patchcore_dual.model.schema import (
@@ -34,15 +42,9 @@ from patchcore_dual.model.versions import (
     check_ledger,
     fit_edit,
     history,
-    is_unfinished,
-    locked_model,
-    record,
-    settle,
-    sweep,
     version_file,
     version_in_place,
     version_text,
-    write_data,
 )
 from patchcore_dual.scoring import RULES, Probe, Threshold, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
