@@ -41,6 +41,14 @@ def with_vectors(model, seed, count=3):
     return replace(model, defect_bank=MemoryBank.join([bank, added]))
 
 
+def without_image(model, place):
+    """The model without the patches of one image of its defect bank, unless it is the last one."""
+    bank = model.defect_bank
+    if len(bank.sources) == 1:
+        return model
+    return replace(model, defect_bank=bank.without([bank.sources[place % len(bank.sources)]]))
+
+
 def change(folder, changed, *arguments, **edit):
     """Commit `changed(model, *arguments)` as a user's command does."""
     with editing(folder):

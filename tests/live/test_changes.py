@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live.conftest import change, with_note, with_vectors
+from live.conftest import change, with_note, with_vectors, without_image
 from patchcore_dual.errors import DataError, ModelError, SettingsError
 from patchcore_dual.live import TaughtImage, prune, tag, undo, untag, verify
 from patchcore_dual.live.changes import prunable
@@ -83,6 +83,7 @@ NAME = st.sampled_from(["approved", "before-holiday"])
 STEP = st.one_of(
     st.tuples(st.just("note"), st.integers(0, 2)),
     st.tuples(st.just("vectors"), st.integers(0, 2)),
+    st.tuples(st.just("remove"), st.integers(0, 5)),
     st.tuples(st.just("undo"), st.none() | SHARE),
     st.tuples(st.just("tag"), NAME, SHARE),
     st.tuples(st.just("untag"), NAME),
@@ -112,8 +113,13 @@ def follow(folder, account, action, *rest):
         account.was_pruned(rest[0])
         prune(folder, rest[0])
     else:
-        changed = {"note": with_note, "vectors": with_vectors}[action]
+        changed = {"note": with_note, "vectors": with_vectors, "remove": without_image}[action]
+        before = load_model(folder)
         change(folder, changed, *rest)
+        expected, bank = changed(before, *rest).defect_bank, load_model(folder).defect_bank
+        np.testing.assert_array_equal(bank.vectors, expected.vectors)
+        np.testing.assert_array_equal(bank.image, expected.image)
+        assert bank.sources == expected.sources
         account.changed(read_fingerprint(folder))
 
 
