@@ -369,8 +369,8 @@ def test_fit_does_not_replace_a_model_without_being_asked(prepared, tmp_path):
     second = PatchCoreDual(scoring="patchcore", seed=1).fit(
         prepared, model_folder=model, overwrite=True
     )
-    assert second.fitted.former_model == tmp_path / "model.previous"
-    assert PatchCoreDual.load(tmp_path / "model.previous").fingerprint == first_.fingerprint
+    assert second.fitted.former.number == 1
+    assert PatchCoreDual.load(tmp_path / "model@1").fingerprint == first_.fingerprint
     assert PatchCoreDual.load(model).fingerprint == second.fingerprint
 
 

@@ -10,7 +10,7 @@ from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, r
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
 from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
-from patchcore_dual.model import Model, fingerprint, load_model, read_fingerprint, save_model
+from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint, save_model
 from patchcore_dual.scoring import (
     Inspection,
     anomaly_map,
@@ -177,20 +177,20 @@ class PatchCoreDual:
         """See `Model.training_images`."""
         return self.model.training_images()
 
-    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path | None:
-        """Write the model folder, whole or not at all; give where a replaced model is kept."""
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Version | None:
+        """Write the model folder, whole or not at all; give the version that it replaces."""
         return save_model(self.model, Path(folder), overwrite=overwrite)
 
     @classmethod
     def load(
         cls, folder: Path | str, *, device: str = "auto", embedder: Embedder | None = None
     ) -> Self:
-        """Read a model folder; `embedder` is the user's own that it was fitted with, if any.
+        """Read a model folder, or a version as `model@3`; `embedder` is the user's own, if any.
 
         Raises ModelError where it is missing, damaged, of a newer version or another embedder.
         """
-        model = load_model(Path(folder))
+        model, read = load_with_fingerprint(Path(folder))
         embedder = restore_embedder(model.spec, model.network, model.graph, device, embedder)
         detector = cls(embedder=embedder, **model.settings.model_dump())
-        detector._model, detector._fingerprint = model, read_fingerprint(Path(folder))
+        detector._model, detector._fingerprint = model, read
         return detector

@@ -1,6 +1,7 @@
 """An installation without extras: every command works or says in one line what is missing."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -57,6 +58,22 @@ def test_what_runs_on_a_line_works(run, prepared, model_folder):
     for command in (("evaluate",), ("inspect", "--jsonl"), ("inspect", "--json")):
         result = run(command[0], model_folder, prepared.folder, *command[1:])
         assert result.returncode == 0, result.stderr
+
+
+def test_changes_and_versions_work(run, prepared, model_folder, tmp_path):
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    pictures = ("--data", prepared.folder, "--out", tmp_path / "difference")
+    for command in (
+        ("threshold", model, "--false-alarm-rate", "0.5"),
+        ("tag", model, "approved"),
+        ("undo", model),
+        ("history", model, "--verify"),
+        ("diff", f"{model}@1", f"{model}@approved", *pictures),
+        ("prune", model, "--keep", "1"),
+    ):
+        result = run(*command)
+        assert result.returncode == 0, result.stderr
+    assert list((tmp_path / "difference").glob("*.jpg"))
 
 
 @pytest.mark.parametrize(

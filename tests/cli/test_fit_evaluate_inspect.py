@@ -94,7 +94,6 @@ def test_the_places_guessed_for_defects_without_masks_are_shown_on_a_sheet(run, 
     again = run("fit", prepared.folder, "--model", model, "--overwrite", "--json").json
     assert again["pseudo_masks"] is None
     assert not sheet.exists()
-    assert (tmp_path / "model.previous" / "pseudo_masks.jpg").is_file()
 
 
 def test_an_interrupted_fit_says_what_is_kept(run, prepared, tmp_path, monkeypatch):
@@ -120,10 +119,10 @@ def test_fit_keeps_the_model_that_it_replaces_and_says_so(run, fails, prepared, 
     assert PatchCoreDual.load(model).fingerprint == before
     second = run(*command, "--seed", 1, "--overwrite")
     assert second.code == 0
-    assert f"The former model is kept in {tmp_path / 'model.previous'}." in second.out
-    assert PatchCoreDual.load(tmp_path / "model.previous").fingerprint == before
+    assert "The former model stays as version 1" in second.out
+    assert PatchCoreDual.load(tmp_path / "model@1").fingerprint == before
     third = run(*command, "--seed", 2, "--overwrite", "--json").json
-    assert third["former_model"] == str(tmp_path / "model.previous-2")
+    assert third["former_version"] == 2
 
 
 # `fit`, which waits after each entry of its journal, so that it is killed right after it.

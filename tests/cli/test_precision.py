@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from older_models import as_schema_7
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ModelError, SettingsError
 from patchcore_dual.model import load_model
@@ -92,8 +93,7 @@ def test_an_older_model_is_migrated_once(run, model_folder, prepared, tmp_path):
     model = tmp_path / "model"
     detector = PatchCoreDual.load(model_folder)
     detector.save(model)
-    path = model / MODEL_FILE
-    entry = json.loads(path.read_text())
+    path, entry = model / MODEL_FILE, as_schema_7(model)
     del entry["settings"]["precision"]
     for role in ("graph", "graph_weights"):
         (model / entry["files"].pop(role)).unlink()

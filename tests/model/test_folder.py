@@ -12,7 +12,10 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features.networks.efficientnet import packaged_weights
 from patchcore_dual.features.weights import read_state_dict
+from patchcore_dual.live import verify
 from patchcore_dual.model.folder import MODEL_FILE
+from patchcore_dual.model.serialised import files_named_in
+from patchcore_dual.model.versions import history
 from patchcore_dual.utils import files
 
 ROLES = ("network", "graph", "graph_weights", "normal", "defect", "calibration")
@@ -49,12 +52,17 @@ def data_files(folder):
     return sorted(folder.glob("*-*"))
 
 
+def named(folder, name=MODEL_FILE):
+    """The data files that `model.json` names, or the text of a version."""
+    return files_named_in((folder / name).read_bytes())
+
+
 def test_it_is_what_the_architecture_promises(folder, detector):
     names = {p.name for p in folder.iterdir()}
     values = json.loads((folder / MODEL_FILE).read_text())
-    assert names == {MODEL_FILE, *values["files"].values()}
+    assert names == {MODEL_FILE, *(name for role in values["files"].values() for name in role)}
     assert set(values["files"]) == set(ROLES)
-    assert values["schema_version"] == 7
+    assert values["schema_version"] == 8
     assert values["embedder"]["weights_sha256"] == detector.embedder.spec.weights_sha256
     assert values["trained_on"]["normal_images"] == 6
     assert values["trained_on"]["defective_images"] == 3
@@ -77,11 +85,11 @@ def test_not_a_json_object(folder, text):
         PatchCoreDual.load(folder)
 
 
-@pytest.mark.parametrize("version", [0, 1, 8, 99, None, "2.0"])
+@pytest.mark.parametrize("version", [0, 1, 9, 99, None, "2.0"])
 def test_another_schema_version(folder, version):
     edit(folder, schema_version=version)
     with pytest.raises(
-        ModelError, match=f"of schema version {version}; this program reads versions 2 to 7"
+        ModelError, match=f"of schema version {version}; this program reads versions 2 to 8"
     ):
         PatchCoreDual.load(folder)
 
@@ -113,7 +121,7 @@ def test_a_damaged_entry_is_one_clear_error(folder, values):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_missing_data_file_is_named(folder, role):
-    (gone,) = folder.glob(f"{role}-*")
+    gone = min(folder.glob(f"{role}-*"))
     gone.unlink()
     with pytest.raises(ModelError, match=f"{gone.name} is missing"):
         assert PatchCoreDual.load(folder).model.calibration
@@ -122,7 +130,7 @@ def test_a_missing_data_file_is_named(folder, role):
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("where", [3, -1])
 def test_a_flipped_byte_is_noticed(folder, role, where):
-    (path,) = folder.glob(f"{role}-*")
+    path = min(folder.glob(f"{role}-*"))
     content = bytearray(path.read_bytes())
     content[where] ^= 1
     path.write_bytes(content)
@@ -161,35 +169,26 @@ def test_a_foreign_folder_is_refused(tmp_path, detector):
 
 def test_a_model_is_not_replaced_without_being_asked(folder, detector, newer):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(ModelError, match=r"already holds a model, of 20\d\d-.*model\.previous"):
+    with pytest.raises(ModelError, match=r"already holds a model, of 20\d\d-.* undo "):
         newer.save(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert [p.name for p in folder.parent.iterdir()] == ["model"]
     assert detector.save(folder) is None  # the same model
 
 
-def test_every_model_that_is_replaced_is_kept_beside_it(folder, detector, newer):
-    assert newer.save(folder, overwrite=True) == folder.with_name("model.previous")
-    assert detector.save(folder, overwrite=True) == folder.with_name("model.previous-2")
-    assert newer.save(folder, overwrite=True) == folder.with_name("model.previous")
-    kept = [folder, folder.with_name("model.previous"), folder.with_name("model.previous-2")]
-    assert sorted(folder.parent.iterdir()) == kept
-    assert [PatchCoreDual.load(one).fingerprint for one in kept] == [
+def test_every_model_that_is_replaced_stays_as_a_version(folder, detector, newer):
+    assert newer.save(folder, overwrite=True).number == 1
+    assert detector.save(folder, overwrite=True).number == 2
+    assert newer.save(folder, overwrite=True).number == 3
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]
+    versions = [folder, *(folder.with_name(f"model@{number}") for number in (1, 2, 3, 4))]
+    assert [PatchCoreDual.load(one).fingerprint for one in versions] == [
+        newer.fingerprint,
+        detector.fingerprint,
         newer.fingerprint,
         detector.fingerprint,
         newer.fingerprint,
     ]
-
-
-def test_a_former_model_that_cannot_be_kept_is_not_replaced(folder, detector, newer, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copytree", full)
-    with pytest.raises(ModelError, match=r"cannot keep the former model .*No space.* as it was"):
-        newer.save(folder, overwrite=True)
-    assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
-    assert [p.name for p in folder.parent.iterdir()] == ["model"]
 
 
 def test_a_users_own_files_in_a_model_folder_stay(folder, newer):
@@ -200,14 +199,19 @@ def test_a_users_own_files_in_a_model_folder_stay(folder, newer):
     assert (folder / "own.safetensors").read_bytes() == b"mine"
 
 
-def test_what_nothing_names_goes(folder, newer):
+def test_versions_share_the_files_that_do_not_change(folder, newer):
     before = set(data_files(folder))
     newer.save(folder, overwrite=True)
-    after = set(data_files(folder))
-    named = json.loads((folder / MODEL_FILE).read_text())["files"]
-    assert {p.name for p in after} == set(named.values())
-    assert {p.name.split("-")[0] for p in before & after} == {"network", "graph", "graph_weights"}
-    assert PatchCoreDual.load(folder).fingerprint == newer.fingerprint
+    added = {p.name.split("-")[0] for p in set(data_files(folder)) - before}
+    assert added == {"normal", "defect", "calibration"}
+    assert before < set(data_files(folder))
+
+
+def test_what_nothing_names_goes(folder, detector):
+    for name in (f"normal-{'0' * 64}.safetensors", ".model.json.abc", ".ledger.jsonl.abc"):
+        (folder / name).write_bytes(b"left by a killed process")
+    detector.save(folder)
+    assert {p.name for p in folder.iterdir()} == {MODEL_FILE, *named(folder)}
 
 
 def test_an_error_while_writing_leaves_the_old_model(folder, newer, detector, monkeypatch):
@@ -261,18 +265,21 @@ def test_killed_at_any_step_the_old_model_or_the_new_one_loads(folder, detector,
         copy = shutil.copytree(folder, tmp_path / f"{step}")
         died = killed_at(step, functools.partial(newer.save, overwrite=True), copy)
         loaded.append(PatchCoreDual.load(copy).fingerprint)
-        newer.save(copy, overwrite=True)  # clears up what was left
-        named = json.loads((copy / MODEL_FILE).read_text())["files"].values()
-        assert {p.name for p in copy.iterdir()} == {MODEL_FILE, *named}
+        newer.save(copy, overwrite=True)  # completes it, or clears up what was left
+        assert not verify(copy)
+        assert [v.action for v in history(copy).versions] == ["fit", "fit"]
+        kept = {name for text in (copy / "versions").glob("*.json") for name in named(copy, text)}
+        assert {p.name for p in data_files(copy)} == kept
+        assert not list(copy.rglob(".*"))
         assert PatchCoreDual.load(copy).fingerprint == newer.fingerprint
         shutil.rmtree(copy)
         if not died:
             break
-    # Three data files and model.json, each flushed, given its rights and put in place; then
-    # three old files go.
-    assert len(loaded) >= 4 * 3 + 3
+    # Three data files, the texts of two versions, ledger, head and model.json are each flushed,
+    # given their rights and put in place.
+    assert len(loaded) >= 8 * 3
     changed = loaded.index(newer.fingerprint)
-    assert 4 * 3 <= changed < len(loaded) - 1
+    assert 8 * 3 <= changed < len(loaded)
     assert loaded == [detector.fingerprint] * changed + [newer.fingerprint] * (
         len(loaded) - changed
     )
@@ -287,7 +294,7 @@ def test_killed_in_the_first_save_there_is_no_model_and_saving_again_works(detec
             with pytest.raises(ModelError, match="is not a model folder"):
                 PatchCoreDual.load(folder)
         detector.save(folder)
-        assert len(list(folder.iterdir())) == 1 + len(ROLES)
+        assert {p.name for p in folder.iterdir()} == {MODEL_FILE, *named(folder)}
         assert PatchCoreDual.load(folder).fingerprint == detector.fingerprint
         shutil.rmtree(folder)
         if not died:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from older_models import as_schema_7
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import load_embedder
+from patchcore_dual.model import Edit, commit, editing
 from patchcore_dual.model.folder import MODEL_FILE
 
 # `model.json` of schema 2, as version 0.1.0 wrote it; what depends on the model is filled in.
@@ -36,7 +38,7 @@ SCHEMA_2 = {
 def as_schema_2(folder):
     """Turn a model of the present schema into one of schema 2, without the migration's help."""
     path = folder / MODEL_FILE
-    new = json.loads(path.read_text())
+    new = as_schema_7(folder)
     old = json.loads(json.dumps(SCHEMA_2))
     later = ("count_padding", "review_rate", "resolutions", "precision")
     old["settings"] = {k: v for k, v in new["settings"].items() if k not in later}
@@ -71,7 +73,7 @@ def as_schema_2(folder):
 
 
 def as_schema_4(entry):
-    """Change `model.json` of the present schema to that of schema 4, which knew no groups."""
+    """Change `model.json` of schema 7 to that of schema 4, which knew no groups."""
     as_schema_5(entry)
     image = entry["thresholds"]["image"]
     rate = image.pop("promised")
@@ -84,7 +86,7 @@ def as_schema_4(entry):
 
 
 def as_schema_5(entry):
-    """Change `model.json` of the present schema to that of schema 5, which knew one resolution."""
+    """Change `model.json` of schema 7 to that of schema 5, which knew one resolution."""
     del entry["settings"]["resolutions"], entry["embedder"]["resolutions"]
     entry["schema_version"] = 5
 
@@ -110,9 +112,12 @@ def test_a_model_of_schema_2_scores_as_before(fitted_with, prepared, tmp_path, s
         assert migrated.inspect(path).score == fitted.inspect(path).score
     migrated.save(tmp_path / "model", overwrite=True)
     entry = json.loads((tmp_path / "model" / MODEL_FILE).read_text())
-    assert entry["schema_version"] == 7
+    assert entry["schema_version"] == 8
     files = {p.name for p in (tmp_path / "model").glob("*-*")}
-    assert files == set(entry["files"].values())
+    assert files >= {name for names in entry["files"].values() for name in names}
+    former = PatchCoreDual.load(tmp_path / "model@1")  # of schema 2, and still readable
+    assert former.fingerprint == migrated.fingerprint
+    assert former.model.thresholds == migrated.model.thresholds
     again = PatchCoreDual.load(tmp_path / "model").model
     assert again.thresholds == migrated.model.thresholds
 
@@ -125,7 +130,7 @@ def test_a_model_of_schema_3_keeps_its_scores_at_a_size_that_cells_do_not_divide
     fitted = PatchCoreDual(scoring="ratio", embedder=unpadded).fit(prepared)
     fitted.save(tmp_path / "model")
     path = tmp_path / "model" / MODEL_FILE
-    entry = json.loads(path.read_text())
+    entry = as_schema_7(path.parent)
     entry["size"] = [60, 90]  # of the images it inspects; those of `prepared` are 64x96
     del entry["embedder"]["pad_to_cells"]
     as_schema_4(entry)
@@ -141,7 +146,7 @@ def test_each_image_of_a_model_of_schema_4_is_a_group_of_its_own(fitted_with, pr
     fitted = fitted_with(scoring="patchcore")
     fitted.save(tmp_path / "model")
     path = tmp_path / "model" / MODEL_FILE
-    entry = json.loads(path.read_text())
+    entry = as_schema_7(path.parent)
     as_schema_4(entry)
     path.write_text(json.dumps(entry))
     model = PatchCoreDual.load(tmp_path / "model").model
@@ -157,10 +162,28 @@ def test_a_model_of_schema_5_keeps_its_one_resolution(fitted_with, prepared, tmp
     fitted = fitted_with(resolutions=(1,))
     fitted.save(tmp_path / "model")
     path = tmp_path / "model" / MODEL_FILE
-    entry = json.loads(path.read_text())
+    entry = as_schema_7(path.parent)
     as_schema_5(entry)
     path.write_text(json.dumps(entry))
     loaded = PatchCoreDual.load(tmp_path / "model")
     assert loaded.settings.used_resolutions == (1,)  # though the rule would use several
     image = prepared.image_path(prepared.samples[0])
     assert loaded.inspect(image).score == fitted.inspect(image).score
+
+
+def test_a_model_of_schema_7_is_read_and_shares_its_files_with_later_versions(
+    fitted_with, prepared, tmp_path
+):
+    fitted, folder = fitted_with(), tmp_path / "model"
+    fitted.save(folder)
+    as_schema_7(folder)
+    before = {p.name for p in folder.iterdir()}
+    loaded = PatchCoreDual.load(folder)
+    image = prepared.image_path(prepared.samples[0])
+    assert loaded.inspect(image).score == fitted.inspect(image).score
+    assert loaded.model.held_out.known.tolist() == fitted.model.held_out.known.tolist()
+    with editing(folder):
+        version = commit(folder, loaded.model, Edit("migrate"))
+    added = {p.name.split("-")[0] for p in folder.iterdir() if p.name not in before}
+    assert added == {"calibration", "ledger.jsonl", "versions"}  # the banks are the same files
+    assert version.fingerprint == fitted.fingerprint

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+By = Annotated[
+    str | None,
+    typer.Option(help="Who makes the change.", show_default="the user of the system"),
+]
+Why = Annotated[str, typer.Option(help="The reason, for the model's history.")]
 MissCost = Annotated[
     float | None,
     typer.Option(help="What a defective part that passes costs.", rich_help_panel="Costs"),

@@ -35,8 +35,8 @@ def fit(
         bool,
         typer.Option(
             "--overwrite",
-            help="Replace the model that the folder holds. The former one is kept as "
-            "MODEL.previous.",
+            help="Replace the model that the folder holds. The former one stays as a version, to "
+            "which `undo` returns.",
         ),
     ] = False,
     false_alarm_rate: Annotated[
@@ -348,6 +348,6 @@ def _print(fitted: "Fit", folder: Path, manifest: "Manifest", lines: list[str]) 
         print(fitted.precision)
     for line in lines:
         print(line)
-    if fitted.former_model:
-        print(f"The former model is kept in {fitted.former_model}.")
+    if fitted.former:
+        print(f"The former model stays as version {fitted.former.number}: see history {folder}.")
     print(f"Next: patchcore-dual evaluate {folder} {manifest.folder} --report REPORT")

@@ -30,7 +30,7 @@ def describe(
     cheapest = cheapest_point(model.held_out, costs) if costs and model.held_out else None
     return {
         "model": str(folder),
-        "former_model": str(fitted.former_model) if fitted.former_model else None,
+        "former_version": fitted.former.number if fitted.former else None,
         "normal_vectors": len(model.normal_bank),
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
         "scoring": model.rule.name,

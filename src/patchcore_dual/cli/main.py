@@ -1,5 +1,6 @@
 """`patchcore-dual`: the command line. Importing it loads nothing heavy."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -9,14 +10,19 @@ from patchcore_dual._version import __version__
 from patchcore_dual.cli.audit import audit
 from patchcore_dual.cli.augment import augment_app
 from patchcore_dual.cli.demo import demo
+from patchcore_dual.cli.diff import diff
 from patchcore_dual.cli.endings import one_exit_code_each
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
+from patchcore_dual.cli.history import history
 from patchcore_dual.cli.inspect import inspect
 from patchcore_dual.cli.migrate import migrate
 from patchcore_dual.cli.prepare import prepare
+from patchcore_dual.cli.prune import prune
 from patchcore_dual.cli.reproduce import reproduce
+from patchcore_dual.cli.tag import tag
 from patchcore_dual.cli.threshold import threshold
+from patchcore_dual.cli.undo import undo
 
 # What Ctrl-C leaves behind, by command. A command that knows more raises KeyboardInterrupt with a
 # text of its own.
@@ -29,6 +35,11 @@ _AFTER_CTRL_C = {
     "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
     "The same command begins anew.",
     "threshold": "The model has its old threshold or the new one. Run the same command again.",
+    "history": "Nothing was changed.",
+    "undo": "The model is at its old version or at the new one. Run the same command again.",
+    "diff": "Nothing was written. The same command begins anew.",
+    "tag": "The version has its name or not yet. Run the same command again.",
+    "prune": "The versions that are left are whole. Run the same command again.",
     "migrate": "The model is as it was, or up to date. Run the same command again.",
     "inspect": "Nothing was inspected yet. Run the same command again.",
     "augment": "Images made so far are kept, and the same command continues with the next. "
@@ -57,7 +68,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (prepare, audit, fit, evaluate, threshold, migrate, inspect, reproduce, demo):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(prepare, audit, fit, evaluate, threshold, inspect),
+    *(history, undo, diff, tag, prune, migrate),
+    *(reproduce, demo),
+)
+for command in _COMMANDS:
     app.command()(command)
 app.add_typer(augment_app, name="augment")
 

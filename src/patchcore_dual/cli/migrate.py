@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson
+from patchcore_dual.cli.choices import AsJson, By, Why
 
 
 def migrate(
     model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
+    by: By = None,
+    why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Bring a model of an older version up to date, so that it runs without PyTorch.
@@ -23,12 +25,13 @@ def migrate(
     from patchcore_dual.cli.console import print_json
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.features import graph_of
-    from patchcore_dual.model import read_fingerprint, update_model
+    from patchcore_dual.model import Edit, commit, editing
 
-    detector = PatchCoreDual.load(model, device="cpu")
-    before = read_fingerprint(model)
-    update_model(replace(detector.model, graph=graph_of(detector.embedder)), model)
-    changed = read_fingerprint(model) != before
+    with editing(model):
+        detector = PatchCoreDual.load(model, device="cpu")
+        migrated = replace(detector.model, graph=graph_of(detector.embedder))
+        version = commit(model, migrated, Edit("migrate", by=by or "", why=why))
+    changed = version.fingerprint != detector.fingerprint
     if as_json:
         print_json({"model": str(model), "migrated": changed})
     else:

@@ -1,5 +1,6 @@
 """`patchcore-dual threshold`: set the thresholds of a model anew, without images or PyTorch."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,9 +9,11 @@ import typer
 
 from patchcore_dual.cli.choices import (
     AsJson,
+    By,
     DefectShare,
     FalseAlarmCost,
     MissCost,
+    Why,
     check_share,
     parse_costs,
 )
@@ -40,6 +43,8 @@ def threshold(
             show_default="as the model has it",
         ),
     ] = None,
+    by: By = None,
+    why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what other thresholds would find, or set one without fitting again.
@@ -50,7 +55,7 @@ def threshold(
     Example: patchcore-dual threshold model --false-alarm-rate 0.02
     """
     from patchcore_dual.cli.console import print_json
-    from patchcore_dual.model import load_model, update_model
+    from patchcore_dual.model import Edit, commit, editing, load_model
     from patchcore_dual.scoring.operating_points import as_values, operating_point
 
     costs = parse_costs(miss_cost, false_alarm_cost, defect_share)
@@ -61,23 +66,29 @@ def threshold(
         check_share(name, rate)
     if recall is not None and not 0 < recall <= 1:
         raise SettingsError(f"--recall is {recall:g}; give a number above 0, and at most 1.")
-    before = load_model(model)
-    results = before.held_out
-    if results is None:
-        raise ModelError(
-            f"{model} keeps no scores of its training images, by which a threshold could be set. "
-            "Fit it again."
-        )
-    after = before
-    if ways or review_rate is not None:
-        if ways:
-            image = _choose(results, false_alarm_rate, recall, costs)
-        else:
+    is_set = bool(ways) or review_rate is not None
+    with editing(model) if is_set else nullcontext():
+        before = load_model(model)
+        results = before.held_out
+        if results is None:
+            raise ModelError(
+                f"{model} keeps no scores of its training images, by which a threshold could be "
+                "set. Fit it again."
+            )
+        after = before
+        if is_set:
             image = before.thresholds.image
-        if review_rate is None:
-            review_rate = before.settings.review_rate
-        after = before.with_threshold(image, review_rate)
-        update_model(after, model)
+            if ways:
+                image = _choose(results, false_alarm_rate, recall, costs)
+            if review_rate is None:
+                review_rate = before.settings.review_rate
+            after = before.with_threshold(image, review_rate)
+            effects = {
+                "image threshold": [m.thresholds.image.value for m in (before, after)],
+                "false alarms expected": [m.thresholds.image.expected for m in (before, after)],
+                "review threshold": [m.thresholds.review.value for m in (before, after)],
+            }
+            commit(model, after, Edit("threshold", by=by or "", why=why, effects=effects))
     if as_json:
         print_json(
             {

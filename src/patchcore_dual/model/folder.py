@@ -5,98 +5,92 @@ that nothing names any more are removed: a process killed at any moment leaves t
 new one. The network lies in the folder too, so that a model runs on any PC.
 """
 
-import filecmp
 import hashlib
-import itertools
 import os
-import re
-import shutil
-from dataclasses import asdict
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features import BACKBONES, EmbedderSpec, Graph
-from patchcore_dual.model.calibration import CalibrationSet, bank_arrays
+from patchcore_dual.model.calibration import Arrays, CalibrationSet
+from patchcore_dual.model.edits import (
+    is_unfinished,
+    locked_model,
+    record,
+    settle,
+    sweep,
+    write_data,
+)
+from patchcore_dual.model.ledger import Version
 from patchcore_dual.model.model import Model, bank_channels
 from patchcore_dual.model.schema import (
     DECIDING_FILE,
     MODEL_FILE,
-    SCHEMA_VERSION,
     SHEET_FILE,
-    EmbedderEntry,
     ModelFile,
     read_model_file,
+)
+from patchcore_dual.model.serialised import DATA_FILE, SUFFIXES, fingerprint_of, serialise
+from patchcore_dual.model.versions import (
+    check_ledger,
+    fit_edit,
+    history,
+    version_file,
+    version_in_place,
+    version_text,
 )
 from patchcore_dual.scoring import RULES, Probe, Threshold, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.utils.files import file_sha256, write_atomically
-from patchcore_dual.utils.locking import locked
 
 _SHEETS = (SHEET_FILE, DECIDING_FILE)  # pictures of what one model was fitted on
-_SUFFIXES = {"graph": "xml", "graph_weights": "bin"}  # of data files by role; others: safetensors
-_ALL_SUFFIXES = ("safetensors", *_SUFFIXES.values())
-_DATA_FILE = re.compile(rf"[a-z_]+-[0-9a-f]{{64}}\.({'|'.join(_ALL_SUFFIXES)})")
-_BYTES = ("network", *_SUFFIXES)  # roles of files that are read as they are
+_BANKS = ("normal", "defect")
+_BYTES = ("network", *SUFFIXES)  # roles of files that are read as they are
 
 
-class _Serialised(NamedTuple):
-    text: bytes
-    data: dict[str, bytes]
-
-
-def save_model(model: Model, folder: Path, *, overwrite: bool = False) -> Path | None:
+def save_model(
+    model: Model, folder: Path, *, overwrite: bool = False, is_locked: bool = False
+) -> Version | None:
     """Write the model so that a reader, or a crash, meets the old model or the new one.
 
     Args:
-        overwrite: whether another model in the folder may be replaced. It is kept beside it.
+        overwrite: whether another model in the folder may be replaced. It stays as a version.
+        is_locked: whether the caller holds the lock of the folder, as `fit` does.
 
     Returns:
-        The folder in which the former model is kept; None where none was replaced.
+        The version that the former model is; None where none was replaced.
 
     Raises:
         ModelError: where the folder holds something else, or another model that may not be
             replaced, or cannot be written.
+        DataError: where another process keeps it.
     """
-    text, data = _serialise(model)
+    text, data = serialise(model)
     path = folder / MODEL_FILE
     is_other = path.is_file() and path.read_bytes() != text
     check_writable(folder, overwrite=overwrite or not is_other)
-    former = _keep_former(folder) if is_other else None
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in data.items():
-        if not _holds(folder / name, content):
-            write_atomically(folder / name, content)
-    write_atomically(path, text)
-    for leftover in folder.iterdir():
-        stale = _DATA_FILE.fullmatch(leftover.name) and leftover.name not in data
-        if stale or _is_unfinished(leftover) or (is_other and leftover.name in _SHEETS):
-            leftover.unlink()
+    former = None
+    with nullcontext() if is_locked or not path.is_file() else locked_model(folder):
+        if is_other:
+            settle(folder)
+            former = version_in_place(folder)
+        write_data(folder, data)
+        if former is None:
+            write_atomically(path, text)
+        elif path.read_bytes() != text:  # a killed change may have been completed to it
+            record(folder, text, fit_edit(text))
+            for name in _SHEETS:
+                (folder / name).unlink(missing_ok=True)
+        sweep(folder)
     return former
-
-
-def update_model(model: Model, folder: Path) -> None:
-    """Write a changed model over its own folder, whole or not at all; what it used to name stays.
-
-    Raises:
-        DataError: where a fit is writing into the folder.
-        ModelError: where it cannot be written.
-    """
-    text, data = _serialise(model)
-    check_writable(folder, overwrite=True)
-    with locked(folder.absolute(), "fit", "Try again when it has ended."):
-        for name, content in data.items():
-            if not _holds(folder / name, content):
-                write_atomically(folder / name, content)
-        write_atomically(folder / MODEL_FILE, text)
 
 
 def check_writable(folder: Path, *, overwrite: bool = False) -> None:
@@ -109,60 +103,20 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
         raise ModelError(
             f"{folder} already holds a model, of {written:%Y-%m-%d %H:%M}, and is left as it is. "
             "Give another --model, or replace it with --overwrite, which keeps the former model as "
-            f"{_former_name(folder).name}."
+            f"a version that `patchcore-dual undo {folder}` returns to."
         )
-    # Beside the folder lie the unfinished fit, the lock and a former model.
+    if path.is_file():
+        check_ledger(folder)
+    # Beside the folder lie the unfinished fit and the lock.
     for place in (folder, folder.absolute().parent):
         existing = next(p for p in (place, *place.absolute().parents) if p.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise ModelError(f"cannot make the model folder {folder}: {existing} is not writable.")
 
 
-def _keep_former(folder: Path) -> Path:
-    """Copy a model folder beside itself, whole or not at all; it can be used meanwhile."""
-    former = _former_name(folder)
-    if former.exists():  # a copy that a killed save has made
-        return former
-    partial = former.with_name(f".{former.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(folder, partial)
-        partial.rename(former)
-    except OSError as error:  # of copytree, or of a single file
-        shutil.rmtree(partial, ignore_errors=True)
-        raise ModelError(
-            f"cannot keep the former model as {former}: {error.strerror or error}. "
-            f"{folder} is as it was. Make room, or give another --model."
-        ) from None
-    return former
-
-
-def _former_name(folder: Path) -> Path:
-    """The first of NAME.previous, NAME.previous-2 and so on that is free or holds this model."""
-    absolute = folder.absolute()
-    for number in itertools.count(1):
-        suffix = f"-{number}" if number > 1 else ""
-        former = absolute.with_name(f"{absolute.name}.previous{suffix}")
-        if not os.path.lexists(former) or _is_copy(former, folder):
-            return former
-    raise AssertionError
-
-
-def _is_copy(former: Path, folder: Path) -> bool:
-    if not former.is_dir():
-        return False
-    compared = filecmp.dircmp(folder, former)
-    return not (compared.left_only or compared.diff_files or compared.funny_files)
-
-
-def fingerprint(model: Model) -> str:
-    """16 hex digits of the sha256 of the model's `model.json`."""
-    return hashlib.sha256(_serialise(model).text).hexdigest()[:16]
-
-
 def read_fingerprint(folder: Path) -> str:
     """The fingerprint of a model on disk, as it was saved."""
-    return file_sha256(folder / MODEL_FILE)[:16]
+    return file_sha256(_located(folder)[1])[:16]
 
 
 def load_model(folder: Path) -> Model:
@@ -170,17 +124,38 @@ def load_model(folder: Path) -> Model:
 
     The calibration set alone is left on disk until it is used.
 
+    Args:
+        folder: of the model. `MODEL@3` is its version 3, `MODEL@approved` the one with that tag.
+
     Raises:
-        ModelError: where the model is missing, damaged, or of a newer version.
+        ModelError: where the model is missing, damaged, or of a newer version of the program.
     """
-    entry = read_model_file(folder)
+    return load_with_fingerprint(folder)[0]
+
+
+def load_with_fingerprint(folder: Path) -> tuple[Model, str]:
+    """As `load_model`, and the fingerprint of what was read, while others may change the model."""
+    folder, path = _located(folder)
+    while True:
+        text = _read_text(folder, path)
+        try:
+            return _model(folder, path, text), fingerprint_of(text)
+        except ModelError:  # where it was changed and pruned meanwhile, the new one is whole
+            if path.is_file() and path.read_bytes() == text:
+                raise
+
+
+def _model(folder: Path, path: Path, text: bytes) -> Model:
+    entry = read_model_file(text, path)
     try:
-        tensors = {
-            role: _read_arrays(folder / name)
-            for role, name in entry.files.items()
+        data = {
+            role: [_read_arrays(folder / name) for name in names]
+            for role, names in entry.files.items()
             if role not in ("calibration", *_BYTES)
         }
-        kept = {role: _read(folder / entry.files[role]) for role in _BYTES if role in entry.files}
+        kept = {
+            role: _read(folder / entry.files[role][0]) for role in _BYTES if role in entry.files
+        }
         spec = EmbedderSpec(**entry.embedder.model_dump())
         if kept and not (spec.backbone in BACKBONES and spec.levels):
             raise KeyError(f"no backbone {spec.backbone!r}")
@@ -192,86 +167,73 @@ def load_model(folder: Path) -> Model:
             network=kept.get("network"),
             graph=Graph(kept["graph"], kept["graph_weights"]) if "graph" in kept else None,
             size=entry.size,
-            normal_bank=_bank(tensors["normal"], entry.sources["normal"], normal_channels),
-            defect_bank=_bank(tensors["defect"], entry.sources["defect"], defect_channels)
-            if "defect" in tensors
+            normal_bank=_bank(data["normal"], entry.sources["normal"], normal_channels),
+            defect_bank=_bank(data["defect"], entry.sources["defect"], defect_channels)
+            if "defect" in data
             else None,
-            probe=_probe(tensors["probe"]) if "probe" in tensors else None,
-            rule=RULES[entry.rule].from_state(entry.rule_constants, tensors.get("rule", {})),
+            probe=_probe(data["probe"][0]) if "probe" in data else None,
+            rule=RULES[entry.rule].from_state(entry.rule_constants, data.get("rule", [{}])[0]),
             thresholds=Thresholds(
                 image, review, entry.thresholds["pixel"], entry.thresholds["map_floor"]
             ),
             adaptive_search=AdaptiveSearch(**entry.adaptive_search),  # type: ignore[arg-type]
             trained_on=entry.trained_on,
-            read_calibration=partial(_read_calibration, folder.absolute(), entry),
+            read_calibration=partial(_read_calibration, folder.absolute(), entry, path),
+            segments={
+                role: tuple(len(one["vectors"]) for one in data[role])
+                for role in _BANKS
+                if role in data
+            },
         )
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None
+    except (KeyError, TypeError, IndexError) as error:
+        raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
 
 
-def _read_calibration(folder: Path, entry: ModelFile) -> CalibrationSet | None:
+def _located(folder: Path) -> tuple[Path, Path]:
+    """The folder and the `model.json` of a model, or of the version after an @."""
+    name, at, which = folder.name.rpartition("@")
+    if not at or not name or folder.exists():
+        return folder, folder / MODEL_FILE
+    folder = folder.with_name(name)
+    version = history(folder).find(which, folder)
+    version_text(folder, version)
+    path = version_file(folder, version.fingerprint)
+    return folder, path if path.is_file() else folder / MODEL_FILE  # that of an unchanged model
+
+
+def _read_text(folder: Path, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ModelError(
+            f"{folder} is not a model folder: it has no {path.name}. "
+            "Make one with: patchcore-dual fit PREPARED --model MODEL"
+        ) from None
+
+
+def _read_calibration(folder: Path, entry: ModelFile, path: Path) -> CalibrationSet | None:
     if entry.calibration is None:
         return None
     try:
-        arrays = _read_arrays(folder / entry.files["calibration"])
+        arrays: Arrays = {}
+        for name in entry.files["calibration"]:
+            arrays |= _read_arrays(folder / name)
         return CalibrationSet.from_arrays(entry.calibration, arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / MODEL_FILE} is damaged ({error}). Fit again.") from None
-
-
-def _serialise(model: Model) -> _Serialised:
-    """The same model gives the same bytes."""
-    arrays = {"normal": bank_arrays(model.normal_bank)}
-    sources = {"normal": model.normal_bank.sources}
-    if model.defect_bank is not None:
-        arrays["defect"] = bank_arrays(model.defect_bank)
-        sources["defect"] = model.defect_bank.sources
-    if model.probe is not None:
-        offset = np.array([model.probe.offset])
-        arrays["probe"] = {"weights": model.probe.weights, "offset": offset}
-    constants, rule_arrays = model.rule.state()
-    if rule_arrays:
-        arrays["rule"] = rule_arrays
-    calibration = None
-    if model.calibration is not None:
-        calibration, arrays["calibration"] = model.calibration.to_arrays()
-    content = {
-        role: save_arrays({k: np.ascontiguousarray(v) for k, v in tensors.items()})
-        for role, tensors in arrays.items()
-    }
-    if model.network is not None:
-        content["network"] = model.network
-    if model.graph is not None:
-        content["graph"], content["graph_weights"] = model.graph
-    files = {
-        role: f"{role}-{hashlib.sha256(data).hexdigest()}.{_SUFFIXES.get(role, 'safetensors')}"
-        for role, data in content.items()
-    }
-    entry = ModelFile(
-        schema_version=SCHEMA_VERSION,
-        settings=model.settings,
-        size=model.size,
-        embedder=EmbedderEntry(**asdict(model.spec)),
-        rule=model.rule.name,
-        rule_constants=constants,
-        thresholds=asdict(model.thresholds),
-        adaptive_search=asdict(model.adaptive_search),
-        trained_on=model.trained_on,
-        sources=sources,
-        calibration=calibration,
-        files=files,
-    )
-    data = {files[role]: content[role] for role in content}
-    return _Serialised((entry.model_dump_json(indent=1) + "\n").encode(), data)
+        raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
 
 
 def _bank(
-    arrays: dict[str, np.ndarray], sources: tuple[str, ...], channels: np.ndarray | None
+    segments: list[Arrays], sources: tuple[str, ...], channels: np.ndarray | None
 ) -> MemoryBank:
-    return MemoryBank(arrays["vectors"], arrays["image"], arrays["cell"], sources, channels)
+    first, *others = segments
+    whole = first
+    if others:
+        whole = {name: np.concatenate([one[name] for one in segments]) for name in first}
+    return MemoryBank(whole["vectors"], whole["image"], whole["cell"], sources, channels)
 
 
-def _probe(arrays: dict[str, np.ndarray]) -> Probe:
+def _probe(arrays: Arrays) -> Probe:
     return Probe(arrays["weights"], float(arrays["offset"][0]))
 
 
@@ -285,29 +247,16 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path) -> Arrays:
     try:
-        arrays: dict[str, np.ndarray] = load_arrays(_read(path))
+        arrays: Arrays = load_arrays(_read(path))
         return arrays
     except SafetensorError as error:
         raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    """Whether a file is there and undamaged, so that it need not be written again."""
-    return path.is_file() and path.read_bytes() == content
-
-
-def _is_unfinished(path: Path) -> bool:
-    """Whether a killed `write_atomically` left this file."""
-    name = path.name
-    return name.startswith(f".{MODEL_FILE}.") or (
-        name.startswith(".") and any(f".{suffix}." in name for suffix in _ALL_SUFFIXES)
-    )
 
 
 def _is_foreign(folder: Path) -> bool:
     """Whether a folder without `model.json` holds anything that a killed save does not leave."""
     if not folder.is_dir():
         return True
-    return any(not _DATA_FILE.fullmatch(p.name) and not _is_unfinished(p) for p in folder.iterdir())
+    return any(not DATA_FILE.fullmatch(p.name) and not is_unfinished(p) for p in folder.iterdir())

@@ -1,8 +1,8 @@
 """`Model`: everything that fitting leaves behind and inspecting needs."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Model:
         trained_on: what is remembered of the training images, as plain values.
         read_calibration: gives the calibration set, which inspecting never needs; None for a model
             that was made without one.
+        segments: how many vectors each segment holds that a bank on disk consists of, by the bank's
+            role; nothing for a bank that is not on disk yet.
     """
 
     settings: Settings
@@ -67,6 +69,7 @@ class Model:
     adaptive_search: AdaptiveSearch
     trained_on: dict[str, Any]
     read_calibration: Callable[[], CalibrationSet | None]
+    segments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:

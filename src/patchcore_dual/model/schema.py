@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from patchcore_dual.errors import ModelError
 from patchcore_dual.settings import Settings
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 MODEL_FILE = "model.json"
 SHEET_FILE = "pseudo_masks.jpg"  # pictures for the user, which loading ignores
 DECIDING_FILE = "deciding_images.jpg"
@@ -48,7 +48,8 @@ class ModelFile(BaseModel):
         rule, rule_constants: name of the fusion rule and what it learned, arrays aside.
         sources: the images of each bank, by the bank's role.
         calibration: the plain values of the calibration set; None without one.
-        files: the name of each data file, by its role.
+        files: the names of the data files of each role. Those of a bank are its segments, in
+            order.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,23 +64,21 @@ class ModelFile(BaseModel):
     trained_on: dict[str, Any]
     sources: dict[str, tuple[str, ...]]
     calibration: dict[str, Any] | None
-    files: dict[str, str]
+    files: dict[str, tuple[str, ...]]
 
 
-def read_model_file(folder: Path) -> ModelFile:
-    """`model.json` of a folder, brought up to date.
+def read_model_file(text: bytes, path: Path) -> ModelFile:
+    """A `model.json` brought up to date.
+
+    Args:
+        text: its content.
+        path: the file, for messages.
 
     Raises:
-        ModelError: where it is missing, damaged, or of a newer version.
+        ModelError: where it is damaged, or of a newer version of the program.
     """
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise ModelError(
-            f"{folder} is not a model folder: it has no {MODEL_FILE}. "
-            "Make one with: patchcore-dual fit PREPARED --model MODEL"
-        )
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(text)
         version = raw["schema_version"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise ModelError(f"{path} is damaged: it is not JSON of a model. Fit again.") from None
@@ -184,6 +183,11 @@ def _from_6(raw: Raw) -> Raw:
     return {**raw, "settings": {**raw["settings"], "precision": "float32"}}
 
 
+def _from_7(raw: Raw) -> Raw:
+    """Schema 7 had one file for each role."""
+    return {**raw, "files": {role: [name] for role, name in raw["files"].items()}}
+
+
 # Each converts a `model.json` of its version to the next one.
 MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {
     2: _from_2,
@@ -191,4 +195,5 @@ MIGRATIONS: dict[int, Callable[[Raw], Raw]] = {
     4: _from_4,
     5: _from_5,
     6: _from_6,
+    7: _from_7,
 }

@@ -21,7 +21,7 @@ from patchcore_dual.features.quantisation import (
     in_floats,
     quantised,
 )
-from patchcore_dual.model import Model, check_writable, save_model
+from patchcore_dual.model import Model, Version, check_writable, save_model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import FitContext, fit_context
 from patchcore_dual.training.cpu_check import check_on_cpu
@@ -62,7 +62,7 @@ class Fit:
         synthetic: how many synthetic images help; None unless that was asked for.
         pseudo_masks: the places proposed in defective images without a mask, bool `[H, W]`, by
             name.
-        former_model: the folder in which the model that was replaced is kept; None where none was.
+        former: the version of the model folder that was replaced; None where none was.
         size: how the size of the images was chosen; None where it was given.
         embedder: that of the model: in 8-bit integers, where the settings say so.
         precision: what 8-bit integers cost; None unless that was asked for.
@@ -72,7 +72,7 @@ class Fit:
     embedder: Embedder
     synthetic: SyntheticGain | None = None
     pseudo_masks: dict[str, np.ndarray] = field(default_factory=dict)
-    former_model: Path | None = None
+    former: Version | None = None
     size: SizeChoice | None = None
     precision: PrecisionCost | None = None
 
@@ -133,7 +133,7 @@ def fit(
             training images.
         model_folder: where the model is saved. A second run after an interrupted one then resumes
             from a hidden folder beside it.
-        overwrite: whether a model in `model_folder` may be replaced, which is then kept beside it.
+        overwrite: whether a model in `model_folder` may be replaced; it stays as a version.
         memory: the most memory that the process may take; counts only with a `model_folder`.
         progress: gets the stage and how far it is.
 
@@ -229,7 +229,7 @@ def fit(
             cost = precision_cost(other, model)
         former = None
         if model_folder is not None:
-            former = save_model(model, model_folder, overwrite=overwrite)
+            former = save_model(model, model_folder, overwrite=overwrite, is_locked=True)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
     return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from patchcore_dual.errors import DataError
@@ -29,22 +30,42 @@ def write_atomically(path: Path, data: bytes) -> None:
     ...     path.read_bytes(), [p.name for p in path.parent.iterdir()]
     (b'image,score,verdict', ['scores.csv'])
     """
+    replace_in_order({path: data})
+
+
+def replace_in_order(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, each whole or not at all, and put them in place one after the other.
+
+    All of them are on disk before the first takes its place, so a full disk changes none. A process
+    that is killed in between leaves the first ones new and the rest old.
+
+    Args:
+        contents: of each file to make or replace, in order; their folders have to exist.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    written: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise DataError(f"cannot write into {path.parent}: {error.strerror}.") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}: {error.strerror}.") from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        for path, data in contents.items():
+            try:
+                handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            except OSError as error:
+                raise DataError(f"cannot write into {path.parent}: {error.strerror}.") from None
+            written.append((path, Path(name)))
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+        for path, temporary in written:
+            os.replace(temporary, path)
+    except BaseException as error:
+        for _, temporary in written:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataError(f"cannot write {path}: {error.strerror}.") from None
         raise
 
 

@@ -32,6 +32,7 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_SILENT = 3.0  # seconds of waiting that nobody need know of
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
 
 
@@ -55,13 +56,16 @@ def locked(folder: Path, work: str, remedy: str, wait: float = 0) -> Iterator[No
     """
     folder = folder.resolve()
     path = folder.with_name(f".{folder.name}.lock")
-    until = time.monotonic() + wait
+    begun, is_said = time.monotonic(), False
     while (handle := _acquire(path)) is None:
-        if time.monotonic() >= until:
+        if time.monotonic() >= begun + wait:
             raise DataError(
                 f"{folder} is in use: another {work} is running there{_holder(path)}. "
                 f"Wait until it has ended. {remedy}".rstrip()
             )
+        if time.monotonic() >= begun + _SILENT and not is_said:
+            _log.warning("%s is in use%s: waiting for at most %.0f s.", folder, _holder(path), wait)
+            is_said = True
         time.sleep(0.05)
     try:
         yield
