@@ -16,6 +16,7 @@ from patchcore_dual.cli.inspect import inspect
 from patchcore_dual.cli.migrate import migrate
 from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.reproduce import reproduce
+from patchcore_dual.cli.teach import teach
 from patchcore_dual.cli.threshold import threshold
 
 # What Ctrl-C leaves behind, by command. A command that knows more raises KeyboardInterrupt with a
@@ -29,6 +30,7 @@ _AFTER_CTRL_C = {
     "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
     "The same command begins anew.",
     "threshold": "The model has its old threshold or the new one. Run the same command again.",
+    "teach": "The model is as it was, or taught. Run the same command again: it says so if it is.",
     "migrate": "The model is as it was, or up to date. Run the same command again.",
     "inspect": "Nothing was inspected yet. Run the same command again.",
     "augment": "Images made so far are kept, and the same command continues with the next. "
@@ -57,7 +59,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (prepare, audit, fit, evaluate, threshold, migrate, inspect, reproduce, demo):
+for command in (prepare, audit, fit, evaluate, threshold, teach, migrate, inspect, reproduce, demo):
     app.command()(command)
 app.add_typer(augment_app, name="augment")
 

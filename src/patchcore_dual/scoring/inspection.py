@@ -1,7 +1,7 @@
 """`Inspection`: the result of inspecting one image, which prints, draws and serialises itself."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from patchcore_dual.scoring.drawing import draw_inspection
 from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.scoring.regions import Region
-
-Verdict = Literal["pass", "review", "reject"]
+from patchcore_dual.scoring.thresholds import Verdict
 
 
 @dataclass(frozen=True)

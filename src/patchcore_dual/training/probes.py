@@ -32,21 +32,28 @@ class Probes:
 
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
         self._training_set = training_set
-        self._defects = defects
         self.whitening = fit_whitening(banks.sample.vectors)
         order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
         self.normal_sample = banks.sample.select(np.sort(order))
         fold = _fold_of_rows(self.normal_sample, banks.fold_of)
         fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
         synthetic = {s.image for s in training_set.synthetic()}
-        white = self._white(self.whitening)
-        self.cluster_of = _clusters(
-            training_set, {name: v for name, v in white.items() if name not in synthetic}
-        )
         everything = self.normal_sample.vectors
-        whole = self._fit(set(), everything, self.whitening)
-        assert whole is not None, "the defect bank comes from some image"
-        self.final = whole
+        whole = _Trainer(self.whitening, everything, defects.patches)
+        self.cluster_of = _clusters(
+            training_set, {name: v for name, v in whole.defects.items() if name not in synthetic}
+        )
+        final = whole.without(set())
+        assert final is not None, "the defect bank comes from some image"
+        self.final = final
+        clusters = sorted(set(self.cluster_of.values()))
+        self.without_cluster: dict[int, Probe] = {}
+        if len(clusters) > 1:
+            for cluster in clusters:
+                self.without_cluster[cluster] = (
+                    whole.without(self.of_cluster(cluster)) or self.final
+                )
+        del whole  # its whitened patches, before there are those of a fold
         self.without_own_patches: dict[int, Probe] = {}
         self.without_fold: dict[int, Probe] = {}
         for k in sorted(set(banks.fold_of.values())):
@@ -55,35 +62,33 @@ class Probes:
             rows = banks.sample.vectors[fold_of_all != k]
             whitening = fit_whitening(rows) if len(rows) else self.whitening
             excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
-            without = self._fit(excluded & synthetic, others, whitening) or self.final
+            trainer = _Trainer(whitening, others, defects.patches)
+            without = trainer.without(excluded & synthetic) or self.final
             self.without_own_patches[k] = without
-            self.without_fold[k] = self._fit(excluded, others, whitening) or without
-        clusters = sorted(set(self.cluster_of.values()))
-        self.without_cluster: dict[int, Probe] = {}
-        if len(clusters) > 1:
-            for cluster in clusters:
-                probe = self._fit(self.of_cluster(cluster), everything, self.whitening)
-                self.without_cluster[cluster] = probe or self.final
+            self.without_fold[k] = trainer.without(excluded) or without
 
     def of_cluster(self, cluster: int) -> set[str]:
         """The defective images of a cluster, and the synthetic ones made from them."""
         members = {name for name, c in self.cluster_of.items() if c == cluster}
         return self._training_set.with_offspring(members)
 
-    def _white(self, whitening: Whitening) -> dict[str, np.ndarray]:
-        """The whitened defect patches of each image, by name."""
-        patches = self._defects.patches
-        return {name: whitening(patches.of(name)) for name in patches.sources}
 
-    def _fit(self, excluded: set[str], normal: np.ndarray, whitening: Whitening) -> Probe | None:
-        """A probe trained without some defective images; None where no others are left.
+class _Trainer:
+    """Trains probes of one whitening, each without some defective images.
 
-        Args:
-            normal: float32 `[n, d]`, normal patches.
-        """
-        white = self._white(whitening)
-        known = [vectors for name, vectors in white.items() if name not in excluded]
-        return fit_probe(whitening, whitening(normal), known) if known else None
+    Attributes:
+        defects: the whitened defect patches of each image, by name.
+    """
+
+    def __init__(self, whitening: Whitening, normal: np.ndarray, defects: MemoryBank) -> None:
+        """`normal`: float32 `[n, d]`, normal patches."""
+        self._whitening, self._normal = whitening, whitening(normal)
+        self.defects = {name: whitening(defects.of(name)) for name in defects.sources}
+
+    def without(self, excluded: set[str]) -> Probe | None:
+        """A probe trained without some defective images; None where no others are left."""
+        known = [vectors for name, vectors in self.defects.items() if name not in excluded]
+        return fit_probe(self._whitening, self._normal, known) if known else None
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:

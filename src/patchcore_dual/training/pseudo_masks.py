@@ -58,7 +58,7 @@ def propose_pseudo_masks(
     proposals: dict[str, np.ndarray] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for sample in unknown:
-        proposals[sample.image] = _peak_region(positions.standardise(log_distance(sample)))
+        proposals[sample.image] = region_of_peak(positions.standardise(log_distance(sample)))
         patches[sample.image] = whitening(embed(sample)[proposals[sample.image]])
 
     draw = banks.sample.vectors[:: max(1, len(banks.sample) // PROBE_PATCHES)]
@@ -76,21 +76,21 @@ def propose_pseudo_masks(
             features = context.embed(image)
             odds = (probes[fold](features) - usual.mean()) / (usual.std() + np.float32(1e-6))
             grid = positions.standardise(log_distance(sample)) + odds
-            proposals[sample.image] = _peak_region(grid)
+            proposals[sample.image] = region_of_peak(grid)
             sizes[sample.image] = image.shape[:2]
             refined[sample.image] = whitening(features[proposals[sample.image]])
             context.progress(f"proposing masks, round {round_}", done, len(unknown))
         patches = refined
-    return {name: _mask_of(cells, *sizes[name]) for name, cells in proposals.items()}
+    return {name: mask_of_cells(cells, *sizes[name]) for name, cells in proposals.items()}
 
 
-def _mask_of(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+def mask_of_cells(cells: np.ndarray, height: int, width: int) -> np.ndarray:
     """The pixels bool `[H, W]` that cells bool `[h, w]` of the feature grid cover."""
     covered_height, covered_width = covered_size(cells.shape, height, width)
     return resize_mask(cells, covered_width, covered_height)[:height, :width]
 
 
-def _peak_region(grid: np.ndarray) -> np.ndarray:
+def region_of_peak(grid: np.ndarray) -> np.ndarray:
     """bool `[h, w]`: the connected cells around the peak that reach 0.7 of it.
 
     Where that would be a tenth of the image or more, only the cells next to the peak.

@@ -1,0 +1,95 @@
+"""`Teacher`: teaches the model of one detector, shows what that changes, and refuses what costs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchcore_dual.errors import SettingsError
+from patchcore_dual.features import EmbedImage
+from patchcore_dual.live.images import CalibrationImages
+from patchcore_dual.live.lessons import Lesson
+from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
+from patchcore_dual.live.teaching import Teaching, teach
+from patchcore_dual.model import Model
+from patchcore_dual.utils.progress import Progress, silent
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of teaching.
+
+    Attributes:
+        teaching: the models before and after.
+        preview: what it changes.
+        is_accepted: whether the detector has the model after; otherwise it was refused, or only
+            shown.
+    """
+
+    teaching: Teaching
+    preview: Preview
+    is_accepted: bool
+
+    def __str__(self) -> str:
+        """What it changes, and why it is refused, if it is."""
+        reasons = () if self.is_accepted else self.preview.refusals
+        return "\n".join([str(self.preview), *reasons])
+
+
+class Teacher:
+    """Teaches the model of one detector; holds its calibration images from lesson to lesson."""
+
+    def __init__(self, embed: EmbedImage, folder: Path | None) -> None:
+        """`folder`: the model's; None for a model that is not saved."""
+        self._embed, self._folder = embed, folder
+        self._images: CalibrationImages | None = None
+
+    def teach(
+        self,
+        model: Model,
+        lessons: Sequence[Lesson] = (),
+        *,
+        prepared: Path | str | None = None,
+        inspected: Iterable[Path] | None = None,
+        max_loss: float = MAX_LOSS,
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress = silent,
+    ) -> Outcome:
+        """Teach a model, unless that costs too much.
+
+        Args:
+            lessons: images, and what they show.
+            prepared: the folder that the calibration images lie in, if they are not kept with the
+                model and the folder of the fit is elsewhere now.
+            inspected: files that were inspected lately, whose verdicts are compared.
+            max_loss: of recall on known defects, or on kinds that were left out, beyond which the
+                teaching is refused; so it is where the promised false-alarm rate breaks.
+            dry_run: only show what would change.
+            force: accept it whatever it costs.
+            progress: gets the stage and how far it is.
+
+        Raises:
+            DataError, SettingsError: as `live.teach`.
+            ModelError: as `CalibrationImages`.
+        """
+        if not lessons:
+            raise SettingsError("there is nothing to teach: give at least one image.")
+        images = self.images(model, prepared, progress)
+        teaching = teach(model, lessons, self._embed, images, progress)
+        shown = preview(
+            teaching, self._embed, inspected=inspected, max_loss=max_loss, progress=progress
+        )
+        is_accepted = not dry_run and (force or not shown.refusals)
+        if is_accepted:
+            teaching.keep(images)
+        return Outcome(teaching, shown, is_accepted)
+
+    def images(
+        self, model: Model, prepared: Path | str | None = None, progress: Progress = silent
+    ) -> CalibrationImages:
+        """The calibration images, made ready where they are not."""
+        if self._images is None:
+            self._images = CalibrationImages(
+                model, self._embed, self._folder, prepared=prepared, progress=progress
+            )
+        return self._images
