@@ -112,6 +112,17 @@ def test_force_teaches_it_all_the_same(run, model, missed, monkeypatch):
     assert result.json["fingerprint"] == PatchCoreDual.load(model).fingerprint
 
 
+def test_a_bad_training_image_is_found_and_removed(run, model, missed):
+    found = run("inspect", model, missed / "part.png", "--json").json["results"][0]
+    source = found["nearest_defect"]["image"]
+    result = run("teach", model, "--remove", source, "--force")
+    assert result.code == 0
+    assert f"{source}: " in result.out
+    again = run("inspect", model, missed / "part.png", "--json").json["results"][0]
+    assert again["nearest_defect"]["image"] != source
+    assert source not in load_model(model).calibration.sha256
+
+
 def test_the_proposal_is_drawn_and_can_be_corrected(run, model, missed, tmp_path):
     folder = tmp_path / "pictures"
     result = run("teach", model, missed / "part.png", "--defect", "--dry-run", "--pictures", folder)
@@ -174,6 +185,8 @@ def test_without_its_training_images_it_says_what_to_do(run, fails, prepared, mo
         (("IMAGE", "--defect", "--log", "NOWHERE"), "NOWHERE cannot be read"),
         (("IMAGE", "--defect", "--log", "TEXT"), "is not what `inspect --jsonl` prints"),
         (("IMAGE", "--defect", "--log", "TEXT", "--last", "0"), "--last is 0"),
+        (("--remove", "7.png"), "no training image 7.png"),
+        (("IMAGE", "--remove", "7.png"), "--remove teaches nothing"),
         (("IMAGE", "--get-ready"), "--get-ready teaches nothing"),
     ],
 )

@@ -193,7 +193,7 @@ def test_what_cannot_be_taught_is_refused(load, lesson, new_images, prepared, tm
     detector.teach(lesson, force=True)
     assert "is in the model already" in refused(detector, again)
     assert "--remove" in refused(detector, Lesson(tmp_path / "same.png", False))
-    assert "nothing to teach" in refused(detector)
+    assert "images to teach" in refused(detector)
 
 
 def test_a_rule_that_uses_no_defects_is_not_taught_any(prepared, lesson):

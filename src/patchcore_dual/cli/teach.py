@@ -41,6 +41,14 @@ def teach(
             "of it: the group in the manifest that it was fitted on."
         ),
     ] = "",
+    removed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remove",
+            help="A training image to take out of the model, named as `inspect` names it; may be "
+            "given several times.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
     ] = False,
@@ -94,7 +102,13 @@ def teach(
     from patchcore_dual.live import CalibrationImages
     from patchcore_dual.model import check_writable, update_model
 
-    lessons = _lessons(images or [], masks or [], is_defect, is_good, get_ready)
+    lessons: list[Lesson] = []
+    if get_ready or removed:
+        option = "--get-ready" if get_ready else "--remove"
+        if images or masks or is_defect or is_good or (get_ready and removed):
+            raise SettingsError(f"{option} teaches nothing. Give no images with it.")
+    else:
+        lessons = _lessons(images or [], masks or [], is_defect, is_good)
     lessons = [replace(one, kind=kind, group=group) for one in lessons]
     check_share("--max-loss", max_loss)
     inspected = None if log is None else _inspected(log, last)
@@ -110,6 +124,7 @@ def teach(
             return
         outcome = detector.teach(
             *lessons,
+            removed=removed or (),
             prepared=prepared,
             inspected=inspected,
             max_loss=max_loss,
@@ -145,7 +160,7 @@ def teach(
         elif refused:
             print("Refused; the model is as it was. Teach it all the same with --force.")
         else:
-            print(f"{model} is taught.")
+            print(f"{model} is {'taught' if lessons else 'without them'}.")
         for reason in shown.refusals:
             print(f"  {reason}")
     if refused:
@@ -153,13 +168,9 @@ def teach(
 
 
 def _lessons(
-    images: list[Path], masks: list[Path], is_defect: bool, is_good: bool, ready: bool
+    images: list[Path], masks: list[Path], is_defect: bool, is_good: bool
 ) -> "list[Lesson]":
     """What is to be taught; SettingsError for options that contradict each other."""
-    if ready:
-        if images or masks or is_defect or is_good:
-            raise SettingsError("--get-ready teaches nothing. Give no images with it.")
-        return []
     if not images:
         raise SettingsError("there is nothing to teach: give at least one image.")
     if is_defect == is_good:

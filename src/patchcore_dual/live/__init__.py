@@ -3,6 +3,7 @@
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.live.lessons import LearnedImage, Lesson
 from patchcore_dual.live.preview import Change, Preview
+from patchcore_dual.live.removal import remove
 from patchcore_dual.live.teacher import Outcome, Teacher
 from patchcore_dual.live.teaching import Teaching, teach
 
@@ -15,5 +16,6 @@ __all__ = [
     "Preview",
     "Teacher",
     "Teaching",
+    "remove",
     "teach",
 ]

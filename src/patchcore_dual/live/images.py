@@ -75,6 +75,7 @@ class CalibrationImages:
 
     Attributes:
         rows: every training image by name, synthetic ones included.
+        folder: the prepared folder, where it is at hand.
         tests: names of the test images of the prepared folder, by the digest of their pixels.
     """
 
@@ -112,6 +113,7 @@ class CalibrationImages:
         used = {**asdict(model.spec), "size": model.size, "vectors": model.settings.bank_vectors}
         self._key = hashlib.sha256(json.dumps(used).encode()).hexdigest()[:8]
         self._index = self._folder / f"{self._key}.json"
+        self.folder = Path(prepared or calibration.prepared)
         self.rows, self.tests = _read_index(self._index)
         synthetic = _bank_sources(model, calibration) - calibration.sha256.keys()
         names = [*calibration.sha256, *sorted(synthetic)]
@@ -119,7 +121,7 @@ class CalibrationImages:
         missing = [n for n in names if not self._is_known(n, calibration.sha256.get(n, ""))]
         absent = [n for n in scored if n in missing or not self._array(n).is_file()]
         if missing or absent:
-            self._gather(missing, absent, calibration, prepared, progress)
+            self._gather(missing, absent, calibration, progress)
 
     def features(self, name: str) -> np.ndarray:
         """The patch features float32 `[h, w, d]` of a calibration image."""
@@ -178,11 +180,10 @@ class CalibrationImages:
         missing: list[str],
         absent: list[str],
         calibration: CalibrationSet,
-        prepared: Path | str | None,
         progress: Progress,
     ) -> None:
         """Read what is not kept from the prepared folder."""
-        folder = Path(prepared or calibration.prepared)
+        folder = self.folder
         try:
             manifest = Manifest.load(folder)
         except DataError:

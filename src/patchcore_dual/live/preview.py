@@ -10,6 +10,7 @@ import numpy as np
 from patchcore_dual.data.inputs import read_input
 from patchcore_dual.errors import ImageError
 from patchcore_dual.features import EmbedImage
+from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.live.lessons import verdict_of
 from patchcore_dual.live.recalibration import calibration_of
 from patchcore_dual.live.teaching import Teaching
@@ -53,7 +54,7 @@ class Preview:
     """What a teaching changes.
 
     Attributes:
-        taught: the verdicts on the taught images. The model after it knows them, so their verdicts
+        taught: the verdicts on the images that are taught or removed. One model knows them, so they
             say whether the teaching works, not how well new images are judged.
         calibration: the calibration images whose held-out verdict changes.
         inspected: the recently inspected images whose verdict changes.
@@ -163,6 +164,7 @@ class Preview:
 def preview(
     teaching: Teaching,
     embed: EmbedImage,
+    images: CalibrationImages,
     *,
     inspected: Iterable[Path] | None = None,
     max_loss: float = MAX_LOSS,
@@ -172,6 +174,7 @@ def preview(
 
     Args:
         embed: one image uint8 `[H, W, 3]` of the model's size to its patch features.
+        images: of the model before.
         inspected: files that were inspected lately; None for no such list. Those that cannot be
             read any more, and those that are taught now, are left out.
         max_loss: of recall, beyond which the teaching is refused.
@@ -184,7 +187,8 @@ def preview(
     known = [name for name in common if was[name].is_known and now[name].is_known]
     return Preview(
         tuple(
-            _change(one.name, one.is_defect, before, after, one.features) for one in teaching.taught
+            _change(name, is_defect, before, after, features)
+            for name, is_defect, features in _subjects(teaching, images)
         ),
         tuple(_changed(was[n].change(n, now[n]) for n in common)),
         tuple(_changed(looked_at)),
@@ -198,6 +202,17 @@ def preview(
         teaching.gained_defect,
         teaching.approximations,
     )
+
+
+def _subjects(
+    teaching: Teaching, images: CalibrationImages
+) -> Iterator[tuple[str, bool, np.ndarray]]:
+    """Name, whether it shows a defect, and features of each image that is taught or removed."""
+    yield from ((one.name, one.is_defect, one.features) for one in teaching.taught)
+    calibration = calibration_of(teaching.before)
+    for name in teaching.removed:
+        if name in (*calibration.normals, *calibration.defectives):
+            yield name, images.rows[name].label == "positive", images.features(name)
 
 
 class _HeldOut(NamedTuple):

@@ -6,7 +6,8 @@ image's distance to normal is its former one, or the distance to what the bank h
 images of other folds where that is nearer.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -97,6 +98,31 @@ def calibration_of(model: Model) -> CalibrationSet:
     calibration = model.calibration
     assert calibration is not None, "`CalibrationImages` refuses a model without one"
     return calibration
+
+
+def described(
+    trained_on: dict[str, Any], state: TrainingState, taught: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a model remembers of its training images, brought up to date.
+
+    Args:
+        trained_on: of the model before.
+        state: as it is now.
+        taught: what is said of the images that are taught now, by name.
+    """
+    real = [s for s in state.samples if not s.is_synthetic]
+    names = {s.image for s in real}
+    all_taught = {**trained_on.get("taught", {}), **(taught or {})}
+    return {
+        **trained_on,
+        "normal_images": sum(not s.is_defective for s in real),
+        "defective_images": sum(s.is_defective for s in real),
+        "kinds": sorted({s.kind for s in real if s.is_defective and s.kind}),
+        "synthetic_images": dict(
+            sorted(Counter(s.origin for s in state.samples if s.is_synthetic).items())
+        ),
+        "taught": {name: facts for name, facts in all_taught.items() if name in names},
+    }
 
 
 def renew(

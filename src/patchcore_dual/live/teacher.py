@@ -1,6 +1,6 @@
 """`Teacher`: teaches the model of one detector, shows what that changes, and refuses what costs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from patchcore_dual.features import EmbedImage
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.live.lessons import Lesson
 from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
+from patchcore_dual.live.removal import remove
 from patchcore_dual.live.teaching import Teaching, teach
 from patchcore_dual.model import Model
 from patchcore_dual.utils.progress import Progress, silent
@@ -48,6 +49,7 @@ class Teacher:
         model: Model,
         lessons: Sequence[Lesson] = (),
         *,
+        removed: Collection[str] = (),
         prepared: Path | str | None = None,
         inspected: Iterable[Path] | None = None,
         max_loss: float = MAX_LOSS,
@@ -59,6 +61,7 @@ class Teacher:
 
         Args:
             lessons: images, and what they show.
+            removed: training images to take out of the model, as of `live.remove`; not both.
             prepared: the folder that the calibration images lie in, if they are not kept with the
                 model and the folder of the fit is elsewhere now.
             inspected: files that were inspected lately, whose verdicts are compared.
@@ -72,12 +75,15 @@ class Teacher:
             DataError, SettingsError: as `live.teach`.
             ModelError: as `CalibrationImages`.
         """
-        if not lessons:
-            raise SettingsError("there is nothing to teach: give at least one image.")
+        if bool(lessons) == bool(removed):
+            raise SettingsError("give images to teach, or some to remove, one of both.")
         images = self.images(model, prepared, progress)
-        teaching = teach(model, lessons, self._embed, images, progress)
+        if lessons:
+            teaching = teach(model, lessons, self._embed, images, progress)
+        else:
+            teaching = remove(model, removed, images, progress)
         shown = preview(
-            teaching, self._embed, inspected=inspected, max_loss=max_loss, progress=progress
+            teaching, self._embed, images, inspected=inspected, max_loss=max_loss, progress=progress
         )
         is_accepted = not dry_run and (force or not shown.refusals)
         if is_accepted:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from patchcore_dual.features.defect_patches import covered_cells, defect_patches
 from patchcore_dual.live.growth import grow_defect_bank, grow_normal_bank
 from patchcore_dual.live.images import CalibrationImages, ImageRow
 from patchcore_dual.live.lessons import LearnedImage, Lesson, read_lesson, verdict_of
-from patchcore_dual.live.recalibration import TrainingState, calibration_of, renew
+from patchcore_dual.live.recalibration import TrainingState, calibration_of, described, renew
 from patchcore_dual.model import Model, bank_channels
 from patchcore_dual.scoring import RULES, gather_evidence
 from patchcore_dual.utils.progress import Progress, silent
@@ -78,7 +77,12 @@ class Teaching:
                 "calibration images keep their distances to normal where the new patches are "
                 "not nearer."
             )
-        if self.gained_defect:
+        if self.removed:
+            told.append(
+                "A fit would choose the banks anew, and deal the remaining images to folds anew; "
+                "probe, fusion rule, guard and thresholds are renewed as by a fit."
+            )
+        elif self.gained_defect:
             assert self.after.defect_bank is not None
             told.append(
                 "A fit would deal the images to folds anew, and would choose the defect bank from "
@@ -143,7 +147,19 @@ def teach(
     def features_of(name: str) -> np.ndarray:
         return features[name] if name in features else images.features(name)
 
-    trained_on = _described(model.trained_on, state, taught)
+    trained_on = described(
+        model.trained_on,
+        state,
+        {
+            one.name: {
+                "label": one.label,
+                "kind": one.kind,
+                "group": one.group,
+                "mask_proposed": one.is_proposed,
+            }
+            for one in taught
+        },
+    )
     after = renew(model, state, features_of, trained_on=trained_on, progress=progress)
     return Teaching(model, after, tuple(taught))
 
@@ -197,29 +213,3 @@ def _with_image(
     defects = grow_defect_bank(state.defects, patches, settings, channels, synthetic)
     on_defect = covered_cells(one.mask, *one.features.shape[:2])
     return replace(state, defects=defects, cells={**state.cells, one.name: on_defect})
-
-
-def _described(
-    trained_on: dict[str, Any], state: TrainingState, taught: Sequence[LearnedImage]
-) -> dict[str, Any]:
-    """What the model remembers of its training images, the taught ones included."""
-    real = [s for s in state.samples if not s.is_synthetic]
-    taught_before: dict[str, Any] = trained_on.get("taught", {})
-    return {
-        **trained_on,
-        "normal_images": sum(not s.is_defective for s in real),
-        "defective_images": sum(s.is_defective for s in real),
-        "kinds": sorted({s.kind for s in real if s.is_defective and s.kind}),
-        "taught": {
-            **taught_before,
-            **{
-                one.name: {
-                    "label": one.label,
-                    "kind": one.kind,
-                    "group": one.group,
-                    "mask_proposed": one.is_proposed,
-                }
-                for one in taught
-            },
-        },
-    }
