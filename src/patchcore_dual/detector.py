@@ -161,6 +161,7 @@ class PatchCoreDual:
             self.fingerprint,
             image.note,
             model.is_foreign(evidence.normal),
+            self._teacher.pictures(model),
         )
 
     @property

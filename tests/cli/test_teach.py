@@ -91,7 +91,7 @@ def test_a_dry_run_shows_the_same_and_changes_nothing(run, model, missed, prepar
 def test_what_costs_too_much_is_refused_without_force(run, model, missed, monkeypatch):
     from patchcore_dual.live import preview
 
-    monkeypatch.setattr(preview, "_recall_left_out", lambda before, after: (0.9, 0.5))
+    monkeypatch.setattr(preview, "recall_left_out", lambda before, after: (0.9, 0.5))
     before = (model / MODEL_FILE).read_bytes()
     teach = ("teach", model, missed / "part.png", "--defect", "--mask", missed / "mask.png")
     result = run(*teach)
@@ -104,7 +104,7 @@ def test_what_costs_too_much_is_refused_without_force(run, model, missed, monkey
 def test_force_teaches_it_all_the_same(run, model, missed, monkeypatch):
     from patchcore_dual.live import preview
 
-    monkeypatch.setattr(preview, "_recall_left_out", lambda before, after: (0.9, 0.5))
+    monkeypatch.setattr(preview, "recall_left_out", lambda before, after: (0.9, 0.5))
     result = run("teach", model, missed / "part.png", "--defect", "--force", "--json")
     assert result.code == 0
     assert result.json["accepted"]

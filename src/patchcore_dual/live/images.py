@@ -114,7 +114,7 @@ class CalibrationImages:
         self._key = hashlib.sha256(json.dumps(used).encode()).hexdigest()[:8]
         self._index = self._folder / f"{self._key}.json"
         self.folder = Path(prepared or calibration.prepared)
-        self.rows, self.tests = _read_index(self._index)
+        self.rows, self.tests = read_rows(self._index)
         synthetic = _bank_sources(model, calibration) - calibration.sha256.keys()
         names = [*calibration.sha256, *sorted(synthetic)]
         scored = [*calibration.normals, *calibration.defectives]
@@ -122,6 +122,11 @@ class CalibrationImages:
         absent = [n for n in scored if n in missing or not self._array(n).is_file()]
         if missing or absent:
             self._gather(missing, absent, calibration, progress)
+
+    @property
+    def kept_in(self) -> Path:
+        """Where features and pictures are kept."""
+        return self._folder
 
     def features(self, name: str) -> np.ndarray:
         """The patch features float32 `[h, w, d]` of a calibration image."""
@@ -135,14 +140,6 @@ class CalibrationImages:
                 ) from None
             kept = self._keep(name, read_image(picture))
         return kept.astype(np.float32)
-
-    def picture(self, name: str) -> np.ndarray | None:
-        """A calibration image at the model's size, uint8 `[H, W, 3]`, as far as it is kept."""
-        for suffix in (".png", ".jpg"):
-            path = self._array(name).with_suffix(suffix)
-            if name in self.rows and path.is_file():
-                return np.asarray(read_image(path))
-        return None
 
     def add(self, name: str, row: ImageRow, image: np.ndarray, features: np.ndarray) -> None:
         """Keep an image that is taught: its features and, to compute them anew, its pixels.
@@ -258,8 +255,11 @@ class CalibrationImages:
         write_atomically(self._index, text.encode())
 
 
-def _read_index(path: Path) -> tuple[dict[str, ImageRow], dict[str, str]]:
-    """Rows and digests; nothing where the file is missing or damaged, so that it is made again."""
+def read_rows(path: Path) -> tuple[dict[str, ImageRow], dict[str, str]]:
+    """The rows of an index by name, and names of test images by digest of their pixels.
+
+    Both are empty where the file is missing or damaged, so that it is made again.
+    """
     try:
         kept: Mapping[str, Any] = json.loads(path.read_bytes())
         rows = {

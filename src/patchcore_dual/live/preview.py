@@ -1,7 +1,7 @@
 """`Preview`: what a teaching changes, shown before it is accepted, and whether it costs much."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from patchcore_dual.data.inputs import read_input
 from patchcore_dual.errors import ImageError
 from patchcore_dual.features import EmbedImage
+from patchcore_dual.live.held_out import HeldOut, held_out_results, recall, recall_left_out
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.live.lessons import verdict_of
 from patchcore_dual.live.recalibration import calibration_of
@@ -182,21 +183,21 @@ def preview(
     """
     before, after = teaching.before, teaching.after
     looked_at = [] if inspected is None else _look_at(teaching, [*inspected], embed, progress)
-    was, now = _held_out(before), _held_out(after)
+    was, now = held_out_results(before), held_out_results(after)
     common = [name for name in was if name in now]
-    known = [name for name in common if was[name].is_known and now[name].is_known]
+    known = [name for name in common if was[name].is_defect]
     return Preview(
         tuple(
             _change(name, is_defect, before, after, features)
             for name, is_defect, features in _subjects(teaching, images)
         ),
-        tuple(_changed(was[n].change(n, now[n]) for n in common)),
+        tuple(_changed(_held_out_change(n, was[n], now[n]) for n in common)),
         tuple(_changed(looked_at)),
         None if inspected is None else len(looked_at),
         _operating_point(before),
         _operating_point(after),
-        (_recall(was, known), _recall(now, known)),
-        _recall_left_out(before, after),
+        (recall(was, known), recall(now, known)),
+        recall_left_out(before, after),
         max_loss,
         teaching.gained_normal,
         teaching.gained_defect,
@@ -215,68 +216,8 @@ def _subjects(
             yield name, images.rows[name].label == "positive", images.features(name)
 
 
-class _HeldOut(NamedTuple):
-    """The held-out result of one calibration image."""
-
-    is_defect: bool
-    is_known: bool
-    score: float
-    verdict: str
-
-    def change(self, name: str, after: "_HeldOut") -> Change:
-        return Change(name, self.is_defect, self.verdict, after.verdict, self.score, after.score)
-
-
-def _held_out(model: Model) -> dict[str, _HeldOut]:
-    calibration, rule = calibration_of(model), model.rule
-    evidence = calibration.evidence
-    images = (*evidence.normals, *evidence.defectives)
-    names = (*calibration.normals, *calibration.defectives)
-    results = {}
-    outputs = rule.held_out(evidence, images)
-    for name, image, output in zip(names, images, outputs, strict=True):
-        is_defect = image.defect_cells is not None
-        verdict = model.thresholds.verdict(output.score)
-        if image.is_known or not is_defect:
-            results[name] = _HeldOut(is_defect, is_defect, output.score, verdict)
-    return results
-
-
-def _recall(results: Mapping[str, _HeldOut], names: list[str]) -> float | None:
-    """The share of some defects that is rejected; None without any."""
-    return float(np.mean([results[n].verdict == "reject" for n in names])) if names else None
-
-
-def _recall_left_out(before: Model, after: Model) -> BeforeAfter:
-    """On the defects of both models, where both leave out the same kinds of them."""
-    kinds = _clusters(before), _clusters(after)
-    common = kinds[0].keys() & kinds[1].keys()
-
-    def partition(cluster_of: Mapping[str, int]) -> set[frozenset[str]]:
-        clusters: dict[int, set[str]] = {}
-        for name in common:
-            clusters.setdefault(cluster_of[name], set()).add(name)
-        return {frozenset(names) for names in clusters.values()}
-
-    if not common or partition(kinds[0]) != partition(kinds[1]):
-        return None, None
-    found = []
-    for model in (before, after):
-        calibration = calibration_of(model)
-        evidence = calibration.evidence
-        pairs = zip(calibration.defectives, evidence.defectives, strict=True)
-        some = tuple(image for name, image in pairs if name in common)
-        scores = model.rule.left_out(replace(evidence, defectives=some))
-        threshold = model.thresholds.image.value
-        found.append(float(np.mean([(one > threshold).mean() for one in scores])))
-    return found[0], found[1]
-
-
-def _clusters(model: Model) -> dict[str, int]:
-    """The cluster of each known defective image that is left out with others."""
-    calibration = calibration_of(model)
-    pairs = zip(calibration.defectives, calibration.evidence.defectives, strict=True)
-    return {name: next(iter(image.unseen)) for name, image in pairs if image.unseen}
+def _held_out_change(name: str, was: HeldOut, now: HeldOut) -> Change:
+    return Change(name, was.is_defect, was.verdict, now.verdict, was.score, now.score)
 
 
 def _operating_point(model: Model) -> OperatingPoint:

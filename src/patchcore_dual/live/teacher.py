@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from patchcore_dual.errors import SettingsError
 from patchcore_dual.features import EmbedImage
-from patchcore_dual.live.images import CalibrationImages
+from patchcore_dual.live.images import FOLDER, CalibrationImages
 from patchcore_dual.live.lessons import Lesson
+from patchcore_dual.live.pictures import TrainingPictures
 from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
 from patchcore_dual.live.removal import remove
 from patchcore_dual.live.teaching import Teaching, teach
@@ -43,6 +45,7 @@ class Teacher:
         """`folder`: the model's; None for a model that is not saved."""
         self._embed, self._folder = embed, folder
         self._images: CalibrationImages | None = None
+        self._pictures: TrainingPictures | None = None
 
     def teach(
         self,
@@ -88,7 +91,20 @@ class Teacher:
         is_accepted = not dry_run and (force or not shown.refusals)
         if is_accepted:
             teaching.keep(images)
+            self._pictures = None  # there are more now
         return Outcome(teaching, shown, is_accepted)
+
+    def pictures(self, model: Model) -> TrainingPictures:
+        """What shows the patches that an inspection names."""
+        if self._pictures is None:
+            folder = self._folder / FOLDER if self._folder else None
+            self._pictures = TrainingPictures(
+                self._images.kept_in if self._images else folder,
+                partial(_prepared, model),
+                model.size,
+                model.spec.stride,
+            )
+        return self._pictures
 
     def images(
         self, model: Model, prepared: Path | str | None = None, progress: Progress = silent
@@ -99,3 +115,9 @@ class Teacher:
                 model, self._embed, self._folder, prepared=prepared, progress=progress
             )
         return self._images
+
+
+def _prepared(model: Model) -> Path | None:
+    """The folder that a model was fitted on; its calibration set is not held for that."""
+    calibration = model.read_calibration()
+    return Path(calibration.prepared) if calibration else None
