@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -201,15 +202,16 @@ def _normal_sample(state: TrainingState, features: Features, seed: int) -> Memor
     counts = [state.normal[name].distance.size for name in names]
     starts = np.concatenate([[0], np.cumsum(counts)])
     rows = draw(int(starts[-1]), SAMPLED_PATCHES, seed)
-    vectors, cells = [], []
-    for name, start, end in zip(names, starts, starts[1:], strict=False):
-        own = features(name)
-        of_image = rows[(rows >= start) & (rows < end)] - start
-        vectors.append(own.reshape(-1, own.shape[-1])[of_image])
-        cells.append(np.stack(np.divmod(of_image, own.shape[1]), axis=1).astype(np.int32))
-    image = np.repeat(np.arange(len(names), dtype=np.int32), [len(v) for v in vectors])
-    bank = MemoryBank(np.concatenate(vectors), image, np.concatenate(cells), tuple(names))
-    return bank.select(np.arange(len(bank)))  # drops images of which no patch was drawn
+    ends = np.searchsorted(rows, starts)
+    drawn = [(i, a, b) for i, (a, b) in enumerate(pairwise(ends.tolist())) if a < b]
+    vectors = np.empty((len(rows), features(names[0]).shape[-1]), np.float32)
+    cells, image = np.empty((len(rows), 2), np.int32), np.empty(len(rows), np.int32)
+    for position, (i, begin, end) in enumerate(drawn):
+        own, of_image = features(names[i]), rows[begin:end] - starts[i]
+        vectors[begin:end] = own.reshape(-1, own.shape[-1])[of_image]
+        cells[begin:end] = np.stack(np.divmod(of_image, own.shape[1]), axis=1)
+        image[begin:end] = position
+    return MemoryBank(vectors, image, cells, tuple(names[i] for i, _, _ in drawn))
 
 
 def _given(calibration: CalibrationSet) -> CalibrationSet:

@@ -4,7 +4,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.scoring.fusion.probe import Probe, Whitening, fit_probe, fit_whitening
+from patchcore_dual.scoring.fusion.probe import Moments, Probe, Whitening, fit_probe
 from patchcore_dual.training.defect_bank import DefectPatches
 from patchcore_dual.training.normal_banks import NormalBanks
 
@@ -32,11 +32,12 @@ class Probes:
 
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
         self._training_set = training_set
-        self.whitening = fit_whitening(banks.sample.vectors)
+        fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
+        moments = _moments_by_fold(banks.sample.vectors, fold_of_all)
+        self.whitening = Moments.join([*moments.values()]).whitening()
         order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
         self.normal_sample = banks.sample.select(np.sort(order))
         fold = _fold_of_rows(self.normal_sample, banks.fold_of)
-        fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
         synthetic = {s.image for s in training_set.synthetic()}
         everything = self.normal_sample.vectors
         whole = _Trainer(self.whitening, everything, defects.patches)
@@ -59,8 +60,8 @@ class Probes:
         for k in sorted(set(banks.fold_of.values())):
             others = everything[fold != k]
             # What is whitened by its own covariance varies less than a new image does.
-            rows = banks.sample.vectors[fold_of_all != k]
-            whitening = fit_whitening(rows) if len(rows) else self.whitening
+            rest = [one for other, one in moments.items() if other != k]
+            whitening = Moments.join(rest).whitening() if rest else self.whitening
             excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
             trainer = _Trainer(whitening, others, defects.patches)
             without = trainer.without(excluded & synthetic) or self.final
@@ -89,6 +90,11 @@ class _Trainer:
         """A probe trained without some defective images; None where no others are left."""
         known = [vectors for name, vectors in self.defects.items() if name not in excluded]
         return fit_probe(self._whitening, self._normal, known) if known else None
+
+
+def _moments_by_fold(vectors: np.ndarray, fold: np.ndarray) -> dict[int, Moments]:
+    origin = vectors.mean(axis=0)
+    return {int(k): Moments.of(vectors[fold == k], origin) for k in np.unique(fold)}
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:

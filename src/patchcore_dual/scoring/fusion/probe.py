@@ -13,6 +13,7 @@ import numpy as np
 
 SHRINKAGE = 0.1  # of the covariance, towards a multiple of the identity
 RIDGE = 0.3  # on the weights of the whitened features; the loss is a mean
+_BLOCK = 8192  # vectors that are summed at once
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,61 @@ class Whitening:
         return (vectors - self.mean) @ self.matrix
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Sums over some vectors, from which the whitening of any union of such sets follows.
+
+    Attributes:
+        origin: float32 `[d]`, which the sums are about; near the mean, so that rounding is small.
+        count: number of vectors.
+        total: float64 `[d]`, their sum.
+        products: float64 `[d, d]`, the sum of their outer products.
+
+    >>> vectors = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    >>> some, others = (Moments.of(v, vectors[0]) for v in (vectors[:20], vectors[20:]))
+    >>> joined = Moments.join([some, others]).whitening()
+    >>> bool(np.allclose(joined.mean, vectors.mean(axis=0), atol=1e-6))
+    True
+    """
+
+    origin: np.ndarray
+    count: int
+    total: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, origin: np.ndarray) -> "Moments":
+        """The moments of vectors float32 `[n, d]`."""
+        d = len(origin)
+        total, products = np.zeros(d), np.zeros((d, d))
+        for start in range(0, len(vectors), _BLOCK):
+            centred = vectors[start : start + _BLOCK] - origin
+            total += centred.sum(axis=0, dtype=np.float64)
+            products += centred.T @ centred
+        return cls(origin, len(vectors), total, products)
+
+    @classmethod
+    def join(cls, parts: Sequence["Moments"]) -> "Moments":
+        """The moments of several sets together, all about one origin."""
+        total = np.sum([part.total for part in parts], axis=0)
+        products = sum((part.products for part in parts[1:]), parts[0].products)
+        return cls(parts[0].origin, sum(part.count for part in parts), total, products)
+
+    def whitening(self) -> Whitening:
+        """The whitening of these vectors, with a shrunk covariance."""
+        shift = self.total / self.count
+        covariance = self.products / self.count - np.outer(shift, shift)
+        d = len(covariance)
+        shrunk = (1 - SHRINKAGE) * covariance
+        shrunk += (SHRINKAGE * np.trace(covariance) / d + 1e-12) * np.eye(d)
+        values, vectors = np.linalg.eigh(shrunk)
+        mean = (self.origin + shift).astype(np.float32)
+        return Whitening(mean, (vectors / np.sqrt(values)).astype(np.float32))
+
+
 def fit_whitening(normal: np.ndarray) -> Whitening:
     """Fit the whitening to normal patch features, float32 `[n, d]`, with a shrunk covariance."""
-    mean = normal.mean(axis=0)
-    centred = normal - mean
-    covariance = (centred.T @ centred).astype(np.float64) / len(normal)
-    d = len(covariance)
-    shrunk = (1 - SHRINKAGE) * covariance
-    shrunk += (SHRINKAGE * np.trace(covariance) / d + 1e-12) * np.eye(d)
-    values, vectors = np.linalg.eigh(shrunk)
-    return Whitening(mean, (vectors / np.sqrt(values)).astype(np.float32))
+    return Moments.of(normal, normal.mean(axis=0)).whitening()
 
 
 def fit_probe(whitening: Whitening, normal: np.ndarray, defects: Sequence[np.ndarray]) -> Probe:
