@@ -8,7 +8,7 @@ import pytest
 
 from patchcore_dual.data.reading import read_image, read_mask
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.errors import DataError, ModelError, SettingsError
 from patchcore_dual.live import CalibrationImages, Lesson
 from patchcore_dual.live.recalibration import TrainingState, renew
 
@@ -210,3 +210,36 @@ def test_other_files_at_the_same_path_have_names_of_their_own(load, new_images, 
     names = list(detector.model.trained_on["taught"])
     assert names[0] == path.as_posix()
     assert names[1].startswith(f"{names[0]}#")
+
+
+def test_where_kinds_are_named_a_defect_has_one(load, lesson):
+    detector = load("calibrated-good")
+    detector.teach(replace(lesson, kind="crack"), force=True)
+    other = np.random.default_rng(0).integers(0, 255, (96, 64, 3), np.uint8)
+    mask = np.zeros((96, 64), bool)
+    mask[:20, :20] = True
+    message = refused(detector, Lesson(other, True, mask))
+    assert "named by their kinds: crack" in message
+    detector.teach(Lesson(other, True, mask, kind="hole"), force=True)
+    assert detector.model.trained_on["kinds"] == ["crack", "hole"]
+    assert (
+        len({k for one in detector.model.calibration.evidence.defectives for k in one.unseen}) == 2
+    )
+
+
+def test_what_is_kept_can_be_lost_and_is_made_again(load, lesson, tmp_path):
+    detector = load("calibrated-good")
+    detector.teach(lesson, force=True)
+    detector.save(tmp_path / "calibrated-good", overwrite=True)
+    (index,) = (tmp_path / "calibrated-good" / "images").glob("*.json")
+    index.write_text("{")
+    (name,) = detector.model.calibration.defectives
+    model, embed = detector.model, detector.embed
+    assert CalibrationImages(model, embed, tmp_path / "calibrated-good").rows[name].kind == ""
+    shutil.rmtree(tmp_path / "calibrated-good" / "images")
+    images = CalibrationImages(model, embed, tmp_path / "calibrated-good")  # from the file taught
+    assert images.features(name).shape == detector.embed(read_image(lesson.image)).shape
+    for path in images.kept_in.glob("*.npy"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ModelError, match="missing or damaged"):
+        images.features(model.calibration.normals[0])

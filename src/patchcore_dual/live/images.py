@@ -115,6 +115,10 @@ class CalibrationImages:
         self._index = self._folder / f"{self._key}.json"
         self.folder = Path(prepared or calibration.prepared)
         self.rows, self.tests = read_rows(self._index)
+        for name, said in model.trained_on.get("taught", {}).items():
+            facts = {key: said[key] for key in ("label", "kind", "group")}
+            sha256 = calibration.sha256.get(name, "")
+            self.rows.setdefault(name, ImageRow(**facts, sha256=sha256))
         synthetic = _bank_sources(model, calibration) - calibration.sha256.keys()
         names = [*calibration.sha256, *sorted(synthetic)]
         scored = [*calibration.normals, *calibration.defectives]
@@ -188,6 +192,10 @@ class CalibrationImages:
         if self._size is not None:
             manifest = manifest.at_size(*self._size)
         samples = {s.image: s for s in manifest.part("train")}
+        # A taught image has a copy here, or lies where it was when it was taught.
+        for name in absent:
+            if name not in missing and name not in samples:
+                samples[name] = self.rows[name].sample(name)
         taught = {n for n in absent if n not in missing and self._picture_of_taught(n)}
         lost = []
         for name in dict.fromkeys([*missing, *absent]):

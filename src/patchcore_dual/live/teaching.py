@@ -16,6 +16,7 @@ from patchcore_dual.live.lessons import LearnedImage, Lesson, read_lesson, verdi
 from patchcore_dual.live.recalibration import TrainingState, calibration_of, described, renew
 from patchcore_dual.model import Model, bank_channels
 from patchcore_dual.scoring import RULES, gather_evidence
+from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -53,6 +54,8 @@ class Teaching:
         """Remarks on the images that were taught, in sentences."""
         told = []
         for one in self.taught:
+            if self.before.is_foreign(one.evidence.normal):
+                told.append(f"{one.name} is {FOREIGN}. Is it the right part?")
             if one.note:
                 told.append(f"{one.name}: {one.note}.")
             verdict = verdict_of(self.before, one.evidence, one.output.score)
@@ -137,6 +140,13 @@ def teach(
             f"the model's scoring rule {settings.scoring} uses no defects. Fit one with "
             "--scoring calibrated to teach it defects."
         )
+    kinds = {s.kind for s in images.samples(_known_defects(model))}
+    if kinds and all(kinds) and any(one.is_defect and not one.kind for one in lessons):
+        raise SettingsError(
+            "the defects that the model knows are named by their kinds: "
+            f"{', '.join(sorted(kinds))}. Say of which kind this one is with --kind, one of these "
+            "or a new one."
+        )
     taught = [read_lesson(lesson, model, embed, images) for lesson in lessons]
     _check_each_once(taught)
     state = TrainingState.of(model, images)
@@ -162,6 +172,11 @@ def teach(
     )
     after = renew(model, state, features_of, trained_on=trained_on, progress=progress)
     return Teaching(model, after, tuple(taught))
+
+
+def _known_defects(model: Model) -> tuple[str, ...]:
+    """Names of the images that the defect bank comes from."""
+    return model.defect_bank.sources if model.defect_bank is not None else ()
 
 
 def _check_each_once(taught: Sequence[LearnedImage]) -> None:
