@@ -70,7 +70,7 @@ def lesson_of(manifest: Manifest, sample: Sample) -> Lesson:
     )
 
 
-def story(manifest: Manifest, what: str, order: int) -> Iterator[dict[str, Any]]:
+def story(manifest: Manifest, what: str, order: int, most: int) -> Iterator[dict[str, Any]]:
     """A record after the first fit, after each teaching, and after a fit of all together."""
     train = manifest.part("train")
     good, bad = (train.part(label=label).samples for label in ("negative", "positive"))
@@ -78,7 +78,7 @@ def story(manifest: Manifest, what: str, order: int) -> Iterator[dict[str, Any]]
     shuffle = np.random.default_rng(order)
     if what == "defects":
         first: tuple[Sample, ...] = good
-        taught = [bad[i] for i in shuffle.permutation(len(bad))]
+        taught = [bad[i] for i in shuffle.permutation(len(bad))[:most]]
     else:
         chosen = [good[i] for i in shuffle.permutation(len(good))[: 2 * GOOD]]
         first, taught = (*chosen[:GOOD], *bad), chosen[GOOD:]
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("what", choices=("defects", "good", "plot"))
     parser.add_argument("inputs", type=Path, nargs="+")
     parser.add_argument("--orders", type=int, default=1)
+    parser.add_argument("--most", type=int, default=1000, help="defects that are taught")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if args.what == "plot":
@@ -147,7 +148,7 @@ def main() -> None:
         for prepared in args.inputs:
             manifest = Manifest.load(prepared)
             for order in range(args.orders):
-                for record in story(manifest, args.what, order):
+                for record in story(manifest, args.what, order, args.most):
                     facts = {"data": prepared.name, "what": args.what, "order": order, **record}
                     print(json.dumps(facts), file=file, flush=True)
 

@@ -197,6 +197,29 @@ def test_what_cannot_be_taught_is_refused(load, lesson, new_images, prepared, tm
     assert "images to teach" in refused(detector)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"defect_levels": (3,)},
+        {"defect_levels": (3,), "scoring": "ratio"},
+        {"bank_vectors": "projected"},
+        {"patches": "crop", "scoring": "thesis"},
+        {"patches": "box", "normal_rate": 0.3, "seed": 1},
+    ],
+    ids=str,
+)
+def test_whatever_the_settings(prepared, lesson, new_images, settings):
+    detector = PatchCoreDual(**settings).fit(prepared)
+    before = len(detector.model.defect_bank)
+    detector.teach(lesson, force=True)
+    detector.teach(Lesson(new_images.good, is_defect=False), force=True)
+    assert len(detector.model.defect_bank) > before
+    assert detector.model.defect_bank.sources[-1].endswith("/defect.png")
+    assert detector.model.normal_bank.sources[-1].endswith("/good.png")
+    detector.teach(removed=["defect.png", "good.png"], force=True)
+    assert len(detector.model.defect_bank) == before
+
+
 def test_a_rule_that_uses_no_defects_is_not_taught_any(prepared, lesson):
     detector = PatchCoreDual(scoring="patchcore").fit(prepared)
     assert "uses no defects" in refused(detector, lesson)

@@ -93,10 +93,16 @@ def grow_defect_bank(
         channels: those that the bank keeps; None for all.
         synthetic: names of the synthetic images, whose coreset is chosen apart.
     """
-    joined = patches if defects is None else MemoryBank.join([defects.patches, patches])
     own = patches.restricted(channels)
+    joined = patches
+    if defects is not None:  # without a probe, a model keeps the bank's channels alone
+        alike = patches if defects.patches.channels is None else own
+        joined = MemoryBank.join([defects.patches, alike])
     projection = projection_matrix(own.vectors.shape[1], settings.seed)
-    real = joined.without(synthetic).restricted(channels).vectors
+    photographed = joined.without(synthetic)
+    if photographed.channels is None:
+        photographed = photographed.restricted(channels)
+    real = photographed.vectors
     size = coreset_size(len(real), settings.defect_rate)
     radius = 0.0
     if size < len(real):

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,8 +104,9 @@ class CalibrationImages:
         if calibration is None:
             raise ModelError("the model keeps no calibration set, and cannot be taught. Fit again.")
         self._embed, self._size = embed, model.size
-        if folder is not None and os.access(folder, os.W_OK):
-            self._folder = Path(folder) / FOLDER
+        kept_in = Path(folder) / FOLDER if folder is not None else None
+        if kept_in is not None and (kept_in.is_dir() or os.access(kept_in.parent, os.W_OK)):
+            self._folder = kept_in
             self._folder.mkdir(exist_ok=True)
         else:
             self._temporary = TemporaryDirectory(prefix="patchcore-dual-")
@@ -158,9 +159,9 @@ class CalibrationImages:
         write_atomically(self._array(name), _in_half(features))
         self._save_index()
 
-    def samples(self, names: Collection[str]) -> tuple[Sample, ...]:
-        """Training images as samples, in the order of the training set."""
-        return tuple(row.sample(name) for name, row in self.rows.items() if name in names)
+    def samples(self, names: Iterable[str]) -> tuple[Sample, ...]:
+        """Training images as samples, in the order of their names here."""
+        return tuple(self.rows[name].sample(name) for name in names)
 
     def with_pixels(self, pixels: str, names: Collection[str]) -> str | None:
         """The name of one of these training images that has these pixels; None where none has."""
@@ -213,7 +214,6 @@ class CalibrationImages:
                 "Name the folder that the model was fitted on with --prepared; or run "
                 "`patchcore-dual teach MODEL --get-ready` where it is, and copy the model then."
             )
-        order = [*samples, *self.rows]
         for name in missing:
             sample = samples[name]
             self.rows[name] = ImageRow(
@@ -224,7 +224,6 @@ class CalibrationImages:
                 tuple(sorted(sample.parents)),
                 calibration.sha256.get(name, ""),
             )
-        self.rows = {n: self.rows[n] for n in dict.fromkeys(order) if n in self.rows}
 
         def read(name: str) -> np.ndarray:
             if name in taught:

@@ -221,7 +221,8 @@ def _held_out_change(name: str, was: HeldOut, now: HeldOut) -> Change:
 
 
 def _operating_point(model: Model) -> OperatingPoint:
-    return operating_point(calibration_of(model).results(model.rule), model.thresholds.image)
+    assert model.held_out is not None, "a model that is taught has a calibration set"
+    return operating_point(model.held_out, model.thresholds.image)
 
 
 def _look_at(

@@ -67,9 +67,9 @@ class TrainingState:
         held_out = dict(zip(names, (*evidence.normals, *evidence.defectives), strict=True))
         bank = model.defect_bank
         defects = None if bank is None else DefectPatches(bank, calibration.defect_sample or bank)
-        sources = set(defects.patches.sources) if defects else set()
+        sources = defects.patches.sources if defects else ()
         return cls(
-            images.samples({*calibration.sha256, *sources}),
+            images.samples(dict.fromkeys([*calibration.sha256, *sources])),
             model.normal_bank,
             defects,
             {name: one.fold for name, one in held_out.items()},
