@@ -10,6 +10,7 @@ import pytest
 from containerfile import entry_point, first_stage
 from lookalikes import make_kolektorsdd
 from patchcore_dual.data.prepare.preparation import prepare
+from patchcore_dual.data.reading import read_image, write_png
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.evaluation import evaluate
 
@@ -102,6 +103,19 @@ def test_the_entry_point_of_the_container_inspects(on_the_line, line_pc, model_f
     result = on_the_line(*words, model_folder, "-", "--jsonl", input=paths)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == len(test_images)
+
+
+def test_a_model_is_taught_there(on_the_line, fitted_with, prepared, tmp_path):
+    fitted_with().save(tmp_path / "model")
+    sample = prepared.part("train", "positive").samples[0]
+    image = read_image(prepared.image_path(sample)).astype(int) + 3
+    write_png(tmp_path / "new.png", image.clip(0, 255).astype("uint8"))
+    mask = ("--mask", prepared.mask_path(sample), "--force", "--json")
+    result = on_the_line("teach", tmp_path / "model", tmp_path / "new.png", "--defect", *mask)
+    assert result.returncode == 0, result.stderr
+    taught = PatchCoreDual.load(tmp_path / "model")
+    assert json.loads(result.stdout)["fingerprint"] == taught.fingerprint
+    assert taught.inspect(tmp_path / "new.png").nearest_defect.image.endswith("/new.png")
 
 
 def test_pictures_need_no_extra(on_the_line, model_folder, test_images, tmp_path):

@@ -10,14 +10,13 @@ from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, r
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
 from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
+from patchcore_dual.live import Lesson, Outcome, Teacher
 from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint, save_model
 from patchcore_dual.scoring import (
     Inspection,
-    anomaly_map,
     find_regions,
+    heat_map,
     match_at,
-    peak_region,
-    resize_map,
     rule_for,
     score_uncertainty,
     search_adaptively,
@@ -68,6 +67,7 @@ class PatchCoreDual:
         self.fitted: Fit | None = None  # what `fit` gave; None for a model that was loaded
         self._model: Model | None = None
         self._fingerprint = ""
+        self._teacher = Teacher(self.embed, None)
 
     def fit(self, manifest: Manifest | Path | str, **options: Any) -> Self:
         """Build both banks from the training images and calibrate (4.3.3, 4.3.4).
@@ -77,15 +77,21 @@ class PatchCoreDual:
             options: those of `training.fit`, e.g. `model_folder`, `memory`, `synthetic`.
         """
         self.fitted = fit(manifest, self.embedder, self.settings, **options)
-        self.embedder = self.fitted.embedder
-        self._model, self._fingerprint = self.fitted.model, ""
+        self.embedder, self._model, self._fingerprint = self.fitted.embedder, self.fitted.model, ""
+        self._teacher = Teacher(self.embed, None)
         return self
+
+    def teach(self, *lessons: Lesson, **options: Any) -> Outcome:
+        """Teach it images that it judged wrongly (5.3.2); for `options` see `Teacher.teach`."""
+        outcome = self._teacher.teach(self.model, lessons, **options)
+        if outcome.is_accepted:
+            self._model, self._fingerprint = outcome.teaching.after, ""
+        return outcome
 
     def with_settings(self, **changes: Any) -> Self:
         """A detector of the same network with other settings, not fitted."""
         settings = Settings.of(**{**self.settings.model_dump(), **changes})
-        embedder = adapted(self.embedder, settings)
-        return type(self)(embedder=embedder, **settings.model_dump())
+        return type(self)(embedder=adapted(self.embedder, settings), **settings.model_dump())
 
     @property
     def model(self) -> Model:
@@ -123,10 +129,8 @@ class PatchCoreDual:
         """Inspect images in order; the next two of a list are read while one is inspected.
 
         From an iterator, as of a camera, the next image is taken only after the previous result
-        has been given.
-
-        Args:
-            on_error: whether the error of an image that cannot be read is raised or yielded.
+        has been given. `on_error` says whether the error of an image that cannot be read is raised
+        or yielded.
         """
         for image in read_inputs(images, self.model.size, on_error, self.model.bit_depth):
             yield image if isinstance(image, ImageError) else self._inspect(image)
@@ -137,30 +141,27 @@ class PatchCoreDual:
         features = self.embed(image.resized)
         share = model.adaptive_search.exact_share
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
-        score, grid = model.rule(evidence)
-        (height, width), sigma = image.resized.shape[:2], model.rule.sigma
-        heat = resize_map(anomaly_map(grid, height, width, sigma), *image.original.shape[:2])
-        regions = find_regions(heat, thresholds.pixel)
-        peak = divmod(int(grid.argmax()), grid.shape[1])
-        uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=peak)
-        if score > thresholds.review.value and not regions:
-            regions = (peak_region(heat),)
+        output = model.rule(evidence)
+        heat = heat_map(output.grid, image.resized.shape, image.original.shape, model.rule.sigma)
+        is_suspicious = output.score > thresholds.review.value
+        uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=output.peak)
         return Inspection(
             image.name,
             image.original,
-            score,
+            output.score,
             uncertainty,
             thresholds.image.value,
             thresholds.review.value,
             heat,
             thresholds.pixel,
             thresholds.map_floor,
-            regions,
-            match_at(model.normal_bank, evidence.normal, peak),
-            match_at(model.defect_bank, evidence.defect, peak),
+            find_regions(heat, thresholds.pixel, at_least_one=is_suspicious),
+            match_at(model.normal_bank, evidence.normal, output.peak),
+            match_at(model.defect_bank, evidence.defect, output.peak),
             self.fingerprint,
             image.note,
             model.is_foreign(evidence.normal),
+            self._teacher.pictures(model),
         )
 
     @property
@@ -193,4 +194,5 @@ class PatchCoreDual:
         embedder = restore_embedder(model.spec, model.network, model.graph, device, embedder)
         detector = cls(embedder=embedder, **model.settings.model_dump())
         detector._model, detector._fingerprint = model, read
+        detector._teacher = Teacher(detector.embed, Path(folder))
         return detector

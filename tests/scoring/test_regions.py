@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from patchcore_dual.scoring import Region, find_regions, peak_region
+from patchcore_dual.scoring import Region, find_regions
 
 
 def by_scipy(heat, threshold):
@@ -54,12 +54,13 @@ def test_two_regions_in_one_box_have_their_own_peaks():
     assert find_regions(heat, 0.5) == (Region(3, 3, 1, 1, 1, 9.0), Region(0, 0, 5, 5, 9, 1.0))
 
 
-def test_peak_region_is_where_the_map_is_highest():
+def test_the_one_region_is_where_the_map_is_highest():
     heat = np.ones((20, 30), np.float32)
     heat[4:6, 10:13] = 5
     heat[15, 20] = 4
-    assert peak_region(heat) == Region(10, 4, 3, 2, 6, 5.0)
+    assert find_regions(heat, 9, at_least_one=True) == (Region(10, 4, 3, 2, 6, 5.0),)
 
 
-def test_peak_region_of_a_flat_map_is_all_of_it():
-    assert peak_region(np.full((4, 6), 2.5, np.float32)) == Region(0, 0, 6, 4, 24, 2.5)
+def test_the_one_region_of_a_flat_map_is_all_of_it():
+    flat = np.full((4, 6), 2.5, np.float32)
+    assert find_regions(flat, 9, at_least_one=True) == (Region(0, 0, 6, 4, 24, 2.5),)

@@ -70,8 +70,8 @@ def probe_of(banks, defects, normal_images, defective_images):
     """A probe fitted on the patches of some images, and whitened by the normal ones of them."""
     normal = np.concatenate([banks.sample.of(name) for name in sorted(normal_images)])
     whitening = fit_whitening(normal)
-    known = [whitening(defects.patches.of(name)) for name in defective_images]
-    return fit_probe(whitening, whitening(normal), known)
+    known = [defects.patches.of(name) for name in defective_images]
+    return fit_probe(whitening, normal, known)
 
 
 def in_fold(training_set, banks, sample):

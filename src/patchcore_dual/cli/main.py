@@ -21,6 +21,7 @@ from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.prune import prune
 from patchcore_dual.cli.reproduce import reproduce
 from patchcore_dual.cli.tag import tag
+from patchcore_dual.cli.teach import teach
 from patchcore_dual.cli.threshold import threshold
 from patchcore_dual.cli.undo import undo
 
@@ -35,6 +36,7 @@ _AFTER_CTRL_C = {
     "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
     "The same command begins anew.",
     "threshold": "The model has its old threshold or the new one. Run the same command again.",
+    "teach": "The model is as it was, or taught. Run the same command again: it says so if it is.",
     "history": "Nothing was changed.",
     "undo": "The model is at its old version or at the new one. Run the same command again.",
     "diff": "Nothing was written. The same command begins anew.",
@@ -70,7 +72,7 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(prepare, audit, fit, evaluate, threshold, inspect),
-    *(history, undo, diff, tag, prune, migrate),
+    *(teach, history, undo, diff, tag, prune, migrate),
     *(reproduce, demo),
 )
 for command in _COMMANDS:

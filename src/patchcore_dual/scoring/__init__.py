@@ -15,14 +15,14 @@ from patchcore_dual.scoring.evidence import (
 from patchcore_dual.scoring.fusion import RULES, Rule, RuleOutput, rule_for
 from patchcore_dual.scoring.fusion.probe import Probe
 from patchcore_dual.scoring.inspection import Inspection, Match, match_at
-from patchcore_dual.scoring.maps import anomaly_map, covered_size, resize_map
+from patchcore_dual.scoring.maps import anomaly_map, covered_size, heat_map, resize_map
 from patchcore_dual.scoring.operating_points import (
     HeldOutResults,
     OperatingPoint,
     operating_point,
     operating_points,
 )
-from patchcore_dual.scoring.regions import Region, find_regions, peak_region
+from patchcore_dual.scoring.regions import Region, find_regions
 from patchcore_dual.scoring.thresholds import (
     HeldOutScores,
     Threshold,
@@ -55,10 +55,10 @@ __all__ = [
     "covered_size",
     "find_regions",
     "gather_evidence",
+    "heat_map",
     "match_at",
     "operating_point",
     "operating_points",
-    "peak_region",
     "resize_map",
     "rule_for",
     "score_uncertainty",

@@ -11,6 +11,7 @@ _RED, _GREEN, _WHITE = (214, 48, 49), (39, 154, 92), (255, 255, 255)
 _BAR_COLOURS = {"reject": _RED, "review": (201, 125, 16), "pass": _GREEN}
 _INK = (60, 66, 74)
 _PANEL_NAMES = ("image, suspicious regions", "heat map", "true defect")
+_PATCH = 96  # of the picture of a patch, in pixels
 _GAP, _BAR, _STRIP = 6, 26, 20  # of the gap between panels, the caption bar, the names, in pixels
 _FONT = 0.45  # the smallest size of letters, as OpenCV counts it, to which the heights belong
 _MIN_WIDTH = 160  # of a panel, in pixels
@@ -39,6 +40,7 @@ def draw_inspection(
     caption: str,
     verdict: str,
     largest_panel: tuple[int, int] | None = None,
+    patches: Sequence[tuple[str, str, np.ndarray]] = (),
 ) -> np.ndarray:
     """Return the panels of an inspection side by side, named, under a caption bar.
 
@@ -51,6 +53,8 @@ def draw_inspection(
         verdict: "pass", "review" or "reject", which decides the colour of the bar.
         largest_panel: width and height in pixels that each panel is shrunk to fit into; None for
             the size of the image.
+        patches: what each of some patches is, its source, and its picture, uint8 `[h, w, 3]`; they
+            are shown below.
 
     Returns:
         uint8 `[h, w, 3]`, RGB.
@@ -65,7 +69,8 @@ def draw_inspection(
     strip = np.full((round(_STRIP * font / _FONT), row.shape[1], 3), 255, dtype=np.uint8)
     for i, name in enumerate(_PANEL_NAMES[: len(panels)]):
         _write(strip, name, i * (width + _GAP) + 4, font * 0.85, _INK)
-    return np.concatenate([bar, strip, row])
+    rows = [_patch_row(*patch, row.shape[1], font * 0.85) for patch in patches]
+    return np.concatenate([bar, strip, row, *rows])
 
 
 def draw_panels(
@@ -97,6 +102,19 @@ def draw_panels(
     if mask is not None:
         panels.append(_outline(image, _resize(mask.astype(np.uint8), scale)))
     return panels
+
+
+def _patch_row(what: str, source: str, picture: np.ndarray, width: int, font: float) -> np.ndarray:
+    """A row of a given width: the picture of a patch, what it is, and where it comes from."""
+    side = round(_PATCH * font / _FONT)
+    row = np.full((side + _GAP, width, 3), 255, dtype=np.uint8)
+    some = min(side, width)
+    row[_GAP : _GAP + some, :some] = cv2.resize(picture, (some, some))
+    middle = _GAP + side // 2
+    half = round(_STRIP * font / _FONT)
+    for top, text in ((middle - half, what), (middle, source.rpartition("/")[2])):
+        _write(row[max(0, top) : max(0, top) + half], text, some + 2 * _GAP, font, _INK)
+    return row
 
 
 def _write(

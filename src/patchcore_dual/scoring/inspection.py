@@ -1,7 +1,8 @@
 """`Inspection`: the result of inspecting one image, which prints, draws and serialises itself."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, overload
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, overload
 
 import numpy as np
 
@@ -10,8 +11,7 @@ from patchcore_dual.scoring.drawing import draw_inspection
 from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.scoring.regions import Region
-
-Verdict = Literal["pass", "review", "reject"]
+from patchcore_dual.scoring.thresholds import Verdict
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Inspection:
         note: a remark on how the image was prepared, e.g. that it was resized; "" if none.
         is_foreign: whether it is not like the parts that the model was fitted on, as another
             product or a covered lens. Such an image is rejected whatever its score.
+        picture_of: gives a picture of the patch of a match, uint8 `[h, w, 3]`; None, or nothing,
+            where its training image is not at hand.
 
     >>> heat = np.zeros((90, 200), np.float32)
     >>> heat[20:40, 50:80] = 3
@@ -122,6 +124,7 @@ class Inspection:
     model: str
     note: str = ""
     is_foreign: bool = False
+    picture_of: Callable[[Match], np.ndarray | None] | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -175,6 +178,21 @@ class Inspection:
             "is_foreign": self.is_foreign,
         }
 
+    def thumbnails(self) -> dict[str, np.ndarray | None]:
+        """Pictures of the nearest patches, by "nearest normal" and "nearest defect".
+
+        Returns:
+            uint8 `[h, w, 3]`, RGB, the patch framed in what surrounds it in its training image;
+            None where that is not at hand. Read anew at every call.
+        """
+        look = self.picture_of or (lambda match: None)
+        return {name: look(match) for name, match in self._matches.items()}
+
+    @property
+    def _matches(self) -> dict[str, Match]:
+        both = {"nearest normal": self.nearest_normal, "nearest defect": self.nearest_defect}
+        return {name: match for name, match in both.items() if match is not None}
+
     @property
     def heat(self) -> np.ndarray:
         """The anomaly map scaled for display, `[H, W]` in 0 to 1.
@@ -189,6 +207,8 @@ class Inspection:
     ) -> np.ndarray:
         """Return a picture: the image with its regions beside its heat map, under the verdict.
 
+        Below are the nearest patches of the banks with their sources, where these are at hand.
+
         Args:
             mask: bool `[H, W]`, the true defect, shown in a third panel.
             largest_panel: width and height in pixels that each panel is shrunk to fit into.
@@ -197,6 +217,11 @@ class Inspection:
             uint8 `[h, w, 3]`, RGB. Narrow images are enlarged to a readable size.
         """
         scores = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
+        patches = [
+            (f"{name} patch", self._matches[name].image, picture)
+            for name, picture in self.thumbnails().items()
+            if picture is not None
+        ]
         return draw_inspection(
             self.image,
             self.heat,
@@ -205,4 +230,5 @@ class Inspection:
             caption=f"{self.verdict.upper()}  " + (FOREIGN if self.is_foreign else scores),
             verdict=self.verdict,
             largest_panel=largest_panel,
+            patches=patches,
         )

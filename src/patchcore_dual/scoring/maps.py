@@ -29,6 +29,19 @@ def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.n
     return cv2.GaussianBlur(upsampled, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
 
 
+def heat_map(
+    grid: np.ndarray, size: tuple[int, ...], shown: tuple[int, ...], sigma: float
+) -> np.ndarray:
+    """Return the anomaly map of an image that was resized, at the size of the original.
+
+    Args:
+        grid, sigma: see `anomaly_map`.
+        size: height and width of the image as it was embedded, in pixels; more is ignored.
+        shown: height and width of the original, likewise.
+    """
+    return resize_map(anomaly_map(grid, size[0], size[1], sigma), shown[0], shown[1])
+
+
 def covered_size(grid: tuple[int, ...], height: int, width: int) -> tuple[int, int]:
     """Height and width, in pixels of the image, of the area that the cells of a grid cover.
 

@@ -25,12 +25,16 @@ class Region:
     peak: float
 
 
-def find_regions(anomaly_map: np.ndarray, threshold: float) -> tuple[Region, ...]:
+def find_regions(
+    anomaly_map: np.ndarray, threshold: float, *, at_least_one: bool = False
+) -> tuple[Region, ...]:
     """Return the 8-connected components of the map above a threshold, highest peak first.
 
     Args:
         anomaly_map: float32 `[H, W]`.
         threshold: in units of the map; pixels at the threshold do not belong to a region.
+        at_least_one: give the region around the peak where none is above the threshold, as may be
+            after smoothing in an image that is rejected or reviewed.
 
     >>> heat = np.zeros((6, 8), np.float32)
     >>> heat[1, 2:5] = 2
@@ -48,17 +52,15 @@ def find_regions(anomaly_map: np.ndarray, threshold: float) -> tuple[Region, ...
         window = (slice(y, y + height), slice(x, x + width))
         peak = float(anomaly_map[window][labels[window] == label].max())
         regions.append(Region(x, y, width, height, area, peak))
+    if at_least_one and not regions:
+        return (_peak_region(anomaly_map),)
     return tuple(sorted(regions, key=lambda region: -region.peak))
 
 
-def peak_region(anomaly_map: np.ndarray) -> Region:
-    """Return the region around the map's maximum that lies above the middle of median and maximum.
+def _peak_region(anomaly_map: np.ndarray) -> Region:
+    """The region around the map's maximum that lies above the middle of median and maximum.
 
-    It serves an image that is rejected or reviewed although smoothing left no pixel of its anomaly
-    map above the pixel threshold. The region of a constant map is the whole image.
-
-    Args:
-        anomaly_map: float32 `[H, W]`.
+    The region of a constant map is the whole image.
     """
     middle = (float(np.median(anomaly_map)) + float(anomaly_map.max())) / 2
     regions = find_regions(anomaly_map, middle)

@@ -8,12 +8,15 @@ of the rate itself. The two are never mixed: few groups promise little, however 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from patchcore_dual.scoring.evidence import HeldOutImage
 from patchcore_dual.scoring.maps import anomaly_map
 from patchcore_dual.scoring.tail import Scale
+
+Verdict = Literal["pass", "review", "reject"]
 
 _ROUNDING = 1e-9  # by which sums of weights may miss a rate
 
@@ -139,6 +142,13 @@ class Thresholds:
     def review_share(self) -> float:
         """The expected share of normal images that are for review."""
         return max(0.0, self.review.expected - self.image.expected)
+
+    def verdict(self, score: float) -> Verdict:
+        """The decision on an image that shows a part: "reject" above `image`, else "review" above
+        `review`, else "pass"."""
+        if score > self.image.value:
+            return "reject"
+        return "review" if score > self.review.value else "pass"
 
     def with_image(self, image: Threshold) -> "Thresholds":
         """These with another threshold on the image score; that for review does not exceed it."""

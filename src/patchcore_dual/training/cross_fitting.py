@@ -6,7 +6,7 @@ its fold. For the guard, images are scored once more as if a cluster of defects 
 A synthetic image is excluded wherever one of its parents is, and is never scored itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,8 +32,24 @@ from patchcore_dual.training.defect_bank import DefectPatches, defect_mask
 from patchcore_dual.training.normal_banks import NormalBanks
 from patchcore_dual.training.probes import Probes
 from patchcore_dual.utils.files import file_sha256
+from patchcore_dual.utils.progress import Progress, silent
 
 JUDGED_IMAGES = 20  # normal images, and defective ones, on which approximate search is judged
+
+
+class SeenImage(NamedTuple):
+    """A training image as cross-fitting sees it.
+
+    Attributes:
+        features: float32 `[h, w, d]`.
+        height, width: of the prepared image, in pixels.
+        defect_cells: bool `[h, w]`, the cells on the defect; None for a normal image.
+    """
+
+    features: np.ndarray
+    height: int
+    width: int
+    defect_cells: np.ndarray | None = None
 
 
 class CrossFit(NamedTuple):
@@ -58,6 +74,49 @@ def cross_fit(
         pseudo_masks: bool `[H, W]` of each defective image without a mask, by name.
         rule: where it uses no probe, none is trained and no defective image is scored.
     """
+
+    def see(sample: Sample) -> SeenImage:
+        image = training_set.read_image(sample)
+        features = context.embed(image)
+        cells = None
+        if sample.is_defective:
+            mask = defect_mask(training_set, sample, pseudo_masks)
+            cells = covered_cells(mask, *features.shape[:2])
+        height, width = image.shape[:2]
+        return SeenImage(features, height, width, cells)
+
+    return cross_fit_seen(
+        training_set,
+        banks,
+        defects,
+        see,
+        rule=rule,
+        false_alarm_rate=context.settings.false_alarm_rate,
+        sha256={s.image: file_sha256(training_set.image_path(s)) for s in training_set.real()},
+        progress=context.progress,
+    )
+
+
+def cross_fit_seen(
+    training_set: Manifest,
+    banks: NormalBanks,
+    defects: DefectPatches | None,
+    see: Callable[[Sample], SeenImage],
+    *,
+    rule: type[Rule],
+    false_alarm_rate: float,
+    sha256: Mapping[str, str],
+    progress: Progress = silent,
+) -> CrossFit:
+    """As `cross_fit`, of images whose features come from anywhere.
+
+    Args:
+        training_set: its samples alone are used; no file is read.
+        banks: those without a fold are used only for images that are not in `evidence`.
+        see: gives the features of an image; called once for each that is scored.
+        false_alarm_rate: the one that was asked for.
+        sha256: see `CalibrationSet`.
+    """
     probes = Probes(training_set, banks, defects) if defects and rule.uses_probe else None
     known = set(defects.patches.sources) if defects else set()
     scored = [
@@ -68,17 +127,11 @@ def cross_fit(
     # Fold by fold, so that each bank is made once; the result keeps the manifest's order.
     score = _Scorer(training_set, banks, defects, probes)
     images: dict[str, HeldOutImage] = {}
-    by_fold = sorted(scored, key=lambda sample: banks.fold_of[sample.image])
-    for sample in by_fold:
-        image = training_set.read_image(sample)
-        features = context.embed(image)
-        held_out = score(sample, image.shape[:2], features)
-        if sample.is_defective:
-            mask = defect_mask(training_set, sample, pseudo_masks)
-            cells = covered_cells(mask, *features.shape[:2])
-            held_out = replace(held_out, defect_cells=cells)
-        images[sample.image] = held_out
-        context.progress("scoring held-out images", len(images), len(scored))
+    for sample in sorted(scored, key=lambda sample: banks.fold_of[sample.image]):
+        seen = see(sample)
+        held_out = score(sample, (seen.height, seen.width), seen.features)
+        images[sample.image] = replace(held_out, defect_cells=seen.defect_cells)
+        progress("scoring held-out images", len(images), len(scored))
     normals = tuple(s.image for s in scored if not s.is_defective)
     defectives = tuple(s.image for s in scored if s.is_defective)
     groups = tuple(s.group or s.image for s in scored if not s.is_defective)
@@ -86,12 +139,12 @@ def cross_fit(
         TrainingEvidence(
             tuple(images[name] for name in normals),
             tuple(images[name] for name in defectives),
-            context.settings.false_alarm_rate,
+            false_alarm_rate,
         ),
         normals,
         defectives,
         groups,
-        {s.image: file_sha256(training_set.image_path(s)) for s in training_set.real()},
+        sha256,
         str(training_set.folder.resolve()),
         banks.radius,
         probes.whitening if probes else None,

@@ -1,10 +1,14 @@
 """The final probe, and those that lack a fold or a cluster of defects."""
 
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.scoring.fusion.probe import Probe, Whitening, fit_probe, fit_whitening
+from patchcore_dual.scoring.fusion.probe import Moments, Probe, Whitening, fit_probe
 from patchcore_dual.training.defect_bank import DefectPatches
 from patchcore_dual.training.normal_banks import NormalBanks
 
@@ -32,65 +36,70 @@ class Probes:
 
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
         self._training_set = training_set
-        self._defects = defects
-        self.whitening = fit_whitening(banks.sample.vectors)
+        fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
+        moments = _moments_by_fold(banks.sample.vectors, fold_of_all)
+        self.whitening = Moments.join([*moments.values()]).whitening()
         order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
         self.normal_sample = banks.sample.select(np.sort(order))
         fold = _fold_of_rows(self.normal_sample, banks.fold_of)
-        fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
         synthetic = {s.image for s in training_set.synthetic()}
-        white = self._white(self.whitening)
+        everything, patches = self.normal_sample.vectors, defects.patches
+        white = {name: self.whitening(patches.of(name)) for name in patches.sources}
         self.cluster_of = _clusters(
             training_set, {name: v for name, v in white.items() if name not in synthetic}
         )
-        everything = self.normal_sample.vectors
-        normal = self.whitening(everything)
-        whole = _fit(self.whitening, normal, white, set())
-        assert whole is not None, "the defect bank comes from some image"
-        self.final = whole
-        self.without_own_patches: dict[int, Probe] = {}
-        self.without_fold: dict[int, Probe] = {}
-        for k in sorted(set(banks.fold_of.values())):
-            # What is whitened by its own covariance varies less than a new image does.
-            rows = banks.sample.vectors[fold_of_all != k]
-            whitening = fit_whitening(rows) if len(rows) else self.whitening
-            own_normal, own_white = whitening(everything[fold != k]), self._white(whitening)
-            excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
-            derived = excluded & synthetic
-            without = _fit(whitening, own_normal, own_white, derived) or self.final
-            self.without_own_patches[k] = self.without_fold[k] = without
-            if excluded & set(own_white) > derived & set(own_white):
-                fitted = _fit(whitening, own_normal, own_white, excluded)
-                self.without_fold[k] = fitted or without
+        final = _fit(self.whitening, everything, patches, set())
+        assert final is not None, "the defect bank comes from some image"
+        self.final = final
         clusters = sorted(set(self.cluster_of.values()))
         self.without_cluster: dict[int, Probe] = {}
         if len(clusters) > 1:
             for cluster in clusters:
-                probe = _fit(self.whitening, normal, white, self.of_cluster(cluster))
+                probe = _fit(self.whitening, everything, patches, self.of_cluster(cluster))
                 self.without_cluster[cluster] = probe or self.final
+        folds = sorted(set(banks.fold_of.values()))
+
+        def of_fold(k: int) -> tuple[Probe, Probe]:
+            others = everything[fold != k]
+            # What is whitened by its own covariance varies less than a new image does.
+            rest = [one for other, one in moments.items() if other != k]
+            whitening = Moments.join(rest).whitening() if rest else self.whitening
+            excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
+            derived = excluded & synthetic
+            without = _fit(whitening, others, patches, derived) or self.final
+            if not (excluded - derived) & set(patches.sources):
+                return without, without
+            return without, _fit(whitening, others, patches, excluded) or without
+
+        with (
+            threadpool_limits(1, user_api="blas"),
+            ThreadPoolExecutor(min(cpu_count() or 1, 4)) as pool,
+        ):
+            probes = dict(zip(folds, pool.map(of_fold, folds), strict=True))
+        self.without_own_patches = {k: without for k, (without, _) in probes.items()}
+        self.without_fold = {k: without for k, (_, without) in probes.items()}
 
     def of_cluster(self, cluster: int) -> set[str]:
         """The defective images of a cluster, and the synthetic ones made from them."""
         members = {name for name, c in self.cluster_of.items() if c == cluster}
         return self._training_set.with_offspring(members)
 
-    def _white(self, whitening: Whitening) -> dict[str, np.ndarray]:
-        """The whitened defect patches of each image, by name."""
-        patches = self._defects.patches
-        return {name: whitening(patches.of(name)) for name in patches.sources}
-
 
 def _fit(
-    whitening: Whitening, normal: np.ndarray, white: dict[str, np.ndarray], excluded: set[str]
+    whitening: Whitening, normal: np.ndarray, defects: MemoryBank, excluded: set[str]
 ) -> Probe | None:
     """A probe trained without some defective images; None where no others are left.
 
     Args:
-        normal: float32 `[n, d]`, whitened normal patches.
-        white: float32 `[m, d]` for each image with defects by name, its whitened defect patches.
+        normal: float32 `[n, d]`, normal patches.
     """
-    known = [vectors for name, vectors in white.items() if name not in excluded]
+    known = [defects.of(name) for name in defects.sources if name not in excluded]
     return fit_probe(whitening, normal, known) if known else None
+
+
+def _moments_by_fold(vectors: np.ndarray, fold: np.ndarray) -> dict[int, Moments]:
+    origin = vectors.mean(axis=0)
+    return {int(k): Moments.of(vectors[fold == k], origin) for k in np.unique(fold)}
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:

@@ -50,19 +50,18 @@ def propose_pseudo_masks(
     positions = position_statistics([log_distance(sample) for sample in normals])
 
     whitening = fit_whitening(banks.sample.vectors)
-    patches = {}  # whitened defect patches of each image, annotated or proposed
+    patches = {}  # defect patches of each image, annotated or proposed
     for sample in masked:
         features = embed(sample)
         mask = training_set.read_mask(sample)
-        patches[sample.image] = whitening(features[covered_cells(mask, *features.shape[:2])])
+        patches[sample.image] = features[covered_cells(mask, *features.shape[:2])]
     proposals: dict[str, np.ndarray] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for sample in unknown:
-        proposals[sample.image] = _peak_region(positions.standardise(log_distance(sample)))
-        patches[sample.image] = whitening(embed(sample)[proposals[sample.image]])
+        proposals[sample.image] = region_of_peak(positions.standardise(log_distance(sample)))
+        patches[sample.image] = embed(sample)[proposals[sample.image]]
 
     draw = banks.sample.vectors[:: max(1, len(banks.sample) // PROBE_PATCHES)]
-    normal = whitening(draw)
     for round_ in range(1, ROUNDS + 1):
         refined = dict(patches)
         probes = {}
@@ -70,27 +69,27 @@ def propose_pseudo_masks(
             fold = banks.fold_of[sample.image]
             if fold not in probes:
                 others = [v for name, v in patches.items() if banks.fold_of[name] != fold]
-                probes[fold] = fit_probe(whitening, normal, others or list(patches.values()))
+                probes[fold] = fit_probe(whitening, draw, others or list(patches.values()))
             usual = probes[fold](draw)
             image = training_set.read_image(sample)
             features = context.embed(image)
             odds = (probes[fold](features) - usual.mean()) / (usual.std() + np.float32(1e-6))
             grid = positions.standardise(log_distance(sample)) + odds
-            proposals[sample.image] = _peak_region(grid)
+            proposals[sample.image] = region_of_peak(grid)
             sizes[sample.image] = image.shape[:2]
-            refined[sample.image] = whitening(features[proposals[sample.image]])
+            refined[sample.image] = features[proposals[sample.image]]
             context.progress(f"proposing masks, round {round_}", done, len(unknown))
         patches = refined
-    return {name: _mask_of(cells, *sizes[name]) for name, cells in proposals.items()}
+    return {name: mask_of_cells(cells, *sizes[name]) for name, cells in proposals.items()}
 
 
-def _mask_of(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+def mask_of_cells(cells: np.ndarray, height: int, width: int) -> np.ndarray:
     """The pixels bool `[H, W]` that cells bool `[h, w]` of the feature grid cover."""
     covered_height, covered_width = covered_size(cells.shape, height, width)
     return resize_mask(cells, covered_width, covered_height)[:height, :width]
 
 
-def _peak_region(grid: np.ndarray) -> np.ndarray:
+def region_of_peak(grid: np.ndarray) -> np.ndarray:
     """bool `[h, w]`: the connected cells around the peak that reach 0.7 of it.
 
     Where that would be a tenth of the image or more, only the cells next to the peak.

@@ -213,7 +213,7 @@ def test_the_probe_is_that_of_the_loops():
         for n, shift in ((2, [6, 3, 3, 3]), (25, [3, 2, 4, 3]))
     ]
     whitening = fit_whitening(normal)
-    probe = fit_probe(whitening, whitening(normal), [whitening(one) for one in defects])
+    probe = fit_probe(whitening, normal, defects)
     rows = [whitening(one) for one in (*defects, normal)]
     row_weights = [0.25 / len(one) for one in defects for _ in one] + [0.5 / 60] * 60
     labels = [True] * 27 + [False] * 60

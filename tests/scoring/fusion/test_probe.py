@@ -13,9 +13,8 @@ def test_whitened_normal_patches_have_unit_covariance():
     patches = (RNG.standard_normal((20_000, 5)) @ mixing + 7).astype(np.float32)
     white = fit_whitening(patches)(patches)
     assert np.allclose(white.mean(axis=0), 0, atol=1e-2)
-    off_diagonal = np.cov(white.T) - np.diag(np.diag(np.cov(white.T)))
-    assert np.abs(off_diagonal).max() < 0.02
-    assert np.diag(np.cov(white.T)).max() < 1.2
+    variances = np.linalg.eigvalsh(np.cov(white.T))  # directions of little variance have less
+    assert 0.01 < variances.min() < variances.max() < 1.2
 
 
 def test_logistic_agrees_with_scikit_learn():
@@ -46,7 +45,7 @@ def test_probe_takes_raw_features_and_weights_every_defective_image_alike():
     one = (RNG.standard_normal((500, 4)) + np.array([6, 0, 0, 0])).astype(np.float32)
     other = (RNG.standard_normal((5, 4)) + np.array([0, 6, 0, 0])).astype(np.float32)
     whitening = fit_whitening(normal)
-    probe = fit_probe(whitening, whitening(normal), [whitening(one), whitening(other)])
+    probe = fit_probe(whitening, normal, [one, other])
     assert probe(one).mean() > 0 > probe(normal).mean()
     assert probe.weights[1] > 0.5 * probe.weights[0]  # five patches weigh as much as 500
     x = np.concatenate([one, other, normal])

@@ -13,6 +13,7 @@ import numpy as np
 
 SHRINKAGE = 0.1  # of the covariance, towards a multiple of the identity
 RIDGE = 0.3  # on the weights of the whitened features; the loss is a mean
+_BLOCK = 8192  # vectors that are summed at once
 
 
 @dataclass(frozen=True)
@@ -60,46 +61,88 @@ class Whitening:
         return (vectors - self.mean) @ self.matrix
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Sums over some vectors, from which the whitening of any union of such sets follows.
+
+    Attributes:
+        origin: float32 `[d]`, which the sums are about; near the mean, so that rounding is small.
+        count: number of vectors.
+        total: float64 `[d]`, their sum.
+        products: float64 `[d, d]`, the sum of their outer products.
+
+    >>> vectors = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    >>> some, others = (Moments.of(v, vectors[0]) for v in (vectors[:20], vectors[20:]))
+    >>> joined = Moments.join([some, others]).whitening()
+    >>> bool(np.allclose(joined.mean, vectors.mean(axis=0), atol=1e-6))
+    True
+    """
+
+    origin: np.ndarray
+    count: int
+    total: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, origin: np.ndarray) -> "Moments":
+        """The moments of vectors float32 `[n, d]`."""
+        d = len(origin)
+        total, products = np.zeros(d), np.zeros((d, d))
+        for start in range(0, len(vectors), _BLOCK):
+            centred = vectors[start : start + _BLOCK] - origin
+            total += centred.sum(axis=0, dtype=np.float64)
+            products += centred.T @ centred
+        return cls(origin, len(vectors), total, products)
+
+    @classmethod
+    def join(cls, parts: Sequence["Moments"]) -> "Moments":
+        """The moments of several sets together, all about one origin."""
+        total = np.sum([part.total for part in parts], axis=0)
+        products = sum((part.products for part in parts[1:]), parts[0].products)
+        return cls(parts[0].origin, sum(part.count for part in parts), total, products)
+
+    def whitening(self) -> Whitening:
+        """The whitening of these vectors, with a shrunk covariance."""
+        shift = self.total / self.count
+        covariance = self.products / self.count - np.outer(shift, shift)
+        d = len(covariance)
+        shrunk = (1 - SHRINKAGE) * covariance
+        shrunk += (SHRINKAGE * np.trace(covariance) / d + 1e-12) * np.eye(d)
+        matrix = np.linalg.inv(np.linalg.cholesky(shrunk)).T
+        return Whitening((self.origin + shift).astype(np.float32), matrix.astype(np.float32))
+
+
 def fit_whitening(normal: np.ndarray) -> Whitening:
     """Fit the whitening to normal patch features, float32 `[n, d]`, with a shrunk covariance."""
-    mean = normal.mean(axis=0)
-    centred = normal - mean
-    covariance = (centred.T @ centred).astype(np.float64) / len(normal)
-    d = len(covariance)
-    shrunk = (1 - SHRINKAGE) * covariance
-    shrunk += (SHRINKAGE * np.trace(covariance) / d + 1e-12) * np.eye(d)
-    values, vectors = np.linalg.eigh(shrunk)
-    return Whitening(mean, (vectors / np.sqrt(values)).astype(np.float32))
+    return Moments.of(normal, normal.mean(axis=0)).whitening()
 
 
 def fit_probe(whitening: Whitening, normal: np.ndarray, defects: Sequence[np.ndarray]) -> Probe:
-    """Fit the probe by ridge logistic regression.
+    """Fit the probe by ridge logistic regression, as if of whitened features.
 
     Both classes have the same total weight, and all defective images have, however many patches
     their defects cover.
 
     Args:
-        whitening: the map that made the whitened patches.
-        normal: float32 `[n, d]`, whitened patches of normal images.
-        defects: float32 `[m_i, d]` for each defective image, its whitened defect patches.
-
-    Returns:
-        The probe of raw, not whitened, features.
+        whitening: the penalty is on the weights of whitened features. Patches are not whitened,
+            which would take most of the time: those weights are turned into weights of raw ones.
+        normal: float32 `[n, d]`, patches of normal images.
+        defects: float32 `[m_i, d]` for each defective image, its defect patches.
 
     >>> normal = np.random.default_rng(0).standard_normal((1000, 3)).astype(np.float32)
     >>> defect = normal[:10] + np.array([8, 0, 0], np.float32)
-    >>> whitening = fit_whitening(normal)
-    >>> probe = fit_probe(whitening, whitening(normal), [whitening(defect)])
+    >>> probe = fit_probe(fit_whitening(normal), normal, [defect])
     >>> bool(probe(defect).mean() > 0 > probe(normal).mean())
     True
     """
     x = np.concatenate([*defects, normal])
+    x -= whitening.mean
     is_defect = np.arange(len(x)) < len(x) - len(normal)
     sample_weight = np.concatenate(
         [np.full(len(p), 0.5 / len(defects) / len(p)) for p in defects]
         + [np.full(len(normal), 0.5 / len(normal))]
     )
-    beta, intercept = fit_logistic(x, is_defect, sample_weight, ridge=RIDGE)
+    beta, intercept = fit_logistic(x, is_defect, sample_weight, ridge=RIDGE, basis=whitening.matrix)
     weights = (whitening.matrix @ beta).astype(np.float32)
     return Probe(weights, float(intercept - whitening.mean @ weights))
 
@@ -112,6 +155,7 @@ def fit_logistic(
     ridge: float,
     prior: np.ndarray | None = None,
     nonnegative: bool = False,
+    basis: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Fit a logistic regression: minimise Σ weight · log-loss + ridge/2 · ‖β − prior‖².
 
@@ -122,6 +166,7 @@ def fit_logistic(
         ridge: the strength of the penalty; the intercept is not penalised.
         prior: float64 `[d]`, the centre of the penalty; 0 by default.
         nonnegative: restrict β to values of at least 0.
+        basis: float32 `[d, d]`, so that the weights of x are basis · β; the identity by default.
 
     Returns:
         β, float64 `[d]`, and the intercept.
@@ -142,11 +187,15 @@ def fit_logistic(
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         beta, intercept = parameters[:-1], parameters[-1]
-        z = (x @ beta.astype(x.dtype)).astype(np.float64) + intercept
+        weights = beta if basis is None else basis @ beta.astype(basis.dtype)
+        z = (x @ weights.astype(x.dtype)).astype(np.float64) + intercept
         residual = sample_weight * (1 / (1 + np.exp(-np.clip(z, -60, 60))) - is_defect)
         pull = beta - centre
         value = sample_weight @ (np.logaddexp(0, z) - is_defect * z) + ridge / 2 * pull @ pull
-        gradient = x.T @ residual.astype(x.dtype) + ridge * pull
+        gradient = x.T @ residual.astype(x.dtype)
+        if basis is not None:
+            gradient = basis.T @ gradient
+        gradient = gradient + ridge * pull
         return float(value), np.append(gradient, residual.sum())
 
     bounds = [(0.0, None)] * d + [(None, None)] if nonnegative else None

@@ -21,6 +21,11 @@ class RuleOutput(NamedTuple):
     score: float
     grid: np.ndarray
 
+    @property
+    def peak(self) -> tuple[int, int]:
+        """Row and column of the most anomalous patch."""
+        return divmod(int(self.grid.argmax()), self.grid.shape[1])
+
 
 @dataclass(frozen=True)
 class Rule(ABC):

@@ -1,0 +1,209 @@
+"""`patchcore-dual teach`: teach a fitted model single images, on the line, without PyTorch."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from patchcore_dual.cli.choices import AsJson, Device, check_share
+from patchcore_dual.errors import SettingsError
+
+if TYPE_CHECKING:
+    from patchcore_dual.live import Lesson
+
+
+def teach(
+    model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Images that the model judged wrongly.")
+    ] = None,
+    is_defect: Annotated[
+        bool, typer.Option("--defect", help="The images show defects that are to be found.")
+    ] = False,
+    is_good: Annotated[
+        bool, typer.Option("--good", help="The images show good parts: false alarms.")
+    ] = False,
+    masks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mask",
+            help="Where the defect lies, as a picture of the image's size; once for each image, "
+            "in their order.",
+            show_default="the region that stands out most",
+        ),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="What sort of defect it is, as crack.")] = "",
+    group: Annotated[
+        str,
+        typer.Option(
+            help="The object that the images show (a part, a lot), where the model knows others "
+            "of it: the group in the manifest that it was fitted on."
+        ),
+    ] = "",
+    removed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remove",
+            help="A training image to take out of the model, named as `inspect` names it; may be "
+            "given several times.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Teach it even where that costs more than is allowed.")
+    ] = False,
+    max_loss: Annotated[
+        float,
+        typer.Option(help="Loss of recall on known defects beyond which the images are refused."),
+    ] = 0.02,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="What `inspect --jsonl` printed: show which of the images inspected lately would "
+            "be judged otherwise."
+        ),
+    ] = None,
+    last: Annotated[int, typer.Option(help="How many images of the --log, the latest.")] = 100,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write each image with the defect that is taught, and the mask, into this folder."
+        ),
+    ] = None,
+    prepared: Annotated[
+        Path | None,
+        typer.Option(
+            help="The prepared folder that the model was fitted on, if it is elsewhere now."
+        ),
+    ] = None,
+    get_ready: Annotated[
+        bool,
+        typer.Option(
+            "--get-ready",
+            help="Teach nothing, but keep with the model what teaching needs of the images that it "
+            "was fitted on; it can then be taught on another PC.",
+        ),
+    ] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Teach a model a defect that it missed, or a good part that it rejected.
+
+    What changes is shown: verdicts, recall on known defects, false alarms. Images that would cost
+    too much are refused, with exit code 1, and the model stays as it is.
+
+    Example: patchcore-dual teach model missed.png --defect --mask mask.png
+    """
+    from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.live import CalibrationImages
+    from patchcore_dual.model import check_writable, update_model
+
+    lessons: list[Lesson] = []
+    if get_ready or removed:
+        option = "--get-ready" if get_ready else "--remove"
+        if images or masks or is_defect or is_good or (get_ready and removed):
+            raise SettingsError(f"{option} teaches nothing. Give no images with it.")
+    else:
+        lessons = _lessons(images or [], masks or [], is_defect, is_good)
+    lessons = [replace(one, kind=kind, group=group) for one in lessons]
+    check_share("--max-loss", max_loss)
+    inspected = None if log is None else _inspected(log, last)
+    detector = PatchCoreDual.load(model, device=device)
+    if not dry_run:
+        check_writable(model, overwrite=True)
+    with progress_bar() as progress:
+        if get_ready:
+            CalibrationImages(
+                detector.model, detector.embed, model, prepared=prepared, progress=progress
+            )
+            print(f"{model} can be taught wherever its folder is copied to.")
+            return
+        outcome = detector.teach(
+            *lessons,
+            removed=removed or (),
+            prepared=prepared,
+            inspected=inspected,
+            max_loss=max_loss,
+            dry_run=dry_run,
+            force=force,
+            progress=progress,
+        )
+    if pictures is not None:
+        from patchcore_dual.cli.teach_pictures import write_pictures
+
+        written = write_pictures(outcome.teaching.taught, pictures)
+        console.print(f"Pictures: {', '.join(written)}", markup=False, soft_wrap=True)
+    if outcome.is_accepted:
+        update_model(detector.model, model)
+    shown = outcome.preview
+    if as_json:
+        print_json(
+            {
+                "model": str(model),
+                **shown.to_json(),
+                "notes": outcome.teaching.notes,
+                "accepted": outcome.is_accepted,
+                "fingerprint": detector.fingerprint,
+            }
+        )
+    else:
+        for line in (*outcome.teaching.notes, shown):
+            print(line)
+    refused = not outcome.is_accepted and bool(shown.refusals)
+    if not as_json:
+        if dry_run:
+            print("Nothing was changed." + (" It would be refused:" if refused else ""))
+        elif refused:
+            print("Refused; the model is as it was. Teach it all the same with --force.")
+        else:
+            print(f"{model} is {'taught' if lessons else 'without them'}.")
+        for reason in shown.refusals:
+            print(f"  {reason}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _lessons(
+    images: list[Path], masks: list[Path], is_defect: bool, is_good: bool
+) -> "list[Lesson]":
+    """What is to be taught; SettingsError for options that contradict each other."""
+    if not images:
+        raise SettingsError("there is nothing to teach: give at least one image.")
+    if is_defect == is_good:
+        raise SettingsError("say what the images show: --defect or --good, one of both.")
+    if is_good and masks:
+        raise SettingsError("a mask shows a defect. Leave --mask out with --good.")
+    if masks and len(masks) != len(images):
+        raise SettingsError(
+            f"there are {len(images)} images and {len(masks)} masks. Give --mask once for each "
+            "image, in their order, or for none."
+        )
+    from patchcore_dual.live import Lesson
+
+    drawn: list[Path | None] = [*masks] if masks else [None] * len(images)
+    return [Lesson(image, is_defect, mask) for image, mask in zip(images, drawn, strict=True)]
+
+
+def _inspected(log: Path, last: int) -> list[Path]:
+    """The files that were inspected last, by what `inspect --jsonl` printed."""
+    import json
+    from collections import deque
+
+    from patchcore_dual.errors import DataError
+
+    if last < 1:
+        raise SettingsError(f"--last is {last}; give a number of images, as 100.")
+    try:
+        with log.open(encoding="utf-8") as file:
+            lines = deque(file, maxlen=last)
+        return list(dict.fromkeys(Path(json.loads(line)["path"]) for line in lines if line.strip()))
+    except OSError as error:
+        raise DataError(f"{log} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{log} is not what `inspect --jsonl` prints: one JSON object a line, with a path."
+        ) from None

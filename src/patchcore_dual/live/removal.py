@@ -1,0 +1,133 @@
+"""Taking training images out of a model: out of its banks, its calibration set and its probe."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.errors import DataError
+from patchcore_dual.live.growth import grow_normal_bank
+from patchcore_dual.live.images import CalibrationImages
+from patchcore_dual.live.recalibration import TrainingState, calibration_of, described, renew
+from patchcore_dual.live.teaching import Teaching
+from patchcore_dual.model import Model
+from patchcore_dual.training.defect_bank import DefectPatches
+from patchcore_dual.utils.progress import Progress, silent
+
+_TOLERANCE = 1e-3  # by which features in half precision may miss a distance
+
+
+def remove(
+    model: Model,
+    sources: Collection[str],
+    images: CalibrationImages,
+    progress: Progress = silent,
+) -> Teaching:
+    """The model without some of its training images, and the synthetic ones made from them.
+
+    Of a defect, everything is as if it had never been there. Where a good image is removed, the
+    normal bank gains those patches of others that it alone covered; where its vectors were the
+    nearest to a calibration image, the distance is that to the bank's remaining vectors of other
+    folds.
+
+    Args:
+        model: is left as it is.
+        sources: names of training images, as an `Inspection` gives them, or their ends ("7.png").
+        images: of this model.
+        progress: gets the stage and how far it is.
+
+    Raises:
+        DataError: where no image has such a name, or several do; where too few would be left.
+    """
+    state = TrainingState.of(model, images)
+    known = [sample.image for sample in state.samples]
+    named = {name_of(source, known) for source in sources}
+    removed = Manifest(images.folder, state.samples).with_offspring(named)
+    samples = tuple(sample for sample in state.samples if sample.image not in removed)
+    if sum(not sample.is_defective for sample in samples) < 2:
+        raise DataError("that leaves fewer than two good images, by which nothing is calibrated.")
+    defects = state.defects
+    if defects is not None:
+        bank, patches = (one.without(removed) for one in (defects.bank, defects.patches))
+        defects = DefectPatches(bank, patches) if len(bank) else None
+    kept = {name for name in state.fold_of if name not in removed}
+    state = replace(
+        state,
+        samples=samples,
+        defects=defects,
+        fold_of={name: fold for name, fold in state.fold_of.items() if name in kept},
+        normal={name: nearest for name, nearest in state.normal.items() if name in kept},
+        sha256={name: digest for name, digest in state.sha256.items() if name not in removed},
+    )
+    if removed & set(model.normal_bank.sources):
+        state = _without_normals(model, state, removed, images, progress)
+    trained_on = described(model.trained_on, state)
+    after = renew(model, state, images.features, trained_on=trained_on, progress=progress)
+    return Teaching(model, after, removed=tuple(sorted(removed)))
+
+
+def name_of(source: str, known: Sequence[str]) -> str:
+    """The one training image that a user means.
+
+    >>> name_of("7.png", ["train/negative/7.png", "train/negative/17.png"])
+    'train/negative/7.png'
+
+    Raises:
+        DataError: where none or several may be meant.
+    """
+    if source in known:
+        return source
+    found = [name for name in known if name.endswith(f"/{source}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{source} may be {', '.join(found[:5])}. Name one of them.")
+    raise DataError(
+        f"the model has no training image {source}. Name one as `inspect` shows it, as {known[0]}."
+    )
+
+
+def _without_normals(
+    model: Model,
+    state: TrainingState,
+    removed: Collection[str],
+    images: CalibrationImages,
+    progress: Progress,
+) -> TrainingState:
+    """The state whose normal bank lacks some images, and covers the others as before."""
+    lost = model.normal_bank.select(np.isin(model.normal_bank.image, _positions(model, removed)))
+    bank = model.normal_bank.without(removed)
+    if not len(bank):
+        raise DataError("that leaves nothing in the normal bank. Fit again.")
+    radius = calibration_of(model).covering_radius * (1 + _TOLERANCE)
+    gained = []
+    for done, name in enumerate(state.normals, start=1):
+        features, seed = images.features(name), model.settings.seed
+        more = grow_normal_bank(bank, name, features, radius, seed) if radius else None
+        if more is not None:
+            bank = MemoryBank.join([bank, more])
+            gained.append(more)
+        progress("patches that the image alone covered", done, len(state.normals))
+
+    @cache
+    def outside(fold: int) -> MemoryBank:
+        others = bank.without([n for n in bank.sources if state.fold_of.get(n) == fold])
+        return others if len(others) else bank
+
+    normal = {}
+    for name, nearest in state.normal.items():
+        features = images.features(name)
+        was_nearest = lost.nearest(features)[0] <= nearest.distance * (1 + _TOLERANCE)
+        if was_nearest.any():
+            instead = outside(state.fold_of[name]).nearest(features)[0]
+            distance = np.maximum(nearest.distance, instead)
+            nearest = replace(nearest, distance=np.where(was_nearest, distance, nearest.distance))
+        normal[name] = nearest
+    return replace(state, normal_bank=bank, normal=normal, gained=tuple(gained))
+
+
+def _positions(model: Model, names: Collection[str]) -> list[int]:
+    return [i for i, name in enumerate(model.normal_bank.sources) if name in names]

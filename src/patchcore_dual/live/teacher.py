@@ -1,0 +1,123 @@
+"""`Teacher`: teaches the model of one detector, shows what that changes, and refuses what costs."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from patchcore_dual.errors import SettingsError
+from patchcore_dual.features import EmbedImage
+from patchcore_dual.live.images import FOLDER, CalibrationImages
+from patchcore_dual.live.lessons import Lesson
+from patchcore_dual.live.pictures import TrainingPictures
+from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
+from patchcore_dual.live.removal import remove
+from patchcore_dual.live.teaching import Teaching, teach
+from patchcore_dual.model import Model
+from patchcore_dual.utils.progress import Progress, silent
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of teaching.
+
+    Attributes:
+        teaching: the models before and after.
+        preview: what it changes.
+        is_accepted: whether the detector has the model after; otherwise it was refused, or only
+            shown.
+    """
+
+    teaching: Teaching
+    preview: Preview
+    is_accepted: bool
+
+    def __str__(self) -> str:
+        """What it changes, and why it is refused, if it is."""
+        reasons = () if self.is_accepted else self.preview.refusals
+        return "\n".join([str(self.preview), *reasons])
+
+
+class Teacher:
+    """Teaches the model of one detector; holds its calibration images from lesson to lesson."""
+
+    def __init__(self, embed: EmbedImage, folder: Path | None) -> None:
+        """`folder`: the model's; None for a model that is not saved."""
+        self._embed, self._folder = embed, folder
+        self._images: CalibrationImages | None = None
+        self._pictures: TrainingPictures | None = None
+
+    def teach(
+        self,
+        model: Model,
+        lessons: Sequence[Lesson] = (),
+        *,
+        removed: Collection[str] = (),
+        prepared: Path | str | None = None,
+        inspected: Iterable[Path] | None = None,
+        max_loss: float = MAX_LOSS,
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress = silent,
+    ) -> Outcome:
+        """Teach a model, unless that costs too much.
+
+        Args:
+            lessons: images, and what they show.
+            removed: training images to take out of the model, as of `live.remove`; not both.
+            prepared: the folder that the calibration images lie in, if they are not kept with the
+                model and the folder of the fit is elsewhere now.
+            inspected: files that were inspected lately, whose verdicts are compared.
+            max_loss: of recall on known defects, or on kinds that were left out, beyond which the
+                teaching is refused; so it is where the promised false-alarm rate breaks.
+            dry_run: only show what would change.
+            force: accept it whatever it costs.
+            progress: gets the stage and how far it is.
+
+        Raises:
+            DataError, SettingsError: as `live.teach`.
+            ModelError: as `CalibrationImages`.
+        """
+        if bool(lessons) == bool(removed):
+            raise SettingsError("give images to teach, or some to remove, one of both.")
+        images = self.images(model, prepared, progress)
+        if lessons:
+            teaching = teach(model, lessons, self._embed, images, progress)
+        else:
+            teaching = remove(model, removed, images, progress)
+        shown = preview(
+            teaching, self._embed, images, inspected=inspected, max_loss=max_loss, progress=progress
+        )
+        is_accepted = not dry_run and (force or not shown.refusals)
+        if is_accepted:
+            teaching.keep(images)
+            self._pictures = None  # there are more now
+        return Outcome(teaching, shown, is_accepted)
+
+    def pictures(self, model: Model) -> TrainingPictures:
+        """What shows the patches that an inspection names."""
+        if self._pictures is None:
+            folder = self._folder / FOLDER if self._folder else None
+            self._pictures = TrainingPictures(
+                self._images.kept_in if self._images else folder,
+                partial(_prepared, model),
+                model.size,
+                model.spec.stride,
+            )
+        return self._pictures
+
+    def images(
+        self, model: Model, prepared: Path | str | None = None, progress: Progress = silent
+    ) -> CalibrationImages:
+        """The calibration images, made ready where they are not."""
+        if self._images is None:
+            self._images = CalibrationImages(
+                model, self._embed, self._folder, prepared=prepared, progress=progress
+            )
+        return self._images
+
+
+def _prepared(model: Model) -> Path | None:
+    """The folder that a model was fitted on; its calibration set is not held for that."""
+    calibration = model.read_calibration()
+    return Path(calibration.prepared) if calibration else None
