@@ -16,6 +16,7 @@ COMMANDS = {
     "augment": ("augment", "strokes", "prepared", "--count", "3"),
     "evaluate": ("evaluate", "model", "prepared", "--report", "report", "--maps", "maps"),
     "inspect": ("inspect", "model", "PARTS", "--out", "pictures"),
+    "teach": ("teach", "model", "MORE/good/x0.png", "--good", "--force"),
     "reproduce": ("reproduce", "figure1", "prepared", "--report", "report"),
     "demo": ("demo", "--out", "demo"),
 }

@@ -1,12 +1,13 @@
 """`patchcore-dual teach`: teach a fitted model single images, on the line, without PyTorch."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, Device, check_share
+from patchcore_dual.cli.choices import AsJson, By, Device, Why, check_share
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def teach(
             "was fitted on; it can then be taught on another PC.",
         ),
     ] = False,
+    by: By = None,
+    why: Why = "",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -99,8 +102,7 @@ def teach(
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.live import CalibrationImages
-    from patchcore_dual.model import check_writable, update_model
+    from patchcore_dual.live import CalibrationImages, Edit, commit, editing
 
     lessons: list[Lesson] = []
     if get_ready or removed:
@@ -112,10 +114,8 @@ def teach(
     lessons = [replace(one, kind=kind, group=group) for one in lessons]
     check_share("--max-loss", max_loss)
     inspected = None if log is None else _inspected(log, last)
-    detector = PatchCoreDual.load(model, device=device)
-    if not dry_run:
-        check_writable(model, overwrite=True)
-    with progress_bar() as progress:
+    with nullcontext() if dry_run else editing(model), progress_bar() as progress:
+        detector = PatchCoreDual.load(model, device=device)
         if get_ready:
             CalibrationImages(
                 detector.model, detector.embed, model, prepared=prepared, progress=progress
@@ -132,13 +132,16 @@ def teach(
             force=force,
             progress=progress,
         )
+        if outcome.is_accepted:
+            changed = outcome.teaching.changed
+            effects = {name: list(pair) for name, pair in outcome.preview.effects().items()}
+            action = "teach" if lessons else "remove"
+            commit(model, detector.model, Edit(action, changed, by or "", why, effects))
     if pictures is not None:
         from patchcore_dual.cli.teach_pictures import write_pictures
 
         written = write_pictures(outcome.teaching.taught, pictures)
         console.print(f"Pictures: {', '.join(written)}", markup=False, soft_wrap=True)
-    if outcome.is_accepted:
-        update_model(detector.model, model)
     shown = outcome.preview
     if as_json:
         print_json(

@@ -111,8 +111,7 @@ class CalibrationImages:
         else:
             self._temporary = TemporaryDirectory(prefix="patchcore-dual-")
             self._folder = Path(self._temporary.name)
-        used = {**asdict(model.spec), "size": model.size, "vectors": model.settings.bank_vectors}
-        self._key = hashlib.sha256(json.dumps(used).encode()).hexdigest()[:8]
+        self._key = _key_of(model)
         self._index = self._folder / f"{self._key}.json"
         self.folder = Path(prepared or calibration.prepared)
         self.rows, self.tests = read_rows(self._index)
@@ -260,6 +259,18 @@ class CalibrationImages:
         rows = {name: asdict(row) for name, row in self.rows.items()}
         text = json.dumps({"images": rows, "test": self.tests}, ensure_ascii=False)
         write_atomically(self._index, text.encode())
+
+
+def _key_of(model: Model) -> str:
+    """8 hex digits, the same for models that see images alike."""
+    settings = model.settings
+    facts = {
+        **asdict(model.spec),
+        "size": model.size,
+        "projection": settings.seed if settings.bank_vectors == "projected" else None,
+        "graph": hashlib.sha256(model.graph.weights).hexdigest() if model.graph else None,
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
 def read_rows(path: Path) -> tuple[dict[str, ImageRow], dict[str, str]]:

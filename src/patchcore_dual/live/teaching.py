@@ -14,7 +14,7 @@ from patchcore_dual.live.growth import grow_defect_bank, grow_normal_bank
 from patchcore_dual.live.images import CalibrationImages, ImageRow
 from patchcore_dual.live.lessons import LearnedImage, Lesson, read_lesson, verdict_of
 from patchcore_dual.live.recalibration import TrainingState, calibration_of, described, renew
-from patchcore_dual.model import Model, bank_channels
+from patchcore_dual.model import Model, TaughtImage, bank_channels
 from patchcore_dual.scoring import RULES, gather_evidence
 from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.utils.progress import Progress, silent
@@ -34,6 +34,23 @@ class Teaching:
     after: Model
     taught: tuple[LearnedImage, ...] = ()
     removed: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> tuple[TaughtImage, ...]:
+        """The images that were taught or removed, as the ledger names them."""
+        known = self.before.calibration
+        sha256 = known.sha256 if known is not None else {}
+        defects = _known_defects(self.before)
+        return (
+            *(
+                TaughtImage(one.name, one.sha256, "defect" if one.is_defect else "good", one.kind)
+                for one in self.taught
+            ),
+            *(
+                TaughtImage(name, sha256.get(name, ""), "defect" if name in defects else "good")
+                for name in self.removed
+            ),
+        )
 
     @property
     def gained_normal(self) -> int:
