@@ -1,8 +1,9 @@
 """`inspect` as it would be with a ResNet-50 and banks of thesis size, without its weights.
 
 The network is a ResNet-50 with random weights, run for the time it takes; what it returns is put
-aside, and real features of the same length take its place (`vectors.py`). A detector is fitted on
-a few images so that rule, probe and thresholds are real; then its banks are exchanged.
+aside, and real features of the same length take its place (`vectors.py`): one resolution, as in the
+thesis. A detector is fitted on a few images so that rule, probe and thresholds are real; then its
+banks are exchanged. For 8-bit integers the network is quantised on those images.
 """
 
 import zlib
@@ -17,7 +18,9 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import load_embedder
+from patchcore_dual.features.quantisation import quantised
 from performance.images import mixed
+from performance.limit import multiplications
 from performance.measuring import Stopwatch, peak_mib, time_each
 from performance.ours import JUDGED_ON, score_error, search_approximately, watch_parts
 from performance.vectors import four_views
@@ -60,6 +63,7 @@ def inspect(
     folder: str,
     images: int,
     scoring: str = "calibrated",
+    precision: str = "float32",
     **settings: Any,
 ) -> dict[str, Any]:
     """Test images one at a time against the banks in `folder`.
@@ -67,12 +71,17 @@ def inspect(
     Args:
         weights: of the ResNet-50; eyes: of the ResNet-18 that gives the features.
     """
-    detector = PatchCoreDual(backbone="resnet50", weights=weights, scoring=scoring, **settings)
-    embedder = RealFeatures(detector.embedder, load_embedder("resnet18", weights=Path(eyes)))
-    detector.embedder = embedder
+    detector = PatchCoreDual(
+        backbone="resnet50", weights=weights, scoring=scoring, resolutions=(1,), **settings
+    )
     manifest = Manifest.load(prepared)
     training = manifest.part("train")
     good = mixed(list(training.part(label="negative")), FITTED_ON)  # type: ignore[arg-type]
+    network = detector.embedder
+    if precision == "int8":
+        network = quantised(network, [read_image(manifest.image_path(one)) for one in good])
+    embedder = RealFeatures(network, load_embedder("resnet18", weights=Path(eyes)))
+    detector.embedder = embedder
     detector.fit(training.where([*good, *training.part(label="positive")]))
     embedder.forget()
     detector._model = replace(
@@ -104,6 +113,7 @@ def inspect(
         "bank": len(detector.model.normal_bank),
         "defect_bank": len(detector.model.defect_bank or ()),
         "scoring": scoring,
+        "multiplications": multiplications(network.graph, *manifest.size()),
     }
 
 
