@@ -5,7 +5,8 @@
 
 `compare` runs the first form in processes of their own, in turns, one model and one Python after
 another, so that all see the same load: quote the ratios, not the milliseconds. `PYTHONPATH` can
-name the source of another version as a prefix of a Python: SOURCE=PYTHON.
+name the source of another version as a prefix of a Python: SOURCE=PYTHON. Runs that fail, as where
+an older version meets a newer model, are named below the table with the reason.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,21 @@ def timed(model: Path, paths: list[Path], repeats: int) -> dict[str, Any]:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    results = defaultdict(list)
+    results, failed = defaultdict(list), Counter()
     for _ in range(arguments.rounds):
         for python in arguments.python:
             source, _, program = python.rpartition("=")
             for model in arguments.models:
                 environment = {**os.environ, **({"PYTHONPATH": source} if source else {})}
                 command = [program, __file__, "time", model, *arguments.images]
-                done = subprocess.run(command, env=environment, capture_output=True, check=False)
+                done = subprocess.run(
+                    command, env=environment, capture_output=True, text=True, check=False
+                )
                 if done.returncode == 0:
                     results[python, model].append(json.loads(done.stdout))
-                else:  # as where an older version meets a newer model
-                    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                    print(f"{python} {model}: left out: {last}", file=sys.stderr)
+                else:
+                    reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                    failed[python, model, reason] += 1
     print("| Python | model | inspect p50 | p99 | network p50 | first verdict, s | peak, MiB |")
     print("|---|---|---|---|---|---|---|")
     for (python, model), runs in results.items():
@@ -76,6 +79,11 @@ def compare(arguments: argparse.Namespace) -> None:
         p50, p99 = np.percentile(total, [50, 99])
         print(f"| {python} | {Path(model).name} | {p50:.1f} | {p99:.1f} | "
               f"{np.median(network):.1f} | {first:.1f} | {peak:.0f} |")  # fmt: skip
+    for (python, model, reason), times in failed.items():
+        print(f"{python} with {model} failed in {times} of {arguments.rounds} rounds: {reason}",
+              file=sys.stderr)  # fmt: skip
+    if failed:
+        sys.exit(1)
 
 
 def main() -> None:

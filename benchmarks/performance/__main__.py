@@ -8,22 +8,14 @@ Every measurement is a process of its own whose result is kept; run again, it go
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from performance.cases import (
-    BY_DEFAULT,
-    CASES,
-    FULL,
-    NAMES,
-    QUICK,
-    TINY,
-    Found,
-    Scale,
-    TrialRunner,
-)
+from performance.cases import BY_DEFAULT, CASES, NAMES, Found, TrialRunner
 from performance.page import write_page
 from performance.ratios import ratios
 from performance.running import REPOSITORY, Runner
+from performance.scale import FULL, TINY, Scale
 from performance.weights import random_weights
 
 
@@ -49,8 +41,11 @@ def main() -> int:
         notes.append("Images are the demo's generated parts, resized. Give DATA=KOLEKTORSDD.")
     if args.tiny:
         notes.append("Tiny settings: this only shows that everything runs.")
+    if args.quick:
+        notes.append("Inspecting only: the other tools were not fitted.")
     large = random_weights("resnet50", work / "resnet50-random.safetensors")
-    scale = TINY if args.tiny else QUICK if args.quick else FULL if args.full else Scale()
+    scale = TINY if args.tiny else FULL if args.full else Scale()
+    scale = replace(scale, only_inspecting=args.quick)
     runner = Runner(out / "results", args.peers, args.fresh)
     data = args.data.resolve() if args.data else None
     bench = TrialRunner(runner, work, data, weights.resolve(), large, scale)
@@ -62,7 +57,7 @@ def main() -> int:
     found = {name: result for name, result in found.items() if result}
     lines = ratios(found, work)
     # Some cases alone, made-up images or weights do not replace the figures that are published.
-    is_whole = wanted >= set(BY_DEFAULT) and not notes and not args.quick
+    is_whole = wanted >= set(BY_DEFAULT) and not notes
     page = args.page if is_whole else out / "performance.md"
     write_page(page, found, lines, notes)
     print(f"Table and plots: {page}\n")
@@ -82,9 +77,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--page", type=Path, default=REPOSITORY / "docs" / "performance.md")
     parser.add_argument("--peers", type=Path, default=REPOSITORY / ".venv-peers" / "bin" / "python")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    parser.add_argument("--quick", action="store_true", help="only what inspecting takes")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--full", action="store_true", help="peers' coresets to the end: many hours")
-    sizes.add_argument("--quick", action="store_true", help="the peers do not fit; one split")
     sizes.add_argument("--tiny", action="store_true", help="only see that it runs")
     return parser.parse_args()
 

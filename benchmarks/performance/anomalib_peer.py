@@ -2,7 +2,6 @@
 
 import io
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,6 +79,27 @@ def _run(sampler: KCenterGreedy, steps: int) -> float:
     return time.perf_counter() - started
 
 
+def filled(
+    prepared: str,
+    weights: str,
+    backbone: str,
+    our_choice: str | None = None,
+    vectors: str | None = None,
+) -> PatchcoreModel:
+    """Its model with a bank.
+
+    Args:
+        our_choice: fill the bank with its own features of the patches that our coreset chose.
+        vectors: or with these (`.npy`); then scores mean nothing, only times do.
+    """
+    model = load(backbone, weights).eval()
+    if our_choice is not None:
+        model.memory_bank = _features_of(model, prepared, our_choice)
+    else:
+        model.memory_bank = torch.from_numpy(np.load(str(vectors)))
+    return model
+
+
 def inspect(
     prepared: str,
     weights: str,
@@ -87,33 +107,23 @@ def inspect(
     our_choice: str | None = None,
     vectors: str | None = None,
     images: int | None = None,
-    exported: bool = False,
     **limits: Any,
 ) -> dict[str, Any]:
     """Test images one at a time, from pixels in memory to score and map.
 
     Args:
-        our_choice: fill its bank with its own features of the patches that our coreset chose.
-        vectors: or with these (`.npy`); then scores mean nothing, only times do.
-        exported: run the whole model in OpenVINO, for this size of image, as its export does.
+        our_choice, vectors: see `filled`.
     """
-    model = load(backbone, weights).eval()
-    if our_choice is not None:
-        model.memory_bank = _features_of(model, prepared, our_choice)
-    else:
-        model.memory_bank = torch.from_numpy(np.load(str(vectors)))
+    model = filled(prepared, weights, backbone, our_choice, vectors)
     rows = listed(prepared, "test")
     rows = mixed(rows, images or len(rows))
     watch = Stopwatch()
-    if exported:
-        score = _exported(model, tensor([read(prepared, rows[0])]))
-    else:
-        model.feature_extractor.forward = watch.wrap("network", model.feature_extractor.forward)
-        model.nearest_neighbors = watch.wrap("search", model.nearest_neighbors)
+    model.feature_extractor.forward = watch.wrap("network", model.feature_extractor.forward)
+    model.nearest_neighbors = watch.wrap("search", model.nearest_neighbors)
 
-        @torch.inference_mode()
-        def score(image: np.ndarray) -> float:
-            return float(model(tensor([image])).pred_score)
+    @torch.inference_mode()
+    def score(image: np.ndarray) -> float:
+        return float(model(tensor([image])).pred_score)
 
     times, scores = time_each((read(prepared, row) for row in rows), score, watch, **limits)
     labels = [row["label"] == "positive" for row in rows][: len(scores)]
@@ -126,22 +136,7 @@ def inspect(
     }
 
 
-def _exported(model: PatchcoreModel, example: torch.Tensor) -> Callable[[np.ndarray], float]:
-    """The score of an image by the model as OpenVINO runs it."""
-    import openvino
-
-    with torch.inference_mode():
-        graph = openvino.convert_model(model, example_input=example, input=list(example.shape))
-    compiled = openvino.Core().compile_model(graph, "CPU")
-    place = [next(iter(output.names), "") for output in compiled.outputs].index("pred_score")
-
-    def score(image: np.ndarray) -> float:
-        return float(np.ravel(compiled([tensor([image]).numpy()])[place])[0])
-
-    return score
-
-
-@torch.inference_mode()
+@torch.no_grad()  # what inference mode makes cannot be exported
 def _features_of(model: PatchcoreModel, prepared: str, choice: str) -> torch.Tensor:
     """Its features of the patches in `choice`."""
     model.train()

@@ -13,6 +13,7 @@ from typing import Any
 
 from performance.images import listed
 from performance.running import Measurement, Runner
+from performance.scale import Scale
 
 Found = dict[str, dict[str, Any]]
 
@@ -21,49 +22,6 @@ OF_PRECISION = {  # the names of our own measurements, by precision and way of s
     "float32": {"exact": "ours", "approximate": "approximate"},
     "int8": {"exact": "int8", "approximate": "int8-approximate"},
 }
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is measured; the defaults are those of `make bench`."""
-
-    width: int = 256  # of cases A and B
-    height: int = 640
-    split_seeds: int = 5
-    coreset_limit_s: float | None = 60
-    normal: int = 46_000
-    defect: int = 5_000
-    queries: int = 24
-    bank_sizes: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)
-    image_counts: tuple[int, ...] = (50, 200, 500, 2_000)
-    thesis_images: int = 2_085
-    fit_limit_s: float = 900
-    inspections: int = 10_000
-    every_image: bool = False  # of the peers' slowest cases too, so that all have an AUROC
-    only_inspecting: bool = False  # no fitting by the peers, and no splits but the first
-
-
-FULL = Scale(
-    coreset_limit_s=None,
-    image_counts=(50, 100, 200, 500, 1_000, 2_000),
-    fit_limit_s=7_200,
-    every_image=True,
-)
-QUICK = Scale(only_inspecting=True)
-TINY = Scale(
-    width=64,
-    height=160,
-    split_seeds=2,
-    coreset_limit_s=2,
-    normal=3_000,
-    defect=300,
-    queries=4,
-    bank_sizes=(1_000, 3_000),
-    image_counts=(20, 40),
-    thesis_images=20,
-    fit_limit_s=300,
-    inspections=200,
-)
 
 
 @dataclass(frozen=True)
@@ -96,22 +54,16 @@ def fitting_and_inspecting(bench: TrialRunner, wanted: set[str]) -> Found:
         return {}
     prepared = bench.prepared(scale.width, scale.height)
     for case in cases:
-        found |= _ours(bench, case, prepared, RATES[case])
-        found |= _ours(bench, case, prepared, RATES[case], "int8")
-    model = str(work / f"model-{cases[0]}")
-    at = {"width": scale.width, "height": scale.height}
-    found["AB-limit"] = run(Measurement("AB-limit", "limit", "limits", {**at, "model": model}))
+        for precision in OF_PRECISION:
+            found |= _ours(bench, case, prepared, RATES[case], precision)
     rates, network = [RATES[case] for case in cases], {"backbone": "resnet18", "weights": weights}
     limit = scale.coreset_limit_s
     common = {"prepared": prepared, "rates": rates, "limit_s": limit, **network}
     choices = {case: str(work / f"model-{case}.npz") for case in cases}
     names = "".join(cases)
     for case in cases:
-        arguments = {"prepared": prepared, "our_choice": choices[case], **network}
-        for tool, exported in (("anomalib", {}), ("openvino", {"exported": True})):
-            name = f"{case}-{tool}-inspect"
-            of_peer = {**arguments, **exported}
-            found[name] = run(Measurement(name, "anomalib_peer", "inspect", of_peer, True))
+        filling = {"our_choice": choices[case], **network}
+        found |= _anomalib(bench, case, prepared, filling)
     if scale.only_inspecting:
         return found
     found[f"{names}-anomalib-fit"] = _peers_fit(run, f"{names}-anomalib", "anomalib_peer", common)
@@ -148,6 +100,24 @@ def _peers_fit(run: Runner, name: str, module: str, arguments: dict[str, Any]) -
         return {}  # its failure has been told; half of a measurement is none
     peaks = sorted([fit["peak_mib"], again["peak_mib"]])
     return {**fit, "peak_mib": peaks[0], "peaks_mib": peaks}
+
+
+def _anomalib(
+    bench: TrialRunner, case: str, prepared: str, filling: dict[str, Any], **limits: Any
+) -> Found:
+    """Inspecting by anomalib in PyTorch and as it exports it to OpenVINO, with the same bank."""
+    name = f"{case}-anomalib-inspect"
+    arguments = {"prepared": prepared, **filling, **limits}
+    found = {name: bench.run(Measurement(name, "anomalib_peer", "inspect", arguments, True))}
+    arguments = {"prepared": prepared, **filling, "folder": str(bench.work / f"openvino-{case}")}
+    export = Measurement(f"{case}-openvino-export", "openvino_peer", "export", arguments, True)
+    if exported := bench.run(export):
+        name = f"{case}-openvino-inspect"
+        with_auroc = "our_choice" in filling
+        arguments = {"prepared": prepared, "path": exported["path"], "with_auroc": with_auroc}
+        arguments |= limits
+        found[name] = bench.run(Measurement(name, "openvino_peer", "inspect", arguments, True))
+    return found
 
 
 def _ours(
@@ -203,7 +173,7 @@ def _vectors(bench: TrialRunner) -> Path:
         "normal": scale.normal,
         "defect": scale.defect,
         "queries": scale.queries,
-        "curve": max(scale.bank_sizes),
+        "curve": 0 if scale.only_inspecting else max(scale.bank_sizes),
     }
     bench.run.need(Measurement("data-vectors", "vectors", "make", arguments))
     return folder
@@ -215,7 +185,8 @@ def large(bench: TrialRunner, wanted: set[str]) -> Found:
         return {}
     folder, found, prepared = _vectors(bench), {}, bench.prepared(224, 632)
     banks = [str(folder / "normal.npy"), str(folder / "defect.npy")]
-    for tool in ("ours", "approximate", "faiss", "products"):
+    alone = () if bench.scale.only_inspecting else ("ours", "approximate", "faiss", "products")
+    for tool in alone:
         arguments = {
             "tool": tool,
             "banks": banks,
@@ -236,15 +207,19 @@ def large(bench: TrialRunner, wanted: set[str]) -> Found:
             key = f"C-{tool}-inspect"
             one = {**arguments, "search": way, "precision": precision}
             found[key] = bench.run(Measurement(key, "ours_large", "inspect", one))
-    network = {"backbone": "resnet50", "weights": str(bench.large_weights)}
-    at = {"width": 224, "height": 632, **network}
-    found["C-limit"] = bench.run(Measurement("C-limit", "limit", "limits", at))
-    arguments = {"prepared": prepared, **network, "vectors": banks[0], "images": 8}
-    for tool, exported in (("anomalib", {}), ("openvino", {"exported": True})):
-        key = f"C-{tool}-inspect"
-        of_peer = {**arguments, **exported}
-        found[key] = bench.run(Measurement(key, "anomalib_peer", "inspect", of_peer, True))
-    return found
+    filling = {
+        "backbone": "resnet50",
+        "weights": str(bench.large_weights),
+        "vectors": banks[0],
+    }
+    return found | _anomalib(bench, "C", prepared, filling, images=8)
+
+
+def machine(bench: TrialRunner, wanted: set[str]) -> Found:
+    """What the machine could do at most, beside the networks of cases A, B and C."""
+    if not wanted & {*RATES, "C"}:
+        return {}
+    return {"machine": bench.run(Measurement("machine", "limit", "machine"))}
 
 
 def search_curve(bench: TrialRunner, wanted: set[str]) -> Found:
@@ -317,6 +292,7 @@ CASES: tuple[Callable[[TrialRunner, set[str]], Found], ...] = (
     fitting_and_inspecting,
     other_splits,
     large,
+    machine,
     search_curve,
     fit_curve,
     thesis_scale,

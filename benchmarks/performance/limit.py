@@ -1,89 +1,98 @@
 """The physical limit of a network: its multiplications over what the machine does in a second.
 
-What the machine does is measured by one large matrix product, in float32 and in 8-bit integers, by
-the library that runs the network. No network comes close: its matrices are smaller, and its data
-come from memory.
+What the machine does is measured on large products, in float32 and in 8-bit integers, by the
+library that runs the networks. A network's own products are smaller, and between them its data go
+through memory.
 """
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.features import load_embedder
-from patchcore_dual.features.graph import openvino, read_graph
+from patchcore_dual.banks.backend.compute import get_backend
+from patchcore_dual.features.graph import Graph, openvino, read_graph
 
-SIDE = 2048  # of the square matrices
+# Shapes of the left side, a matrix or an image, and of the weights: 10^9 multiplications each.
+# Where a processor has no 8-bit dot products, OpenVINO's matrix product is slower in integers than
+# in floats, and only its convolutions show what the machine can do.
+PRODUCTS = {
+    "matrix product": ((1024, 1024), (1024, 1024)),
+    "convolution": ((1, 256, 32, 64), (256, 256, 3, 3)),
+}
+MEASURED_S = 4.0  # for each product
+AT_LEAST = 20  # times
 
 
-def multiplications(graph: Any, width: int, height: int) -> float:
-    """Of all convolutions and matrix products of a graph, for one image."""
+def multiplications(graph: Graph, width: int, height: int) -> int:
+    """Of all convolutions and matrix products of a network, for one image."""
     model = read_graph(graph)
     model.reshape([1, height, width, 3])
-    total = 0.0
-    for node in model.get_ops():
-        kind = node.get_type_name()
-        if kind not in ("Convolution", "GroupConvolution", "MatMul"):
-            continue
-        outputs = float(np.prod(list(node.output(0).shape)))
-        weights = list(node.input_value(1).shape)
-        # [out, in, h, w]; [groups, out, in, h, w]; [m, k] · [k, n], either of them transposed.
-        skipped = {"Convolution": 1, "GroupConvolution": 2}
-        if kind == "MatMul":
-            each = list(node.input_value(0).shape)[
-                -2 if node.get_attributes()["transpose_a"] else -1
-            ]
-        else:
-            each = float(np.prod(weights[skipped[kind] :]))
-        total += outputs * each
-    return total
+    return sum(map(_multiplications, model.get_ops()))
 
 
-def products_a_second(levels: int | None) -> float:
-    """Multiplications a second of a matrix product.
+def _multiplications(operation: Any) -> int:
+    kind = operation.get_type_name()
+    if kind == "MatMul":
+        shared = -2 if operation.get_attributes()["transpose_a"] else -1
+        each = list(operation.input_value(0).shape)[shared]
+    elif kind in ("Convolution", "GroupConvolution"):  # [out, in, h, w], of each group
+        first = {"Convolution": 1, "GroupConvolution": 2}[kind]
+        each = np.prod(list(operation.input_value(1).shape)[first:])
+    else:
+        return 0
+    return int(np.prod(list(operation.output(0).shape)) * each)
 
-    Args:
-        levels: that both matrices are quantised to, 256 for 8-bit integers; None for float32.
-    """
+
+def machine() -> dict[str, Any]:
+    """Multiplications a second of each of `PRODUCTS`, by precision."""
+    return {
+        "a_second": {
+            precision: {name: _a_second(name, precision) for name in PRODUCTS}
+            for precision in ("float32", "int8")
+        }
+    }
+
+
+def _a_second(product: str, precision: str) -> float:
+    ov = openvino()
+    model, values = _model(product, precision)
+    options = {  # of `features.graph.compiled`
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": get_backend().thread_count(),
+        "NUM_STREAMS": 1,
+    }
+    request = ov.Core().compile_model(model, "CPU", options).create_infer_request()
+    times: list[float] = []
+    while len(times) < AT_LEAST or sum(times) < MEASURED_S:
+        started = time.perf_counter()
+        request.infer([values], share_inputs=True)
+        times.append(time.perf_counter() - started)
+    return sum(map(_multiplications, model.get_ops())) / min(times)
+
+
+def _model(product: str, precision: str) -> tuple[Any, np.ndarray]:
+    """A product as a model of OpenVINO, and values for its input."""
     ov = openvino()
     ops = ov.opset13
-    values = np.random.default_rng(0).uniform(-1, 1, (SIDE, SIDE)).astype(np.float32)
-    image = ops.parameter([SIDE, SIDE], np.float32)
-    matrices = [image, ops.constant(values)]
-    if levels:
-        low, high = (ops.constant(np.float32(x)) for x in (-1, 127 / 128))
-        matrices = [ops.fake_quantize(m, low, high, low, high, levels) for m in matrices]
-    # The largest of each row alone is given back, so that writing the result takes no time.
-    largest = ops.reduce_max(ops.matmul(*matrices, False, True), ops.constant(np.int64(1)))
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = ov.Core().compile_model(ov.Model([largest], [image]), "CPU", options)
-    request = model.create_infer_request()
-    return SIDE**3 / _fastest(lambda: request.infer([values], share_inputs=True))
+    rng = np.random.default_rng(0)
+    values, weights = (rng.uniform(0, 1, shape).astype(np.float32) for shape in PRODUCTS[product])
+    image = ops.parameter(values.shape, np.float32)
+    factors = [image, ops.constant(weights - np.float32(0.5))]
+    if precision == "int8":  # as in a network: activations without a sign, weights of 7 bits
+        for i, (lowest, levels) in enumerate(((0, 256), (-1, 255))):
+            low, high = ops.constant(np.float32(lowest)), ops.constant(np.float32(1))
+            factors[i] = ops.fake_quantize(factors[i], low, high, low, high, levels)
+    if values.ndim == 2:
+        result = ops.matmul(*factors, False, True)
+    else:
+        border = [weights.shape[-1] // 2] * 2
+        result = ops.convolution(*factors, [1, 1], border, border, [1, 1])
+    # Only the largest value is given back, so that no time is spent on writing the result.
+    axes = ops.constant(np.arange(1, values.ndim, dtype=np.int64))
+    return ov.Model([ops.reduce_max(result, axes)], [image]), values
 
 
-def _fastest(work: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(9):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def limits(width: int, height: int, model: str = "", **network: Any) -> dict[str, Any]:
-    """Milliseconds that one image's multiplications take at least, by precision.
-
-    Args:
-        model: folder of a model; or
-        network: name of a backbone, and its weights.
-    """
-    embedder = PatchCoreDual.load(model).embedder if model else load_embedder(**network)
-    count = multiplications(embedder.graph, width, height)
-    speeds = {"float32": products_a_second(None), "int8": products_a_second(256)}
-    return {
-        "multiplications": count,
-        "a_second": speeds,
-        "limit_ms": {name: 1000 * count / speed for name, speed in speeds.items()},
-    }
+def limit_ms(machine: dict[str, Any], precision: str, count: int) -> float:
+    """What so many multiplications take by the fastest of the products that were measured."""
+    return 1000 * count / max(machine["a_second"][precision].values())

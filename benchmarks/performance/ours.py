@@ -20,6 +20,7 @@ from patchcore_dual.features.engines.graph_engine import GraphEmbedder
 from patchcore_dual.scoring import AdaptiveSearch, Inspection, choose_exact_share
 from patchcore_dual.utils.memory import UNLIMITED, parse_memory
 from performance import chosen
+from performance.limit import multiplications
 from performance.measuring import Stopwatch, auroc, peak_mib, size_mib, time_each
 
 JUDGED_ON = 8  # images on which approximate search is judged, beside those that are timed
@@ -166,5 +167,6 @@ def inspect(prepared: str, model: str, search: str = "exact", **limits: Any) -> 
         "image_auroc": auroc([answer.score for answer in answers], labels),
         "bank": len(detector.model.normal_bank),
         "share": share,
+        "multiplications": multiplications(detector.embedder.graph, *manifest.size()),
         "score_error": score_error(detector, pixels(tested), answers),
     }

@@ -1,8 +1,9 @@
 """`inspect` as it would be with a ResNet-50 and banks of thesis size, without its weights.
 
 The network is a ResNet-50 with random weights, run for the time it takes; what it returns is put
-aside, and real features of the same length take its place (`vectors.py`). A detector is fitted on
-a few images so that rule, probe and thresholds are real; then its banks are exchanged.
+aside, and real features of the same length take its place (`vectors.py`): one resolution, as in the
+thesis. A detector is fitted on a few images so that rule, probe and thresholds are real; then its
+banks are exchanged. For 8-bit integers the network is quantised on those images.
 """
 
 import zlib
@@ -17,24 +18,26 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.features import load_embedder
+from patchcore_dual.features.quantisation import quantised
 from performance.images import mixed
+from performance.limit import multiplications
 from performance.measuring import Stopwatch, peak_mib, time_each
 from performance.ours import JUDGED_ON, score_error, search_approximately, watch_parts
 from performance.vectors import four_views
 
-FITTED_ON = 24  # good images
+FITTED_ON = 8  # good images; each is a fold of its own, whose whitening takes seconds
 
 
 class RealFeatures:
-    """Stands where the detector's embedder stood; all else is that embedder's own."""
+    """Stands where the detector's embedder stood; its spec is that embedder's.
+
+    It has no graph, so that `fit` does not compare its features with those of the network.
+    """
 
     def __init__(self, network: Any, eyes: Any) -> None:
-        self._network, self._eyes = network, eyes
+        self._network, self._eyes, self.spec = network, eyes, network.spec
         self._seen: dict[int, np.ndarray] = {}
         self.runs_network = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         if self.runs_network:
@@ -60,6 +63,7 @@ def inspect(
     folder: str,
     images: int,
     scoring: str = "calibrated",
+    precision: str = "float32",
     **settings: Any,
 ) -> dict[str, Any]:
     """Test images one at a time against the banks in `folder`.
@@ -67,13 +71,18 @@ def inspect(
     Args:
         weights: of the ResNet-50; eyes: of the ResNet-18 that gives the features.
     """
-    detector = PatchCoreDual(backbone="resnet50", weights=weights, scoring=scoring, **settings)
-    embedder = RealFeatures(detector.embedder, load_embedder("resnet18", weights=Path(eyes)))
-    detector.embedder = embedder
+    detector = PatchCoreDual(
+        backbone="resnet50", weights=weights, scoring=scoring, resolutions=(1,), **settings
+    )
     manifest = Manifest.load(prepared)
     training = manifest.part("train")
     good = mixed(list(training.part(label="negative")), FITTED_ON)  # type: ignore[arg-type]
-    detector.fit(training.where([*good, *training.part(label="positive")]))
+    network = detector.embedder
+    if precision == "int8":
+        network = quantised(network, [read_image(manifest.image_path(one)) for one in good])
+    embedder = RealFeatures(network, load_embedder("resnet18", weights=Path(eyes)))
+    detector.embedder = embedder
+    detector.fit(training.where([*good, *training.part(label="positive")]), keep_all=True)
     embedder.forget()
     detector._model = replace(
         detector.model,
@@ -104,6 +113,7 @@ def inspect(
         "bank": len(detector.model.normal_bank),
         "defect_bank": len(detector.model.defect_bank or ()),
         "scoring": scoring,
+        "multiplications": multiplications(network.graph, *manifest.size()),
     }
 
 

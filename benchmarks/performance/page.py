@@ -8,7 +8,7 @@ from typing import Any
 from patchcore_dual.utils.files import write_atomically
 from performance.cases import RATES, Found
 from performance.plots import fit_plot, search_plot
-from performance.ratios import fit_of, inspect_of
+from performance.ratios import fit_of, inspect_of, networks
 
 START, END = "<!-- written by make bench: start -->", "<!-- written by make bench: end -->"
 TOOLS = {
@@ -17,8 +17,16 @@ TOOLS = {
     "int8": "the same, 8-bit integers",
     "int8-approximate": "the same, 8-bit integers, approximate search",
     "anomalib": "anomalib",
-    "openvino": "anomalib, exported to OpenVINO",
+    "openvino": "anomalib, in OpenVINO",
     "inspection": "patchcore-inspection's procedure, faiss",
+}
+LARGE = {  # the rows of case C
+    "C-search-ours": "search, PatchCoreDual",
+    "C-search-approximate": "search, PatchCoreDual, approximate",
+    "C-search-faiss": "search, faiss",
+    "C-search-products": "search, plain matrix products",
+    **{f"C-{tool}-inspect": name for tool, name in TOOLS.items()},
+    "C-ours-inspect": "PatchCoreDual, rule `calibrated`",
 }
 
 
@@ -29,6 +37,8 @@ def write_page(page: Path, found: Found, lines: list[str], notes: list[str]) -> 
     parts += [_case(found, case) for case in RATES if found.get(f"{case}-ours-fit")]
     if any(name.startswith("C-") for name in found):
         parts.append(_large(found))
+    if networks(found):
+        parts.append(_networks(found))
     pictures = {
         "search": (
             search_plot,
@@ -115,8 +125,8 @@ def _case(found: Found, case: str) -> str:
 
 def _large(found: Found) -> str:
     rows = []
-    for key, result in found.items():
-        if not key.startswith("C-") or "ms" not in result:
+    for key, name in LARGE.items():
+        if not (result := found.get(key)):
             continue
         ms = result["ms"]
         is_search = key.startswith("C-search")
@@ -124,23 +134,60 @@ def _large(found: Found) -> str:
         whole = None if is_search else ms
         rows.append(
             [
-                key[2:].replace("-", " "),
+                name,
                 *(_figure(whole and whole["total"], k) for k in ("p50", "p99")),
                 _figure(whole and whole.get("network"), "p50"),
                 *(_figure(search, k) for k in ("p50", "p99")),
                 _figure(result, "peak_mib"),
             ]
         )
-    sizes = next((r["bank"] for name, r in found.items() if name.startswith("C-search")), [])
-    banks = " + ".join(f"{size:,}" for size in sizes)
+    searched = next((one["bank"] for key in LARGE if (one := found.get(key))), [])
+    if isinstance(searched, int):  # no search alone was measured
+        ours = found["C-ours-inspect"]
+        searched = [ours["bank"], ours["defect_bank"]]
+    banks = " + ".join(f"{size:,}" for size in searched)
     head = "| measured | inspect, median (ms) | p99 | network | search, median | p99 | peak (MiB) |"
     about = (
-        "The network is a ResNet-50 with random weights. The vectors are ResNet-18 features of an "
-        f"image and its three mirror images, concatenated to 1,536 dimensions: {banks} in the "
-        "normal and the defect bank. anomalib has one bank and searches the normal vectors only. "
-        "Rows that begin with `search` measure the search alone, in both banks."
+        "The network is a ResNet-50 with random weights, with one resolution. The vectors are "
+        "ResNet-18 features of an image and its three mirror images, concatenated to 1,536 "
+        f"dimensions: {banks} in the normal and the defect bank. anomalib has one bank and "
+        "searches the normal vectors only. Rows that begin with `search` measure the search alone, "
+        "in both banks."
     )
     return f"## C: ResNet-50, 224x632, {banks} vectors\n\n{about}\n\n{_table(head, rows)}"
+
+
+def _networks(found: Found) -> str:
+    """What the networks take, beside what the machine could do at most."""
+    of = {"A": "ResNet-18 (A, B)", "B": "ResNet-18 (B)", "C": "ResNet-50 (C)"}
+    rows = [
+        [
+            of[one.case],
+            one.precision,
+            f"{one.multiplications / 1e9:.2f}",
+            _figure(one.ms, "p50"),
+            _figure(one.ms, "p99"),
+            _figure({"": one.limit_ms}, ""),
+            f"{one.ms['p50'] / one.limit_ms:.1f}",
+        ]
+        for one in networks(found)
+    ]
+    head = (
+        "| network | precision | multiplications (10⁹) | median (ms) | p99 | limit (ms) "
+        "| median / limit |"
+    )
+    speeds = "; ".join(
+        f"{precision}: "
+        + ", ".join(f"{speed / 1e9:,.0f} in a {name}" for name, speed in products.items())
+        for precision, products in found["machine"]["a_second"].items()
+    )
+    about = (
+        "The limit is the time that the multiplications of an image's convolutions and matrix "
+        "products would take at the speed of the faster of two large products, which OpenVINO runs "
+        f"with all cores. Billions of multiplications a second, the best of many runs: {speeds}. "
+        "Some layers of a network in 8-bit integers stay in float32."
+    )
+    return f"## Networks and what the machine can do\n\n{about}\n\n{_table(head, rows)}"
 
 
 def _table(head: str, rows: list[list[str]]) -> str:

@@ -1,11 +1,12 @@
 """How the tools compare: one line each, with what was aimed at."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from performance.cases import RATES, Found
+from performance.cases import OF_PRECISION, RATES, Found
+from performance.limit import limit_ms
 
 PEERS = {"anomalib": "anomalib", "inspection": "patchcore-inspection's procedure"}
 
@@ -74,34 +75,56 @@ def _against_peers(found: Found, case: str) -> list[str]:
     return lines
 
 
+class Network(NamedTuple):
+    """A network that was timed, beside the physical limit."""
+
+    case: str
+    precision: str
+    multiplications: int  # for one image
+    ms: dict[str, float]  # p50, p99
+    limit_ms: float  # what the multiplications take at the machine's best speed
+
+
+def networks(found: Found) -> list[Network]:
+    """Each network at each precision; cases A and B have the same."""
+    timed: list[Network] = []
+    for case in ("A", "C") if "A-ours-inspect" in found else ("B", "C"):
+        for precision, ways in OF_PRECISION.items():
+            one, machine = found.get(f"{case}-{ways['exact']}-inspect"), found.get("machine")
+            if one and machine:
+                count = one["multiplications"]
+                limit = limit_ms(machine, precision, count)
+                timed.append(Network(case, precision, count, one["ms"]["network"], limit))
+    return timed
+
+
 def _precisions(found: Found, case: str) -> list[str]:
-    """8-bit integers against float32, and both against what the machine could do at most."""
+    """8-bit integers against float32, and float32 against anomalib's export."""
     lines = []
-    limit = found.get("C-limit" if case == "C" else "AB-limit")
-    for tool, eight in (("ours", "int8"), ("approximate", "int8-approximate")):
-        both = [found.get(f"{case}-{one}-inspect") for one in (tool, eight)]
-        if not all(both):
-            continue
-        before, after = ({part: one["ms"][part]["p50"] for part in ("total", "network")}
-                         for one in both if one)  # fmt: skip
-        way = " with approximate search" if tool == "approximate" else ""
-        lines.append(
-            f"{case}: inspect{way} {before['total'] / after['total']:.2f} × faster in 8-bit "
-            f"integers, its network {before['network'] / after['network']:.2f} ×"
-        )
-        if limit and tool == "ours":
-            shares = [f"{one['network'] / limit['limit_ms'][name]:.1f} × in {name}"
-                      for name, one in (("float32", before), ("int8", after))]  # fmt: skip
-            speeds = " and ".join(f"{v / 1e9:.0f}" for v in limit["a_second"].values())
-            lines.append(
-                f"{case}: the network takes {' and '.join(shares)} what its "
-                f"{limit['multiplications'] / 1e9:.2f} billion multiplications would in one plain "
-                f"matrix product ({speeds} billion a second)"
+    for way in ("exact", "approximate"):
+        floats, integers = (found.get(f"{case}-{of[way]}-inspect") for of in OF_PRECISION.values())
+        if floats and integers:
+            whole, network = (
+                floats["ms"][part]["p50"] / integers["ms"][part]["p50"]
+                for part in ("total", "network")
             )
-    peer, ours = found.get(f"{case}-openvino-inspect"), found.get(f"{case}-ours-inspect")
-    if peer and ours:
-        times = peer["ms"]["total"]["p50"] / ours["ms"]["total"]["p50"]
-        lines.append(f"{case}: inspect {times:.1f} × faster than anomalib exported to OpenVINO")
+            which = " with approximate search" if way == "approximate" else ""
+            lines.append(
+                f"{case}: inspect{which} {whole:.2f} × faster in 8-bit integers than in float32, "
+                f"the network {network:.2f} ×"
+            )
+    for tool, name in (("ours", ""), ("int8", " in 8-bit integers")):
+        ours, peer = found.get(f"{case}-{tool}-inspect"), found.get(f"{case}-openvino-inspect")
+        if ours and peer:
+            times = peer["ms"]["total"]["p50"] / ours["ms"]["total"]["p50"]
+            lines.append(f"{case}: inspect{name} {times:.1f} × faster than anomalib in OpenVINO")
+    of_case = [one for one in networks(found) if one.case == case]
+    shares = [f"{one.ms['p50'] / one.limit_ms:.1f} × in {one.precision}" for one in of_case]
+    if shares:
+        lines.append(
+            f"{case}: the network takes {', '.join(shares)} what its multiplications would take "
+            "at the machine's best speed"
+        )
     return lines
 
 

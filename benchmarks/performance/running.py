@@ -12,14 +12,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-OURS = (
-    "data",
-    "vectors",
-    "ours",
-    "ours_large",
-    "flat_memory",
-    "limit",
-)  # modules that run our own code
+# Modules that run our own code.
+OURS = ("data", "vectors", "ours", "ours_large", "flat_memory", "limit")
 
 
 @dataclass(frozen=True)

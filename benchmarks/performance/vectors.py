@@ -42,7 +42,8 @@ def make(
 
     Both normal banks are greedy coresets of good training images' patches, chosen part by part;
     the defect vectors are the training defects' patches, those nearest to the masks. Queries are
-    test images. `curve.npy` takes each view for a vector of its own (384 dimensions).
+    test images. `curve.npy` takes each view for a vector of its own (384 dimensions); there is none
+    where `curve` is 0.
     """
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
@@ -60,14 +61,16 @@ def make(
         pool[i * h * w : (i + 1) * h * w] = embed(sample).reshape(-1, d)
     np.save(out / "normal.npy", _spread(pool, normal, len(pool), 46_000))
     single = pool.reshape(-1, d // len(_FLIPS))
-    np.save(out / "curve.npy", _spread(single, curve, 5 * curve, 20_000))
+    if curve:
+        np.save(out / "curve.npy", _spread(single, curve, 5 * curve, 20_000))
     np.save(out / "defect.npy", _defects(manifest, embed, defect))
     tested = manifest.part("test").samples
     asked = mixed(list(tested), queries)  # type: ignore[arg-type]
     np.save(out / "queries.npy", np.stack([embed(s) for s in asked]))
     patches = len(pool)
     file.unlink()
-    sizes = {name: len(np.load(out / f"{name}.npy", mmap_mode="r")) for name in _NAMES}
+    names = _NAMES if curve else _NAMES[:-1]
+    sizes = {name: len(np.load(out / f"{name}.npy", mmap_mode="r")) for name in names}
     return {"patches": patches, "dimensions": d, "grid": [h, w], **sizes}
 
 
