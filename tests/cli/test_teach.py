@@ -70,6 +70,30 @@ def test_a_missed_defect_is_taught_in_one_command(run, good_model, missed):
     assert model.calibration.defectives[-1].endswith("/part.png")
 
 
+def test_every_teaching_is_a_version_that_undo_takes_back(run, good_model, missed):
+    before = (good_model / MODEL_FILE).read_bytes()
+    said = ("--by", "Ada", "--why", "missed on line 2", "--force")
+    run("teach", good_model, missed / "part.png", "--defect", "--kind", "crack", *said)
+    last = run("history", good_model, "--json").json["versions"][-1]
+    assert (last["action"], last["by"], last["why"]) == ("teach", "Ada", "missed on line 2")
+    (image,) = last["images"]
+    assert image["name"].endswith("/part.png")
+    assert (image["label"], image["kind"]) == ("defect", "crack")
+    assert last["effects"]["defect patches added"] >= 1
+    assert run("history", good_model, "--verify").code == 0
+    run("teach", good_model, "--remove", "part.png", "--force")
+    last = run("history", good_model, "--json").json["versions"][-1]
+    assert (last["action"], last["images"][0]["label"]) == ("remove", "defect")
+    run("undo", good_model)
+    assert run("inspect", good_model, missed / "part.png", "--json").json["results"][0][
+        "nearest_defect"
+    ]
+    run("undo", good_model)
+    assert (good_model / MODEL_FILE).read_bytes() == before
+    again = run("teach", good_model, missed / "part.png", "--defect", "--force")
+    assert again.code == 0
+
+
 def test_a_dry_run_shows_the_same_and_changes_nothing(run, model, missed, prepared, tmp_path):
     paths = [prepared.image_path(s) for s in prepared.part("test")]
     log = tmp_path / "log.jsonl"

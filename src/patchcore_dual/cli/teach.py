@@ -134,7 +134,11 @@ def teach(
         )
         if outcome.is_accepted:
             changed = outcome.teaching.changed
-            effects = {name: list(pair) for name, pair in outcome.preview.effects().items()}
+            effects = {
+                **outcome.preview.effects(),
+                "normal patches added": outcome.preview.gained_normal,
+                "defect patches added": outcome.preview.gained_defect,
+            }
             action = "teach" if lessons else "remove"
             commit(model, detector.model, Edit(action, changed, by or "", why, effects))
     if pictures is not None:
