@@ -8,7 +8,12 @@ from threadpoolctl import threadpool_limits
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
-from patchcore_dual.scoring.fusion.probe import Moments, Probe, Whitening, fit_probe
+from patchcore_dual.scoring.fusion.probe import (
+    Moments,
+    Probe,
+    Whitening,
+    fit_weighted_probe,
+)
 from patchcore_dual.training.defect_bank import DefectPatches
 from patchcore_dual.training.normal_banks import NormalBanks
 
@@ -37,39 +42,40 @@ class Probes:
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
         self._training_set = training_set
         fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
-        moments = _moments_by_fold(banks.sample.vectors, fold_of_all)
-        self.whitening = Moments.join([*moments.values()]).whitening()
+        sample = banks.sample.vectors
+        moments = Moments.of(sample, sample.mean(axis=0))
+        self.whitening = moments.whitening()
         order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
         self.normal_sample = banks.sample.select(np.sort(order))
         fold = _fold_of_rows(self.normal_sample, banks.fold_of)
         synthetic = {s.image for s in training_set.synthetic()}
-        everything, patches = self.normal_sample.vectors, defects.patches
+        patches, training = defects.patches, _Patches(self.normal_sample, defects.patches)
+        everything = np.ones(len(self.normal_sample), dtype=bool)
         white = {name: self.whitening(patches.of(name)) for name in patches.sources}
         self.cluster_of = _clusters(
             training_set, {name: v for name, v in white.items() if name not in synthetic}
         )
-        final = _fit(self.whitening, everything, patches, set())
+        final = training.fit(self.whitening, set(), everything)
         assert final is not None, "the defect bank comes from some image"
         self.final = final
         clusters = sorted(set(self.cluster_of.values()))
         self.without_cluster: dict[int, Probe] = {}
         if len(clusters) > 1:
             for cluster in clusters:
-                probe = _fit(self.whitening, everything, patches, self.of_cluster(cluster))
+                probe = training.fit(self.whitening, self.of_cluster(cluster), everything)
                 self.without_cluster[cluster] = probe or self.final
         folds = sorted(set(banks.fold_of.values()))
 
         def of_fold(k: int) -> tuple[Probe, Probe]:
-            others = everything[fold != k]
             # What is whitened by its own covariance varies less than a new image does.
-            rest = [one for other, one in moments.items() if other != k]
-            whitening = Moments.join(rest).whitening() if rest else self.whitening
+            rest = moments.without(Moments.of(sample[fold_of_all == k], moments.origin))
+            whitening = rest.whitening() if rest.count else self.whitening
             excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
             derived = excluded & synthetic
-            without = _fit(whitening, others, patches, derived) or self.final
+            without = training.fit(whitening, derived, fold != k) or self.final
             if not (excluded - derived) & set(patches.sources):
                 return without, without
-            return without, _fit(whitening, others, patches, excluded) or without
+            return without, training.fit(whitening, excluded, fold != k) or without
 
         with (
             threadpool_limits(1, user_api="blas"),
@@ -85,21 +91,28 @@ class Probes:
         return self._training_set.with_offspring(members)
 
 
-def _fit(
-    whitening: Whitening, normal: np.ndarray, defects: MemoryBank, excluded: set[str]
-) -> Probe | None:
-    """A probe trained without some defective images; None where no others are left.
+class _Patches:
+    """The patches that all probes are trained on; each probe counts some of them."""
 
-    Args:
-        normal: float32 `[n, d]`, normal patches.
-    """
-    known = [defects.of(name) for name in defects.sources if name not in excluded]
-    return fit_probe(whitening, normal, known) if known else None
+    def __init__(self, normal: MemoryBank, defects: MemoryBank) -> None:
+        self._defects = defects
+        self._origin = normal.vectors.mean(axis=0)
+        self._x = np.concatenate([defects.vectors, normal.vectors])
+        self._x -= self._origin
 
+    def fit(self, whitening: Whitening, excluded: set[str], normal: np.ndarray) -> Probe | None:
+        """A probe trained without some defective images; None where no others are left.
 
-def _moments_by_fold(vectors: np.ndarray, fold: np.ndarray) -> dict[int, Moments]:
-    origin = vectors.mean(axis=0)
-    return {int(k): Moments.of(vectors[fold == k], origin) for k in np.unique(fold)}
+        Args:
+            normal: bool `[n]`, which normal patches count.
+        """
+        image = self._defects.image
+        known = np.array([name not in excluded for name in self._defects.sources])
+        if not known.any():
+            return None
+        share = known / np.maximum(np.bincount(image, minlength=len(known)), 1) / known.sum()
+        weight = np.concatenate([share[image], normal / normal.sum()]) / 2
+        return fit_weighted_probe(whitening, self._x, len(image), weight, origin=self._origin)
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:

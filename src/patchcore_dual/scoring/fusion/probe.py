@@ -63,7 +63,7 @@ class Whitening:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over some vectors, from which the whitening of any union of such sets follows.
+    """Sums over some vectors, from which their whitening follows, and that of any part of them.
 
     Attributes:
         origin: float32 `[d]`, which the sums are about; near the mean, so that rounding is small.
@@ -72,9 +72,9 @@ class Moments:
         products: float64 `[d, d]`, the sum of their outer products.
 
     >>> vectors = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
-    >>> some, others = (Moments.of(v, vectors[0]) for v in (vectors[:20], vectors[20:]))
-    >>> joined = Moments.join([some, others]).whitening()
-    >>> bool(np.allclose(joined.mean, vectors.mean(axis=0), atol=1e-6))
+    >>> every, some = (Moments.of(v, vectors[0]) for v in (vectors, vectors[:20]))
+    >>> others = every.without(some).whitening()
+    >>> bool(np.allclose(others.mean, vectors[20:].mean(axis=0), atol=1e-6))
     True
     """
 
@@ -94,12 +94,10 @@ class Moments:
             products += centred.T @ centred
         return cls(origin, len(vectors), total, products)
 
-    @classmethod
-    def join(cls, parts: Sequence["Moments"]) -> "Moments":
-        """The moments of several sets together, all about one origin."""
-        total = np.sum([part.total for part in parts], axis=0)
-        products = sum((part.products for part in parts[1:]), parts[0].products)
-        return cls(parts[0].origin, sum(part.count for part in parts), total, products)
+    def without(self, part: "Moments") -> "Moments":
+        """The moments of what remains without some of the vectors."""
+        total, products = self.total - part.total, self.products - part.products
+        return Moments(self.origin, self.count - part.count, total, products)
 
     def whitening(self) -> Whitening:
         """The whitening of these vectors, with a shrunk covariance."""
@@ -137,14 +135,34 @@ def fit_probe(whitening: Whitening, normal: np.ndarray, defects: Sequence[np.nda
     """
     x = np.concatenate([*defects, normal])
     x -= whitening.mean
-    is_defect = np.arange(len(x)) < len(x) - len(normal)
     sample_weight = np.concatenate(
         [np.full(len(p), 0.5 / len(defects) / len(p)) for p in defects]
         + [np.full(len(normal), 0.5 / len(normal))]
     )
+    n_defect = len(x) - len(normal)
+    return fit_weighted_probe(whitening, x, n_defect, sample_weight, origin=whitening.mean)
+
+
+def fit_weighted_probe(
+    whitening: Whitening,
+    x: np.ndarray,
+    n_defect: int,
+    sample_weight: np.ndarray,
+    *,
+    origin: np.ndarray,
+) -> Probe:
+    """As `fit_probe`, of patches that are weighted one by one, so that several probes share them.
+
+    Args:
+        x: float32 `[n, d]`, patches less `origin`, those of defects first.
+        n_defect: how many of them are of defects.
+        sample_weight: float64 `[n]`, of sum 1.
+        origin: float32 `[d]`, near the mean of the patches, so that rounding is small.
+    """
+    is_defect = np.arange(len(x)) < n_defect
     beta, intercept = fit_logistic(x, is_defect, sample_weight, ridge=RIDGE, basis=whitening.matrix)
     weights = (whitening.matrix @ beta).astype(np.float32)
-    return Probe(weights, float(intercept - whitening.mean @ weights))
+    return Probe(weights, float(intercept - origin @ weights))
 
 
 def fit_logistic(
