@@ -267,3 +267,14 @@ def test_it_takes_no_pytorch(model, missed):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "is taught" in result.stdout
+
+
+def test_pictures_replace_no_file(run, model, missed, tmp_path):
+    """It may be the image that is taught, or a mask that was corrected."""
+    image = tmp_path / "part.png"
+    shutil.copy(missed / "part.png", image)
+    before, there = image.read_bytes(), (model / MODEL_FILE).read_bytes()
+    refused = run("teach", model, image, "--defect", "--kind", "crack", "--pictures", tmp_path)
+    assert refused.code == 2
+    assert "part.png is there already" in refused.err
+    assert (image.read_bytes(), (model / MODEL_FILE).read_bytes()) == (before, there)

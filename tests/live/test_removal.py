@@ -104,3 +104,16 @@ def test_two_good_images_have_to_stay(detector):
         detector.teach(removed=normals[1:])
     with pytest.raises(SettingsError, match="one of both"):
         detector.teach(Lesson("x.png", True), removed=normals[:1])
+
+
+def test_good_images_of_one_fold_alone_are_too_few(detector):
+    """They would have been scored by nothing."""
+    calibration = detector.model.calibration
+    first = calibration.evidence.normals[0].fold
+    others = [
+        name
+        for name, one in zip(calibration.normals, calibration.evidence.normals, strict=True)
+        if one.fold != first
+    ]
+    with pytest.raises(DataError, match=r"fewer than two|held out together"):
+        detector.teach(removed=others)

@@ -114,8 +114,8 @@ def what_was_done(version: "Version") -> str:
         return f"tag: {effects['tag']} taken away"
     if action == "prune":
         return f"prune: removed {', '.join(map(str, effects['removed']))}"
-    told = effects_text(effects)
-    return f"{action}: {told}" if told else action
+    changed = effects_text(effects)
+    return f"{action}: {changed}" if changed else action
 
 
 def effects_text(effects: Mapping[str, Any]) -> str:
@@ -124,8 +124,9 @@ def effects_text(effects: Mapping[str, Any]) -> str:
     >>> effects_text({"recall": [0.5, 0.75], "patches added": 3})
     'recall 0.5 → 0.75, patches added 3'
     """
-    told = {name: value for name, value in effects.items() if value not in (None, "", [], {})}
-    return ", ".join(f"{name.replace('_', ' ')} {_value(v)}" for name, v in told.items())
+    nothing: tuple[Any, ...] = (None, "", [], {}, [None, None])
+    known = {name: value for name, value in effects.items() if value not in nothing}
+    return ", ".join(f"{name.replace('_', ' ')} {_value(v)}" for name, v in known.items())
 
 
 def _value(value: Any) -> str:
@@ -135,6 +136,8 @@ def _value(value: Any) -> str:
         return ", ".join(map(_value, value))
     if isinstance(value, dict):
         return effects_text(value)
+    if value is None:
+        return "unknown"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, By, Device, Why, check_share
+from patchcore_dual.cli.choices import AsJson, By, Device, Why
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -102,17 +102,22 @@ def teach(
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.live import CalibrationImages, Edit, commit, editing
+    from patchcore_dual.live import CalibrationImages, commit, editing
 
     lessons: list[Lesson] = []
     if get_ready or removed:
         option = "--get-ready" if get_ready else "--remove"
         if images or masks or is_defect or is_good or (get_ready and removed):
             raise SettingsError(f"{option} teaches nothing. Give no images with it.")
+        if kind or group or pictures:
+            raise SettingsError(f"{option} takes no --kind, --group or --pictures.")
+        if get_ready and dry_run:
+            raise SettingsError("--get-ready changes no model: leave --dry-run out.")
     else:
         lessons = _lessons(images or [], masks or [], is_defect, is_good)
     lessons = [replace(one, kind=kind, group=group) for one in lessons]
-    check_share("--max-loss", max_loss)
+    if not 0 <= max_loss < 1:
+        raise SettingsError(f"--max-loss is {max_loss:g}; give a share of defects, as 0.02.")
     inspected = None if log is None else _inspected(log, last)
     with nullcontext() if dry_run else editing(model), progress_bar() as progress:
         detector = PatchCoreDual.load(model, device=device)
@@ -132,19 +137,13 @@ def teach(
             force=force,
             progress=progress,
         )
-        if outcome.is_accepted:
-            changed = outcome.teaching.changed
-            effects = {
-                **outcome.preview.effects(),
-                "normal patches added": outcome.preview.gained_normal,
-                "defect patches added": outcome.preview.gained_defect,
-            }
-            action = "teach" if lessons else "remove"
-            commit(model, detector.model, Edit(action, changed, by or "", why, effects))
-    if pictures is not None:
-        from patchcore_dual.cli.teach_pictures import write_pictures
+        if pictures is not None:
+            from patchcore_dual.cli.teach_pictures import write_pictures
 
-        written = write_pictures(outcome.teaching.taught, pictures)
+            written = write_pictures(outcome.teaching.taught, pictures)
+        if outcome.is_accepted:
+            commit(model, detector.model, outcome.edit(by=by or "", why=why))
+    if pictures is not None:
         console.print(f"Pictures: {', '.join(written)}", markup=False, soft_wrap=True)
     shown = outcome.preview
     if as_json:
@@ -160,7 +159,7 @@ def teach(
     else:
         for line in (*outcome.teaching.notes, shown):
             print(line)
-    refused = not outcome.is_accepted and bool(shown.refusals)
+    refused = bool(shown.refusals) and not force
     if not as_json:
         if dry_run:
             print("Nothing was changed." + (" It would be refused:" if refused else ""))

@@ -3,8 +3,8 @@
 When a bank or the probe changes, every calibration image is scored again, by its patch features.
 They are computed once, from the prepared folder, and kept in half precision in the folder `images`
 of the model, with a small picture of each image; so a model that is copied to another PC can be
-taught there without its training images. The folder can be deleted at any time: it is filled again
-from the prepared folder and, for images that were taught, from their own copies.
+taught there without its training images. All but the pixels of taught images, which are kept there
+too, can be made again from the prepared folder.
 """
 
 import hashlib
@@ -112,13 +112,15 @@ class CalibrationImages:
             self._temporary = TemporaryDirectory(prefix="patchcore-dual-")
             self._folder = Path(self._temporary.name)
         self._key = _key_of(model)
-        self._index = self._folder / f"{self._key}.json"
+        # The rows are of one prepared set: another may give the same images other groups.
+        prepared_set = str(model.trained_on.get("manifest_sha256", ""))[:8]
+        self._index = self._folder / f"{self._key}-{prepared_set}.json"
         self.folder = Path(prepared or calibration.prepared)
         self.rows, self.tests = read_rows(self._index)
         for name, said in model.trained_on.get("taught", {}).items():
             facts = {key: said[key] for key in ("label", "kind", "group")}
-            sha256 = calibration.sha256.get(name, "")
-            self.rows.setdefault(name, ImageRow(**facts, sha256=sha256))
+            row = ImageRow(said["label"], sha256=calibration.sha256.get(name, ""))
+            self.rows[name] = replace(self.rows.get(name, row), **facts)
         synthetic = _bank_sources(model, calibration) - calibration.sha256.keys()
         names = [*calibration.sha256, *sorted(synthetic)]
         scored = [*calibration.normals, *calibration.defectives]
@@ -243,8 +245,10 @@ class CalibrationImages:
         if missing:
             self.tests = dict(_digests(manifest.part("test"), progress))
         self._save_index()
-        for path in self._folder.glob("????????-*"):  # of a model that was here before
-            if not path.name.startswith(self._key):
+        # Of a model that was here before, the pixels of taught images are kept: there is no other
+        # copy of them, and `undo` may go back to it.
+        for path in self._folder.glob("????????-*"):
+            if not path.name.startswith(self._key) and path.suffix != ".png":
                 path.unlink()
 
     def _picture_of_taught(self, name: str) -> bool:

@@ -80,7 +80,7 @@ def picture_files(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for index in sorted(folder.glob("*.json")):
         for name, row in read_rows(index)[0].items():
-            stem = f"{index.stem}-{(row.sha256 or row.pixels)[:32]}"
+            stem = f"{index.stem.partition('-')[0]}-{(row.sha256 or row.pixels)[:32]}"
             for suffix in (".png", ".jpg"):
                 if (folder / f"{stem}{suffix}").is_file():
                     found.setdefault(name, folder / f"{stem}{suffix}")

@@ -49,6 +49,11 @@ def remove(
     samples = tuple(sample for sample in state.samples if sample.image not in removed)
     if sum(not sample.is_defective for sample in samples) < 2:
         raise DataError("that leaves fewer than two good images, by which nothing is calibrated.")
+    if len({state.fold_of[s.image] for s in samples if not s.is_defective}) < 2:
+        raise DataError(
+            "the good images that would be left were all held out together when the model was "
+            "fitted. Fit again without these images: fit --exclude."
+        )
     defects = state.defects
     if defects is not None:
         bank, patches = (one.without(removed) for one in (defects.bank, defects.patches))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from patchcore_dual.errors import SettingsError
+from patchcore_dual.errors import ModelError, SettingsError
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.live.images import FOLDER, CalibrationImages
 from patchcore_dual.live.lessons import Lesson
@@ -13,7 +13,7 @@ from patchcore_dual.live.pictures import TrainingPictures
 from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
 from patchcore_dual.live.removal import remove
 from patchcore_dual.live.teaching import Teaching, teach
-from patchcore_dual.model import Model
+from patchcore_dual.model import Edit, Model
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -31,6 +31,16 @@ class Outcome:
     teaching: Teaching
     preview: Preview
     is_accepted: bool
+
+    def edit(self, by: str = "", why: str = "") -> Edit:
+        """What the ledger says of it, for `commit`."""
+        effects = {
+            **self.preview.effects(),
+            "normal patches added": self.preview.gained_normal,
+            "defect patches added": self.preview.gained_defect,
+        }
+        action = "teach" if self.teaching.taught else "remove"
+        return Edit(action, self.teaching.changed, by, why, effects)
 
     def __str__(self) -> str:
         """What it changes, and why it is refused, if it is."""
@@ -119,5 +129,8 @@ class Teacher:
 
 def _prepared(model: Model) -> Path | None:
     """The folder that a model was fitted on; its calibration set is not held for that."""
-    calibration = model.read_calibration()
+    try:
+        calibration = model.read_calibration()
+    except ModelError:  # a version that was pruned since
+        return None
     return Path(calibration.prepared) if calibration else None

@@ -40,14 +40,14 @@ class Teaching:
         """The images that were taught or removed, as the ledger names them."""
         known = self.before.calibration
         sha256 = known.sha256 if known is not None else {}
-        defects = _known_defects(self.before)
+        normals = known.normals if known is not None else ()
         return (
             *(
                 TaughtImage(one.name, one.sha256, "defect" if one.is_defect else "good", one.kind)
                 for one in self.taught
             ),
             *(
-                TaughtImage(name, sha256.get(name, ""), "defect" if name in defects else "good")
+                TaughtImage(name, sha256.get(name, ""), "good" if name in normals else "defect")
                 for name in self.removed
             ),
         )
@@ -69,47 +69,47 @@ class Teaching:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on the images that were taught, in sentences."""
-        told = []
+        lines = []
         for one in self.taught:
             if self.before.is_foreign(one.evidence.normal):
-                told.append(f"{one.name} is {FOREIGN}. Is it the right part?")
+                lines.append(f"{one.name} is {FOREIGN}. Is it the right part?")
             if one.note:
-                told.append(f"{one.name}: {one.note}.")
+                lines.append(f"{one.name}: {one.note}.")
             verdict = verdict_of(self.before, one.evidence, one.output.score)
             if one.is_defect and verdict == "reject":
-                told.append(f"{one.name} was rejected already: the model finds this defect.")
+                lines.append(f"{one.name} was rejected already: the model finds this defect.")
             if not one.is_defect and verdict == "pass":
-                told.append(f"{one.name} passed already: it is no false alarm.")
+                lines.append(f"{one.name} passed already: it is no false alarm.")
             if one.is_proposed:
-                told.append(
+                lines.append(
                     f"{one.name}: no mask was given; the region that stands out most is taken for "
                     "the defect. See it with --pictures, and correct it with --mask."
                 )
-        return tuple(told)
+        return tuple(lines)
 
     @property
     def approximations(self) -> tuple[str, ...]:
         """What a fit with these images would do otherwise, in sentences."""
-        told = []
+        lines = []
         if any(not one.is_defect for one in self.taught):
-            told.append(
+            lines.append(
                 "A fit would also choose the normal banks anew, that of each fold too; here "
                 "calibration images keep their distances to normal where the new patches are "
                 "not nearer."
             )
         if self.removed:
-            told.append(
+            lines.append(
                 "A fit would choose the banks anew, and deal the remaining images to folds anew; "
                 "probe, fusion rule, guard and thresholds are renewed as by a fit."
             )
         elif self.gained_defect:
             assert self.after.defect_bank is not None
-            told.append(
+            lines.append(
                 "A fit would deal the images to folds anew, and would choose the defect bank from "
                 "all patches; here it has grown. Probe, fusion rule, guard and thresholds are "
                 "renewed as by a fit."
             )
-        return tuple(told)
+        return tuple(lines)
 
     def keep(self, images: CalibrationImages) -> None:
         """Keep the taught images, by which the model can be taught again; before it is saved."""
@@ -198,6 +198,9 @@ def _known_defects(model: Model) -> tuple[str, ...]:
 
 def _check_each_once(taught: Sequence[LearnedImage]) -> None:
     by_pixels: dict[str, LearnedImage] = {}
+    names = [one.name for one in taught]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DataError(f"several images are called {min(twice)}. Give each a name of its own.")
     for one in taught:
         other = by_pixels.setdefault(one.pixels, one)
         if other is not one:

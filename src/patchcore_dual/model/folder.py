@@ -79,6 +79,8 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     former = None
     with nullcontext() if is_locked or not path.is_file() else locked_model(folder):
+        is_other = path.is_file() and path.read_bytes() != text  # or has become one meanwhile
+        check_writable(folder, overwrite=overwrite or not is_other)
         if is_other:
             settle(folder)
             former = version_in_place(folder)
