@@ -12,6 +12,7 @@ from live.conftest import change, with_note, with_vectors
 from patchcore_dual.errors import ModelError
 from patchcore_dual.live import prune, tag, undo, verify
 from patchcore_dual.model import load_model, read_fingerprint
+from patchcore_dual.model.schema import MODEL_FILE
 from patchcore_dual.model.versions import history
 
 
@@ -151,3 +152,13 @@ def test_nothing_is_changed_on_an_altered_ledger(altered):
 def test_what_is_no_model(tmp_path):
     with pytest.raises(ModelError, match="not a model folder"):
         verify(tmp_path)
+
+
+def test_a_former_model_put_back_by_hand_is_found(model):
+    """It is no change that was killed: the head of the ledger is that of the last line."""
+    former = (model / MODEL_FILE).read_bytes()
+    change(model, with_note, "one")
+    (model / MODEL_FILE).write_bytes(former)
+    assert "not the model that the last line" in verify(model)[0]
+    undo(model, to=2)
+    assert not verify(model)

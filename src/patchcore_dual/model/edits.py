@@ -1,7 +1,7 @@
 """Changing a model: every change is a version, made whole or not at all, and recorded.
 
 The order of writing makes it whole. Data files and the version's own text come first, which nothing
-names yet. Then the ledger, the head and `model.json` take their places, one right after the other:
+names yet. Then the ledger, `model.json` and the head take their places, one right after the other:
 a process killed before the ledger has changed nothing, and what one killed after it has left to do,
 the next change does first.
 """
@@ -177,10 +177,9 @@ def _half_written(folder: Path) -> list[Path]:
 
 
 def _put_in_place(folder: Path, ledger: Ledger, text: bytes | None) -> None:
-    contents = {
-        folder / LEDGER_FILE: ledger.text,
-        folder / VERSIONS / HEAD: ledger.head.encode(),
-    }
+    contents = {folder / LEDGER_FILE: ledger.text}
     if text is not None:
         contents[folder / MODEL_FILE] = text
+    # Last: with the head in place, a former `model.json` is one that somebody has put back.
+    contents[folder / VERSIONS / HEAD] = ledger.head.encode()
     replace_in_order(contents)

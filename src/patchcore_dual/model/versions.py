@@ -103,7 +103,8 @@ def state_of(folder: Path) -> State:
     fingerprint = fingerprint_of(current) if current is not None else None
     if fingerprint == ledger.last.fingerprint:
         return "complete" if head == ledger.head else "pending"
-    return "pending" if fingerprint == ledger.last.before else "other model"
+    is_former = fingerprint == ledger.last.before and head != ledger.head
+    return "pending" if is_former else "other model"
 
 
 def _head_before(ledger: Ledger) -> str:
