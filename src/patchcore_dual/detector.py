@@ -190,9 +190,9 @@ class PatchCoreDual:
 
         Raises ModelError where it is missing, damaged, of a newer version or another embedder.
         """
-        model, read = load_with_fingerprint(Path(folder))
+        model, read, place = load_with_fingerprint(Path(folder))
         embedder = restore_embedder(model.spec, model.network, model.graph, device, embedder)
         detector = cls(embedder=embedder, **model.settings.model_dump())
         detector._model, detector._fingerprint = model, read
-        detector._teacher = Teacher(detector.embed, Path(folder))
+        detector._teacher = Teacher(detector.embed, place)
         return detector

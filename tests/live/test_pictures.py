@@ -61,3 +61,11 @@ def test_an_image_that_was_taught_is_shown(detector, new_images):
     inspection = detector.inspect(new_images.defect)
     assert inspection.nearest_defect.image.endswith("/defect.png")
     assert inspection.thumbnails()["nearest defect"].shape[2] == 3
+
+
+def test_a_version_shows_those_kept_too(detector, new_images, tmp_path, monkeypatch):
+    nowhere = lambda model: tmp_path / "nowhere"  # noqa: E731
+    monkeypatch.setattr("patchcore_dual.live.teacher._prepared", nowhere)
+    CalibrationImages(detector.model, detector.embed, tmp_path / "dual")
+    version = PatchCoreDual.load(tmp_path / "dual@1", device="cpu").inspect(new_images.defect)
+    assert all(picture is not None for picture in version.thumbnails().values())

@@ -135,13 +135,16 @@ def load_model(folder: Path) -> Model:
     return load_with_fingerprint(folder)[0]
 
 
-def load_with_fingerprint(folder: Path) -> tuple[Model, str]:
-    """As `load_model`, and the fingerprint of what was read, while others may change the model."""
+def load_with_fingerprint(folder: Path) -> tuple[Model, str, Path]:
+    """As `load_model`, with the fingerprint of what was read, and the folder without a version.
+
+    Others may change the model meanwhile.
+    """
     folder, path = _located(folder)
     while True:
         text = _read_text(folder, path)
         try:
-            return _model(folder, path, text), fingerprint_of(text)
+            return _model(folder, path, text), fingerprint_of(text), folder
         except ModelError:  # where it was changed and pruned meanwhile, the new one is whole
             if path.is_file() and path.read_bytes() == text:
                 raise
