@@ -95,7 +95,7 @@ def main() -> None:
             killed(folder, number + 1, draw.uniform(0, 3 * each))
             seen[state_of(folder)] += 1
             seen["left files half written"] += any(folder.rglob(".*"))
-            model, fingerprint = load_with_fingerprint(folder)
+            model, fingerprint, _ = load_with_fingerprint(folder)
             assert model.calibration is not None
             ledger = history(folder)
             assert fingerprint in {ledger.last.fingerprint, ledger.last.before}
