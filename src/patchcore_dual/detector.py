@@ -78,7 +78,7 @@ class PatchCoreDual:
         """
         self.fitted = fit(manifest, self.embedder, self.settings, **options)
         self.embedder, self._model, self._fingerprint = self.fitted.embedder, self.fitted.model, ""
-        self._teacher = Teacher(self.embed, None)
+        self._teacher = Teacher(self.embed, options.get("model_folder"))
         return self
 
     def teach(self, *lessons: Lesson, **options: Any) -> Outcome:
