@@ -170,6 +170,8 @@ def test_a_model_made_ready_is_taught_without_its_training_images(
     entry["calibration"]["prepared"] = str(folder)
     (model / MODEL_FILE).write_text(json.dumps(entry))
     assert "can be taught wherever" in run("teach", model, "--get-ready").out
+    ready = json.loads(run("teach", model, "--get-ready", "--json").out)
+    assert ready == {"model": str(model), "ready": True}
     shutil.rmtree(folder)
     teach = ("teach", model, missed / "part.png", "--defect", "--force")
     assert run(*teach).code == 0

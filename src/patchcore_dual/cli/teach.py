@@ -125,7 +125,10 @@ def teach(
             CalibrationImages(
                 detector.model, detector.embed, model, prepared=prepared, progress=progress
             )
-            print(f"{model} can be taught wherever its folder is copied to.")
+            if as_json:
+                print_json({"model": str(model), "ready": True})
+            else:
+                print(f"{model} can be taught wherever its folder is copied to.")
             return
         outcome = detector.teach(
             *lessons,

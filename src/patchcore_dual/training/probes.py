@@ -1,10 +1,9 @@
 """The final probe, and those that lack a fold or a cluster of defects."""
 
-from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
@@ -12,12 +11,13 @@ from patchcore_dual.scoring.fusion.probe import (
     Moments,
     Probe,
     Whitening,
-    fit_weighted_probe,
+    fit_weighted_probes,
 )
 from patchcore_dual.training.defect_bank import DefectPatches
 from patchcore_dual.training.normal_banks import NormalBanks
 
 PROBE_PATCHES = 20_000  # normal patches that the probe is trained on
+AT_ONCE = 2**25  # elements of the whitening matrices that are held together
 MAX_CLUSTERS = 5  # of defects whose kinds have no names
 
 
@@ -42,8 +42,10 @@ class Probes:
     def __init__(self, training_set: Manifest, banks: NormalBanks, defects: DefectPatches) -> None:
         self._training_set = training_set
         fold_of_all = _fold_of_rows(banks.sample, banks.fold_of)
-        sample = banks.sample.vectors
-        moments = Moments.of(sample, sample.mean(axis=0))
+        sample, folds = banks.sample.vectors, sorted(set(banks.fold_of.values()))
+        origin = sample.mean(axis=0)
+        parts = {k: Moments.of(sample[fold_of_all == k], origin) for k in folds}
+        moments = Moments.joined(list(parts.values()))
         self.whitening = moments.whitening()
         order = np.random.default_rng(0).permutation(len(banks.sample))[:PROBE_PATCHES]
         self.normal_sample = banks.sample.select(np.sort(order))
@@ -55,40 +57,44 @@ class Probes:
         self.cluster_of = _clusters(
             training_set, {name: v for name, v in white.items() if name not in synthetic}
         )
-        final = training.fit(self.whitening, set(), everything)
+        clusters = sorted(set(self.cluster_of.values()))
+        clusters = clusters if len(clusters) > 1 else []
+        on_everything = [_Task(set(), everything)]
+        on_everything += [_Task(self.of_cluster(cluster), everything) for cluster in clusters]
+        final, *others = training.fit([self.whitening] * len(on_everything), on_everything)
         assert final is not None, "the defect bank comes from some image"
         self.final = final
-        clusters = sorted(set(self.cluster_of.values()))
-        self.without_cluster: dict[int, Probe] = {}
-        if len(clusters) > 1:
-            for cluster in clusters:
-                probe = training.fit(self.whitening, self.of_cluster(cluster), everything)
-                self.without_cluster[cluster] = probe or self.final
-        folds = sorted(set(banks.fold_of.values()))
-
-        def of_fold(k: int) -> tuple[Probe, Probe]:
-            # What is whitened by its own covariance varies less than a new image does.
-            rest = moments.without(Moments.of(sample[fold_of_all == k], moments.origin))
-            whitening = rest.whitening() if rest.count else self.whitening
-            excluded = training_set.with_offspring({n for n, f in banks.fold_of.items() if f == k})
-            derived = excluded & synthetic
-            without = training.fit(whitening, derived, fold != k) or self.final
-            if not (excluded - derived) & set(patches.sources):
-                return without, without
-            return without, training.fit(whitening, excluded, fold != k) or without
-
-        with (
-            threadpool_limits(1, user_api="blas"),
-            ThreadPoolExecutor(min(cpu_count() or 1, 4)) as pool,
-        ):
-            probes = dict(zip(folds, pool.map(of_fold, folds), strict=True))
-        self.without_own_patches = {k: without for k, (without, _) in probes.items()}
-        self.without_fold = {k: without for k, (_, without) in probes.items()}
+        self.without_cluster = {c: p or final for c, p in zip(clusters, others, strict=True)}
+        self.without_own_patches: dict[int, Probe] = {}
+        self.without_fold: dict[int, Probe] = {}
+        at_once = max(1, AT_ONCE // origin.size**2)
+        for some in (folds[i : i + at_once] for i in range(0, len(folds), at_once)):
+            whitenings, tasks = [], []
+            for k in some:
+                # What is whitened by its own covariance varies less than a new image does.
+                rest = moments.without(parts[k])
+                whitening = rest.whitening() if rest.count else self.whitening
+                own = {name for name, f in banks.fold_of.items() if f == k}
+                excluded = training_set.with_offspring(own)
+                derived = excluded & synthetic
+                tasks += [_Task(derived, fold != k), _Task(excluded, fold != k)]
+                whitenings += [whitening, whitening]
+            probes = training.fit(whitenings, tasks)
+            for k, own_patches, whole in zip(some, probes[::2], probes[1::2], strict=True):
+                self.without_own_patches[k] = own_patches or final
+                self.without_fold[k] = whole or self.without_own_patches[k]
 
     def of_cluster(self, cluster: int) -> set[str]:
         """The defective images of a cluster, and the synthetic ones made from them."""
         members = {name for name, c in self.cluster_of.items() if c == cluster}
         return self._training_set.with_offspring(members)
+
+
+class _Task(NamedTuple):
+    """A probe to be fitted: the defective images that it lacks, and the normal patches it has."""
+
+    excluded: set[str]
+    normal: np.ndarray  # bool [n]
 
 
 class _Patches:
@@ -100,19 +106,38 @@ class _Patches:
         self._x = np.concatenate([defects.vectors, normal.vectors])
         self._x -= self._origin
 
-    def fit(self, whitening: Whitening, excluded: set[str], normal: np.ndarray) -> Probe | None:
-        """A probe trained without some defective images; None where no others are left.
+    def fit(self, whitenings: Sequence[Whitening], tasks: Sequence[_Task]) -> list[Probe | None]:
+        """The probes; None where no defects are left. Equal ones are fitted once."""
+        columns: list[np.ndarray] = []
+        used: list[Whitening] = []
+        number: dict[tuple[int, bytes], int] = {}
+        which: list[int | None] = []
+        for whitening, task in zip(whitenings, tasks, strict=True):
+            weights = self._weights(*task)
+            if weights is None:
+                which.append(None)
+                continue
+            key = id(whitening), weights.tobytes()
+            if key not in number:
+                number[key] = len(columns)
+                columns.append(weights)
+                used.append(whitening)
+            which.append(number[key])
+        if not columns:
+            return [None] * len(tasks)
+        probes = fit_weighted_probes(
+            used, self._x, len(self._defects), np.stack(columns, axis=1), origin=self._origin
+        )
+        return [None if i is None else probes[i] for i in which]
 
-        Args:
-            normal: bool `[n]`, which normal patches count.
-        """
+    def _weights(self, excluded: set[str], normal: np.ndarray) -> np.ndarray | None:
+        """The weight of every patch; None where no defective image is left."""
         image = self._defects.image
         known = np.array([name not in excluded for name in self._defects.sources])
         if not known.any():
             return None
         share = known / np.maximum(np.bincount(image, minlength=len(known)), 1) / known.sum()
-        weight = np.concatenate([share[image], normal / normal.sum()]) / 2
-        return fit_weighted_probe(whitening, self._x, len(image), weight, origin=self._origin)
+        return np.concatenate([share[image], normal / normal.sum()]) / 2
 
 
 def _fold_of_rows(bank: MemoryBank, fold_of: dict[str, int]) -> np.ndarray:

@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from patchcore_dual.scoring.fusion.probe import RIDGE, fit_logistic, fit_probe, fit_whitening
+from patchcore_dual.scoring.fusion.logistic import fit_logistic, fit_logistics
+from patchcore_dual.scoring.fusion.probe import RIDGE, fit_probe, fit_whitening
 
 RNG = np.random.default_rng(0)
 
@@ -56,3 +57,22 @@ def test_probe_takes_raw_features_and_weights_every_defective_image_alike():
     white = whitening(x)
     expected = LogisticRegression(C=1 / RIDGE, tol=1e-10, max_iter=2000).fit(white, y, weight)
     assert np.allclose(probe(x), expected.decision_function(white), atol=2e-2)
+
+
+def test_logistics_fitted_together_are_those_fitted_alone():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((400, 6)).astype(np.float32)
+    y = x[:, 0] + 0.5 * rng.standard_normal(400) > 0.3
+    counted = rng.random((400, 5)) > 0.2
+    counted[:, 3] = y  # one class only: solved long after, or before, the others
+    shares = counted / counted.sum(axis=0)
+    bases = [np.tril(rng.standard_normal((6, 6)) + 3 * np.eye(6)).astype("f") for _ in range(5)]
+    weights, intercepts = fit_logistics(x, y, shares, ridge=0.1, bases=bases)
+    for j, basis in enumerate(bases):
+        beta, intercept = fit_logistic(x @ basis, y, shares[:, j], ridge=0.1)
+        assert np.allclose(weights[:, j], basis @ beta, atol=5e-3)
+        alone, its_intercept = fit_logistics(x, y, shares[:, [j]], ridge=0.1, bases=[basis])
+        assert np.allclose(weights[:, j], alone[:, 0], atol=1e-3)
+        if j != 3:  # nothing pulls the intercept back there
+            assert np.isclose(intercepts[j], intercept, atol=5e-3)
+            assert np.isclose(intercepts[j], its_intercept[0], atol=1e-3)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from patchcore_dual.scoring.fusion.probe import fit_logistic
+from patchcore_dual.scoring.fusion.logistic import fit_logistic
 
 PRIOR_WEIGHT = 0.5  # of each indicator
 PRIOR_IMAGES = 3.0  # the prior counts as much as this many defective images

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from patchcore_dual.scoring.fusion.logistic import fit_logistics
+
 SHRINKAGE = 0.1  # of the covariance, towards a multiple of the identity
 RIDGE = 0.3  # on the weights of the whitened features; the loss is a mean
 _BLOCK = 8192  # vectors that are summed at once
@@ -94,6 +96,16 @@ class Moments:
             products += centred.T @ centred
         return cls(origin, len(vectors), total, products)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Moments"]) -> "Moments":
+        """The moments of all vectors of some parts, which have one origin."""
+        count = sum(part.count for part in parts)
+        total = np.sum([part.total for part in parts], axis=0)
+        products = np.zeros_like(parts[0].products)
+        for part in parts:
+            products += part.products
+        return cls(parts[0].origin, count, total, products)
+
     def without(self, part: "Moments") -> "Moments":
         """The moments of what remains without some of the vectors."""
         total, products = self.total - part.total, self.products - part.products
@@ -101,12 +113,14 @@ class Moments:
 
     def whitening(self) -> Whitening:
         """The whitening of these vectors, with a shrunk covariance."""
+        from scipy.linalg.lapack import dtrtri  # here, since inspection would wait for it
+
         shift = self.total / self.count
         covariance = self.products / self.count - np.outer(shift, shift)
         d = len(covariance)
         shrunk = (1 - SHRINKAGE) * covariance
         shrunk += (SHRINKAGE * np.trace(covariance) / d + 1e-12) * np.eye(d)
-        matrix = np.linalg.inv(np.linalg.cholesky(shrunk)).T
+        matrix = dtrtri(np.linalg.cholesky(shrunk), lower=1)[0].T
         return Whitening((self.origin + shift).astype(np.float32), matrix.astype(np.float32))
 
 
@@ -140,84 +154,33 @@ def fit_probe(whitening: Whitening, normal: np.ndarray, defects: Sequence[np.nda
         + [np.full(len(normal), 0.5 / len(normal))]
     )
     n_defect = len(x) - len(normal)
-    return fit_weighted_probe(whitening, x, n_defect, sample_weight, origin=whitening.mean)
+    one = sample_weight[:, None]
+    return fit_weighted_probes([whitening], x, n_defect, one, origin=whitening.mean)[0]
 
 
-def fit_weighted_probe(
-    whitening: Whitening,
+def fit_weighted_probes(
+    whitenings: Sequence[Whitening],
     x: np.ndarray,
     n_defect: int,
-    sample_weight: np.ndarray,
+    sample_weights: np.ndarray,
     *,
     origin: np.ndarray,
-) -> Probe:
-    """As `fit_probe`, of patches that are weighted one by one, so that several probes share them.
+) -> list[Probe]:
+    """As `fit_probe`, several of the same patches, which are weighted one by one.
 
     Args:
+        whitenings: of each probe.
         x: float32 `[n, d]`, patches less `origin`, those of defects first.
         n_defect: how many of them are of defects.
-        sample_weight: float64 `[n]`, of sum 1.
+        sample_weights: float64 `[n, k]`, for each probe of sum 1.
         origin: float32 `[d]`, near the mean of the patches, so that rounding is small.
     """
     is_defect = np.arange(len(x)) < n_defect
-    beta, intercept = fit_logistic(x, is_defect, sample_weight, ridge=RIDGE, basis=whitening.matrix)
-    weights = (whitening.matrix @ beta).astype(np.float32)
-    return Probe(weights, float(intercept - origin @ weights))
-
-
-def fit_logistic(
-    x: np.ndarray,
-    is_defect: np.ndarray,
-    sample_weight: np.ndarray,
-    *,
-    ridge: float,
-    prior: np.ndarray | None = None,
-    nonnegative: bool = False,
-    basis: np.ndarray | None = None,
-) -> tuple[np.ndarray, float]:
-    """Fit a logistic regression: minimise Σ weight · log-loss + ridge/2 · ‖β − prior‖².
-
-    Args:
-        x: `[n, d]`.
-        is_defect: bool `[n]`, the class of each row.
-        sample_weight: `[n]`.
-        ridge: the strength of the penalty; the intercept is not penalised.
-        prior: float64 `[d]`, the centre of the penalty; 0 by default.
-        nonnegative: restrict β to values of at least 0.
-        basis: float32 `[d, d]`, so that the weights of x are basis · β; the identity by default.
-
-    Returns:
-        β, float64 `[d]`, and the intercept.
-
-    >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]])
-    >>> is_defect = np.array([False, False, True, True])
-    >>> beta, intercept = fit_logistic(x, is_defect, np.full(4, 0.25), ridge=0.1)
-    >>> beta.shape, bool(beta[0] > 0), round(abs(intercept), 3)
-    ((1,), True, 0.0)
-    >>> beta, _ = fit_logistic(-x, is_defect, np.full(4, 0.25), ridge=0.1, nonnegative=True)
-    >>> beta.tolist()
-    [0.0]
-    """
-    from scipy.optimize import minimize  # here, since inspection would wait for it
-
-    d = x.shape[1]
-    centre = np.zeros(d) if prior is None else prior
-
-    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        beta, intercept = parameters[:-1], parameters[-1]
-        weights = beta if basis is None else basis @ beta.astype(basis.dtype)
-        z = (x @ weights.astype(x.dtype)).astype(np.float64) + intercept
-        residual = sample_weight * (1 / (1 + np.exp(-np.clip(z, -60, 60))) - is_defect)
-        pull = beta - centre
-        value = sample_weight @ (np.logaddexp(0, z) - is_defect * z) + ridge / 2 * pull @ pull
-        gradient = x.T @ residual.astype(x.dtype)
-        if basis is not None:
-            gradient = basis.T @ gradient
-        gradient = gradient + ridge * pull
-        return float(value), np.append(gradient, residual.sum())
-
-    bounds = [(0.0, None)] * d + [(None, None)] if nonnegative else None
-    start = np.append(centre, 0.0)
-    options = {"maxiter": 200}
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    return best[:-1], float(best[-1])
+    bases = [whitening.matrix for whitening in whitenings]
+    weights, intercepts = fit_logistics(x, is_defect, sample_weights, ridge=RIDGE, bases=bases)
+    return [
+        Probe(of_one, float(intercept - origin @ of_one))
+        for of_one, intercept in zip(
+            np.ascontiguousarray(weights.T, np.float32), intercepts, strict=True
+        )
+    ]
