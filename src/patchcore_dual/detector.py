@@ -11,7 +11,7 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
 from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
 from patchcore_dual.live import Lesson, Outcome, Teacher
-from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint, save_model
+from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint
 from patchcore_dual.scoring import (
     Inspection,
     find_regions,
@@ -180,7 +180,7 @@ class PatchCoreDual:
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Version | None:
         """Write the model folder, whole or not at all; give the version that it replaces."""
-        return save_model(self.model, Path(folder), overwrite=overwrite)
+        return self._teacher.save(self.model, Path(folder), overwrite=overwrite)
 
     @classmethod
     def load(

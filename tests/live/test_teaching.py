@@ -119,6 +119,23 @@ def test_lessons_follow_each_other_on_disk_and_in_memory(load, lesson, new_image
     assert list(loaded.model.trained_on["taught"]) == list(detector.model.trained_on["taught"])
 
 
+def test_a_model_that_is_saved_elsewhere_keeps_the_images_it_was_taught(load, lesson, tmp_path):
+    detector = load("dual")
+    detector.teach(lesson, force=True)
+    detector.save(tmp_path / "elsewhere")
+    (taught,) = detector.model.trained_on["taught"]
+    again = PatchCoreDual.load(tmp_path / "elsewhere")
+    again.save(tmp_path / "third")
+    for folder in ("dual", "elsewhere", "third"):
+        images = CalibrationImages(again.model, refuse_to_embed, tmp_path / folder)
+        assert images.features(taught).shape[:2] == (6, 4)
+        assert len(list(images.kept_in.glob("*.png"))) == 1
+
+
+def refuse_to_embed(image):
+    raise AssertionError("everything is kept")
+
+
 def test_without_the_training_images_what_is_kept_is_enough(load, lesson, prepared, tmp_path):
     detector = load("dual")
     CalibrationImages(detector.model, detector.embed, tmp_path / "dual")

@@ -13,7 +13,8 @@ from patchcore_dual.live.pictures import TrainingPictures
 from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
 from patchcore_dual.live.removal import remove
 from patchcore_dual.live.teaching import Teaching, teach
-from patchcore_dual.model import Edit, Model
+from patchcore_dual.model import Edit, Model, Version, save_model
+from patchcore_dual.utils.files import write_atomically
 from patchcore_dual.utils.progress import Progress, silent
 
 
@@ -104,12 +105,28 @@ class Teacher:
             self._pictures = None  # there are more now
         return Outcome(teaching, shown, is_accepted)
 
+    def save(self, model: Model, folder: Path, *, overwrite: bool = False) -> Version | None:
+        """As `save_model`; what is kept of the calibration images goes along.
+
+        Only there lie the pixels of images that were taught.
+        """
+        version = save_model(model, folder, overwrite=overwrite)
+        here = self._images.kept_in if self._images else self._kept_in
+        if here is not None and here.is_dir() and here.resolve() != (folder / FOLDER).resolve():
+            (folder / FOLDER).mkdir(exist_ok=True)
+            for path in here.iterdir():
+                write_atomically(folder / FOLDER / path.name, path.read_bytes())
+        return version
+
+    @property
+    def _kept_in(self) -> Path | None:
+        return self._folder / FOLDER if self._folder else None
+
     def pictures(self, model: Model) -> TrainingPictures:
         """What shows the patches that an inspection names."""
         if self._pictures is None:
-            folder = self._folder / FOLDER if self._folder else None
             self._pictures = TrainingPictures(
-                self._images.kept_in if self._images else folder,
+                self._images.kept_in if self._images else self._kept_in,
                 partial(_prepared, model),
                 model.size,
                 model.spec.stride,
