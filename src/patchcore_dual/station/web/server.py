@@ -76,8 +76,8 @@ def listen(settings: StationSettings) -> socket.socket:
     return listening
 
 
-def serve(station: Station, listening: socket.socket) -> None:
-    """Answer requests until the process is told to stop; then finish what is being answered."""
+def server_of(station: Station) -> uvicorn.Server:
+    """The server of a station, which is not running yet."""
     config = uvicorn.Config(
         create_app(station),
         http=PatientProtocol,
@@ -92,4 +92,9 @@ def serve(station: Station, listening: socket.socket) -> None:
         timeout_graceful_shutdown=_LAST_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
+
+
+def serve(station: Station, listening: socket.socket) -> None:
+    """Answer requests until the process is told to stop; then finish what is being answered."""
+    server_of(station).run(sockets=[listening])
