@@ -60,7 +60,9 @@ def listen(settings: StationSettings) -> socket.socket:
         StationError: where the port is in use, or the address is none of this PC.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, since asyncio sends at once on sockets of TCP alone: answers would wait
+    # 40 ms for an acknowledgement otherwise.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # there it would allow two to listen at once
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
