@@ -17,6 +17,9 @@ EXTRAS = {
     "diffusers": "diag",
     "transformers": "transformers",
     "accelerate": "diag",
+    "sqlalchemy": "station",
+    "alembic": "station",
+    "psycopg": "station",
 }
 
 
