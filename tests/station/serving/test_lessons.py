@@ -5,14 +5,18 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, ModelError, SettingsError, StationError
-from patchcore_dual.live import verify
+from patchcore_dual.live import undo, verify
+from patchcore_dual.live.threshold import set_thresholds
 from patchcore_dual.station import changes
 from patchcore_dual.station.changes import By
-from patchcore_dual.station.log import Query
+from patchcore_dual.station.log import Decision, Query
+from patchcore_dual.station.serving import edits
 from patchcore_dual.station.serving.edits import decode_mask, read_mask
 
 
@@ -163,10 +167,6 @@ def test_too_many_edits_are_refused(station, monkeypatch):
 def test_a_decision_is_made_and_taken_back(station, pictures):
     record = station.inspect("part", pictures.defect)
     assert record.review == "open"
-    from datetime import UTC, datetime
-
-    from patchcore_dual.station.log import Decision
-
     decided = station.decide(record.id, Decision(label="skip", by="ada", at=datetime.now(UTC)))
     assert decided.review == "done"
     assert not station.log.list(Query(review="open")).items
@@ -180,3 +180,28 @@ def test_edits_end_with_the_station(settings, make_station):
     station.lessons.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_what_was_shown_is_not_computed_again(settings, pictures, tmp_path, monkeypatch):
+    folder = settings.models["part"]
+    image = tmp_path / "image.png"
+    image.write_bytes(pictures.defect)
+    asked = edits.LessonAsked(image, "station/1", True, pictures.mask, force=True)
+    computed = []
+    teach = PatchCoreDual.teach
+    monkeypatch.setattr(
+        PatchCoreDual, "teach", lambda self, *a, **o: computed.append(1) or teach(self, *a, **o)
+    )
+    shown = edits.teach(folder, replace(asked, dry_run=True))
+    done = edits.teach(folder, replace(asked, why="missed"))
+    assert (len(computed), done["version"]) == (1, 2)
+    assert done["effects"] == shown["effects"]
+    assert not verify(folder)
+    undo(folder)
+    edits.teach(folder, replace(asked, dry_run=True))
+    set_thresholds(folder, false_alarm_rate=0.5)
+    again = edits.teach(folder, asked)
+    assert (len(computed), again["version"]) == (3, 5), "the model was another meanwhile"
+    expected = PatchCoreDual.load(folder, device="cpu")
+    assert again["fingerprint"] == expected.fingerprint
+    assert expected.inspect(pictures.defect).nearest_defect.image == "station/1"

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 
 from patchcore_dual.data.reading import read
 from patchcore_dual.data.resizing import resize_mask
+from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
-from patchcore_dual.live import Lesson, commit, editing, tag, undo
+from patchcore_dual.live import CalibrationImages, Lesson, Outcome, commit, editing, tag, undo
 from patchcore_dual.live.threshold import set_thresholds
+from patchcore_dual.model import read_fingerprint
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.operating_points import Costs, as_values, operating_point
 from patchcore_dual.station.serving.detectors import Detectors
@@ -63,21 +65,19 @@ def teach(folder: Path, asked: LessonAsked) -> dict[str, Any]:
     Raises:
         DataError, SettingsError, ModelError: as on the command line.
     """
-    mask = None if asked.mask is None else read_mask(asked.mask, asked.max_pixels)
-    lesson = Lesson(asked.image, asked.is_defect, mask, asked.kind, asked.group, asked.name)
-    former = len(history(folder))
+    former, number = len(history(folder)), None
     with nullcontext() if asked.dry_run else editing(folder):
-        detector = Detectors().load(folder)
-        outcome = detector.teach(
-            lesson,
-            inspected=[path for _, path in asked.inspected],
-            dry_run=asked.dry_run,
-            force=asked.force,
-        )
-        number = None
-        if outcome.is_accepted:
+        shown_before = _LATEST.get(folder)
+        if shown_before is None or not shown_before.is_of(folder, asked):
+            shown_before = _LATEST[folder] = _Shown.of(folder, asked)
+        detector, outcome = shown_before.detector, shown_before.outcome
+        is_accepted = not asked.dry_run and (asked.force or not outcome.preview.refusals)
+        if is_accepted:
+            del _LATEST[folder]
+            model = outcome.teaching.before
+            outcome.teaching.keep(CalibrationImages(model, detector.embed, folder))
             edit = outcome.edit(by=asked.by, why=asked.why)
-            number = commit(folder, detector.model, edit).number
+            number = commit(folder, outcome.teaching.after, edit).number
     (one,) = outcome.teaching.taught
     proposed = None
     if one.is_proposed and one.mask is not None:
@@ -85,17 +85,52 @@ def teach(folder: Path, asked: LessonAsked) -> dict[str, Any]:
         picture = resize_mask(one.mask, width, height).astype(np.uint8) * np.uint8(255)
         proposed = base64.b64encode(png(picture)).decode()
     shown = outcome.preview.to_json()
-    ids = {str(path): id for id, path in asked.inspected}
+    ids = {str(path): id for id, path in shown_before.asked.inspected}
     shown["inspected"] = [{**c, "image": ids.get(c["image"], "")} for c in shown["inspected"]]
     return {
         **shown,
         "notes": outcome.teaching.notes,
-        "accepted": outcome.is_accepted,
+        "accepted": is_accepted,
         "version": number,
         "changed": number is not None and number > former,
-        "fingerprint": detector.fingerprint,
+        "fingerprint": read_fingerprint(folder),
         "proposed_mask": proposed,
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A lesson as it was shown: whoever accepts it need not wait for it again.
+
+    Attributes:
+        asked: the lesson.
+        detector: before it.
+        fingerprint: of the model before it.
+        outcome: what came of it, not accepted.
+    """
+
+    asked: LessonAsked
+    detector: PatchCoreDual
+    fingerprint: str
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, folder: Path, asked: LessonAsked) -> "_Shown":
+        mask = None if asked.mask is None else read_mask(asked.mask, asked.max_pixels)
+        lesson = Lesson(asked.image, asked.is_defect, mask, asked.kind, asked.group, asked.name)
+        detector = Detectors().load(folder)
+        inspected = [path for _, path in asked.inspected]
+        outcome = detector.teach(lesson, inspected=inspected, dry_run=True)
+        return cls(asked, detector, detector.fingerprint, outcome)
+
+    def is_of(self, folder: Path, asked: LessonAsked) -> bool:
+        """Whether this is what the same lesson does to the model that is in the folder now."""
+        beside = {"by": "", "why": "", "dry_run": False, "force": False, "inspected": ()}
+        same = replace(self.asked, **beside) == replace(asked, **beside)  # type: ignore[arg-type]
+        return same and read_fingerprint(folder) == self.fingerprint
+
+
+_LATEST: dict[Path, _Shown] = {}  # of each model, in the process that edits
 
 
 def thresholds(

@@ -1,15 +1,17 @@
 """`Lessons`: every edit of the models that a station serves, as on the command line."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from patchcore_dual.scoring.operating_points import Costs
+from patchcore_dual.station.log.records import plain
 from patchcore_dual.station.serving import descriptions, edits
 from patchcore_dual.station.serving.editor import Editor
 from patchcore_dual.station.serving.served_model import ServedModel
 
+P = ParamSpec("P")
 Logged = Sequence[tuple[str, Path]]
 
 
@@ -27,7 +29,7 @@ class Lessons:
 
     def teach(self, served: ServedModel, asked: edits.LessonAsked) -> dict[str, Any]:
         """See `edits.teach`."""
-        return self._taken(served, self._editor.run(edits.teach, served.folder, asked))
+        return self._taken(served, self._run(edits.teach, served.folder, asked))
 
     def set_thresholds(
         self,
@@ -42,7 +44,7 @@ class Lessons:
         dry_run: bool = False,
     ) -> dict[str, Any]:
         """See `edits.thresholds`."""
-        done = self._editor.run(
+        done = self._run(
             edits.thresholds,
             served.folder,
             false_alarm_rate=false_alarm_rate,
@@ -57,13 +59,13 @@ class Lessons:
 
     def undo(self, served: ServedModel, to: int | None, by: str, why: str) -> dict[str, Any]:
         """See `edits.undone`."""
-        return self._taken(served, self._editor.run(edits.undone, served.folder, to, by, why))
+        return self._taken(served, self._run(edits.undone, served.folder, to, by, why))
 
     def tag(
         self, served: ServedModel, name: str, number: int | None, by: str, why: str
     ) -> dict[str, Any]:
         """See `edits.tagged`."""
-        return self._editor.run(edits.tagged, served.folder, name, number, by, why)
+        return self._run(edits.tagged, served.folder, name, number, by, why)
 
     def describe(self, served: ServedModel) -> dict[str, Any]:
         """See `descriptions.described`; computed once for each version."""
@@ -71,7 +73,7 @@ class Lessons:
         with self._lock:
             known = self._described.get(fingerprint)
         if known is None:
-            known = self._editor.run(descriptions.described, served.folder)
+            known = self._run(descriptions.described, served.folder)
             with self._lock:
                 if len(self._described) >= 64:
                     self._described.clear()
@@ -82,19 +84,23 @@ class Lessons:
         self, served: ServedModel, first: str, second: str, logged: Logged
     ) -> dict[str, Any]:
         """See `descriptions.compared`."""
-        return self._editor.run(descriptions.compared, served.folder, first, second, logged)
+        return self._run(descriptions.compared, served.folder, first, second, logged)
 
     def training_images(self, served: ServedModel) -> list[dict[str, Any]]:
         """See `descriptions.training_images`."""
-        return self._editor.run(descriptions.training_images, served.folder)
+        return self._run(descriptions.training_images, served.folder)
 
     def training_picture(self, served: ServedModel, key: str) -> bytes | None:
         """See `descriptions.training_picture`."""
-        return self._editor.run(descriptions.training_picture, served.folder, key)
+        return self._run(descriptions.training_picture, served.folder, key)
 
     def close(self) -> None:
         """End the process of edits; a model is then as it was, or changed."""
         self._editor.close()
+
+    def _run(self, work: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Have an edit made; numbers that are not finite, which JSON has not, become None."""
+        return plain(self._editor.run(work, *args, **kwargs))
 
     @staticmethod
     def _taken(served: ServedModel, done: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The pictures of an inspection: the image, where it is anomalous, and what it is most like."""
 
+import threading
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -25,6 +26,8 @@ from patchcore_dual.station.web.security import Reader
 
 router = APIRouter(tags=["inspections"])
 Picture = Literal["image", "map", "overlay", "nearest-normal", "nearest-defect"]
+# Large images take much memory, and what is drawn at once may not be more than the station has.
+_DRAWING = threading.Semaphore(2)
 _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
 
 
@@ -47,7 +50,8 @@ def get_picture(
     map, or the nearest normal or defect patch."""
     record = found(station, id)
     try:
-        content = png(shrunk(_pixels(station, record, what), width))
+        with _DRAWING:
+            content = png(shrunk(_pixels(station, record, what), width))
     except FileNotFoundError:
         raise Refusal(410, "the image was removed, as images of its age are.") from None
     except ModelError as error:
