@@ -18,6 +18,11 @@ EXTRAS = {
     "transformers": "transformers",
     "accelerate": "diag",
     "paho": "mqtt",
+    "fastapi": "station",
+    "uvicorn": "station",
+    "multipart": "station",
+    "prometheus_client": "station",
+    "sqlalchemy": "station",
 }
 
 
