@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -17,42 +18,30 @@ import pytest
 
 from patchcore_dual.errors import ImageError
 from patchcore_dual.station.log import ImageStore, InspectionRecord, Log, Query, open_database
+from patchcore_dual.station.settings import WatchedFolder
 from patchcore_dual.station.watch.database import WatchDatabase
-from patchcore_dual.station.watch.folder import WatchedFolder
 from patchcore_dual.station.watch.outlets import OutletQueue
 from patchcore_dual.station.watch.watcher import Watcher
 from station.watch.conftest import files, put, wait_until
 
 SUFFIX = ".inspection.json"
 KILLS = 30
-# The station as it is served, with one watched folder and a webhook.
-STATION = """
-import sys, time
-from pathlib import Path
-from patchcore_dual.station.settings import StationSettings
-from patchcore_dual.station.station import Station
-from patchcore_dual.station.watch import Watch, WatchedFolder, Webhook
-model, data, folder, url = sys.argv[1:]
-station = Station(StationSettings({"part": Path(model)}, data=Path(data)))
-watched = WatchedFolder(Path(folder), "part", every=0.02, settle=0.05, patience=0.2)
-watch = Watch(station, [watched], [Webhook(url)], Path(data))
-watch.start()
-print("begun", flush=True)
-sys.stdin.read()
-watch.close()
-station.close()
-"""
+SERVE = "from patchcore_dual.cli.main import main; main()"
 
 
-def serve(*arguments):
+def serve(model, data, folder, url):
+    """The station in a process of its own, with one watched folder and a webhook."""
+    options = f"--port 0 --data {data} --watch {folder} --settle 0.05 --webhook {url}"
     process = subprocess.Popen(
-        [sys.executable, "-c", STATION, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", SERVE, "serve", str(model), *options.split()],
+        stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "begun\n"
-    return process
+    for line in process.stderr:
+        if line.startswith("Serving "):
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return process
+    raise AssertionError("it did not start")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -89,8 +78,9 @@ def test_thirty_kills_while_files_come(part_model, images, data, folder, receive
     records = list(log.iterate(Query()))
     broken = {name for name, content in sent.items() if content.startswith(b"broken")}
     wait_until(lambda: len(set(receiver.ids)) == len(sent), 60)
-    process.communicate()  # its input ends, and it closes in order
-    assert process.returncode == 0
+    process.terminate()  # it closes in order
+    assert process.wait(30) == 0
+    assert not [path for path in folder.iterdir() if path.name.endswith(".lock")]
     # The log has each file once, and its image.
     assert Counter(record.name for record in records) == Counter(sent.keys() - broken)
     images_kept = ImageStore(data / "images")

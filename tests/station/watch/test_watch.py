@@ -7,7 +7,8 @@ import pytest
 
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import StationError
-from patchcore_dual.station.watch import Watch, WatchedFolder, Webhook
+from patchcore_dual.station.settings import WatchedFolder
+from patchcore_dual.station.watch import Watch, Webhook
 from station.watch.conftest import files, logged, put, running, wait_until
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from patchcore_dual.errors import StationError, UnavailableError
 from patchcore_dual.station.serving.inspector import QueueFull, TooSlow
+from patchcore_dual.station.settings import WatchedFolder
 from patchcore_dual.station.watch.database import WatchDatabase
 from patchcore_dual.station.watch.file_inspection import MAX_ATTEMPTS
-from patchcore_dual.station.watch.folder import WatchedFolder, check_apart
+from patchcore_dual.station.watch.folder import check_apart
 from patchcore_dual.station.watch.listing import Signature
 from patchcore_dual.station.watch.outlets import OutletQueue
 from patchcore_dual.station.watch.watcher import Watcher

@@ -1,7 +1,6 @@
 """Watched folders: images that appear are inspected, and their results go to the line."""
 
-from patchcore_dual.station.watch.folder import WatchedFolder
 from patchcore_dual.station.watch.outlets import Mqtt, Outlet, Webhook
-from patchcore_dual.station.watch.watch import Watch
+from patchcore_dual.station.watch.watch import Watch, watch_of
 
-__all__ = ["Mqtt", "Outlet", "Watch", "WatchedFolder", "Webhook"]
+__all__ = ["Mqtt", "Outlet", "Watch", "Webhook", "watch_of"]

@@ -14,8 +14,9 @@ from patchcore_dual.data.listing import printable
 from patchcore_dual.errors import ImageError, PatchCoreDualError, UnavailableError
 from patchcore_dual.station.log import InspectionRecord
 from patchcore_dual.station.serving.inspector import TooSlow
+from patchcore_dual.station.settings import WatchedFolder
 from patchcore_dual.station.watch.arrivals import Arrivals
-from patchcore_dual.station.watch.folder import UNREADABLE, WatchedFolder
+from patchcore_dual.station.watch.folder import UNREADABLE
 from patchcore_dual.station.watch.journal import Entry, Journal
 from patchcore_dual.station.watch.listing import Signature
 from patchcore_dual.station.watch.outlets.files import path_beside

@@ -6,8 +6,8 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from patchcore_dual.station.settings import WatchedFolder
 from patchcore_dual.station.watch.database import WatchDatabase
-from patchcore_dual.station.watch.folder import WatchedFolder
 from patchcore_dual.station.watch.listing import Signature
 from patchcore_dual.station.watch.outlets.queue import Message, OutletQueue
 

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from patchcore_dual.errors import StationError
-from patchcore_dual.station.watch.folder import PLACES, WatchedFolder
+from patchcore_dual.station.settings import WatchedFolder
+from patchcore_dual.station.watch.folder import PLACES
 from patchcore_dual.station.watch.listing import Signature
 from patchcore_dual.station.watch.outlets.files import fitting_name, sync_folder, write_beside
 

@@ -1,13 +1,15 @@
 """`Watch`: all watched folders of a station, and the outlets of their results."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from patchcore_dual.station.settings import StationSettings, WatchedFolder
 from patchcore_dual.station.watch.database import WatchDatabase
 from patchcore_dual.station.watch.file_inspection import Station
-from patchcore_dual.station.watch.folder import WatchedFolder, check_apart
-from patchcore_dual.station.watch.outlets import Delivery, Outlet, OutletQueue
+from patchcore_dual.station.watch.folder import check_apart
+from patchcore_dual.station.watch.outlets import Delivery, Mqtt, Outlet, OutletQueue, Webhook
 from patchcore_dual.station.watch.watcher import Watcher
 
 
@@ -61,3 +63,28 @@ class Watch:
             "folders": [watcher.state() for watcher in self._watchers],
             "outlets": [delivery.state() for delivery in self._deliveries],
         }
+
+
+def watch_of(station: Station, settings: StationSettings) -> Watch:
+    """What a station is told to watch, not begun yet.
+
+    Raises:
+        StationError: for an address or a file that cannot be used, and as `Watch`.
+        MissingDependencyError: without paho-mqtt, where results are to go by MQTT.
+    """
+    outlets: list[Outlet] = []
+    if (hook := settings.webhook) is not None:
+        outlets.append(Webhook(hook.url, hook.secret, hook.authority))
+    if (broker := settings.mqtt) is not None:
+        outlets.append(
+            Mqtt(
+                broker.url,
+                broker.password,
+                authority=broker.authority,
+                certificate=broker.certificate,
+                key=broker.key,
+            )
+        )
+    most = settings.limits.max_bytes
+    folders = [replace(one, max_bytes=most) for one in settings.watched]
+    return Watch(station, folders, outlets, settings.data)

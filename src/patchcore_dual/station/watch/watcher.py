@@ -12,10 +12,10 @@ from typing import Any
 from patchcore_dual.data.listing import printable, why_left_out
 from patchcore_dual.errors import DataError, PatchCoreDualError, StationError
 from patchcore_dual.station.serving.inspector import QueueFull
+from patchcore_dual.station.settings import WatchedFolder
 from patchcore_dual.station.watch.arrivals import Arrivals
 from patchcore_dual.station.watch.database import WatchDatabase
 from patchcore_dual.station.watch.file_inspection import LONGEST_WAIT, FileInspection, Station
-from patchcore_dual.station.watch.folder import WatchedFolder
 from patchcore_dual.station.watch.journal import Entry, Journal
 from patchcore_dual.station.watch.listing import Found, Signature, list_files
 from patchcore_dual.station.watch.outlets.queue import OutletQueue
