@@ -236,6 +236,45 @@ def test_places_that_lead_out_of_the_folder_are_not_used(
     assert one.state()["unplaced"] == 0
 
 
+def test_a_folder_that_becomes_a_link_gets_no_result(
+    station, watcher, folder, tmp_path, images, monkeypatch
+):
+    put(folder, "below/a.png", images[0])
+    put(tmp_path / "outside", "a.png", images[0])
+    inspect = station.inspect
+
+    def swapped(*arguments, **options):
+        record = inspect(*arguments, **options)
+        (folder / "below").rename(folder / "was")
+        (folder / "below").symlink_to(tmp_path / "outside")
+        return record
+
+    monkeypatch.setattr(station, "inspect", swapped)
+    one = watcher("mark")
+    one.look()
+    assert files(tmp_path / "outside") == ["a.png"]
+    assert "leads out of the watched folder" in one.state()["failure"]
+
+
+def test_a_file_that_comes_again_while_the_database_is_away_holds_nothing_up(
+    station, watcher, folder, images, monkeypatch
+):
+    put(folder, "a.png", images[0])
+    one = watcher()
+    one.look()
+    put(folder, "a.png", images[0])
+    put(folder, "b.png", images[1])
+    with monkeypatch.context() as patched:
+        patched.setattr(station.log, "get", lambda id: _raise(UnavailableError("away")))
+        one.look()
+    assert [record.name for record in logged(station)] == ["a.png", "b.png"]
+    assert "a.png" in files(folder)
+    one._arrivals.put_off(b"a.png", 0.0)
+    one.look()
+    assert "a.png" not in files(folder)
+    assert len(logged(station)) == 2
+
+
 def test_a_share_that_goes_away_and_comes_back(station, watcher, folder, tmp_path, images):
     put(folder, "a.png", images[0])
     with running(watcher(settle=0.05)) as one:

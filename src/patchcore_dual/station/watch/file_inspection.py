@@ -126,7 +126,12 @@ class FileInspection:
                 self._journal.done(entry, signature)
                 self._arrivals.done(path, signature)
                 return None
-            if (record := self._station.log.get(entry.id)) is not None:
+            try:
+                record = self._station.log.get(entry.id)
+            except UnavailableError:
+                self._put_off(path, LONGEST_WAIT)
+                return None
+            if record is not None:
                 return self._again(entry, signature, record)
             self._journal.drop(entry)
             entry = None

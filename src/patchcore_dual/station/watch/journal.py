@@ -147,8 +147,9 @@ class Journal:
         """
         old = self._select("state != 'judged' AND at < ?", before)
         old = [entry for entry in old if entry.path not in there]
-        for entry in old:
-            self.drop(entry)
+        with self._database.transaction():  # one for all: each is a wait for the disk
+            for entry in old:
+                self.drop(entry)
         return len(old)
 
     def _select(self, condition: str, *values: Any) -> list[Entry]:

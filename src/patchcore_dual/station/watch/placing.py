@@ -63,6 +63,7 @@ def place(watched: WatchedFolder, path: bytes, target: bytes, read: Signature, b
             sync_folder(Path(os.fsdecode(folder)))
     if not os.path.lexists(there):
         return False
+    _check_inside(watched, there)
     write_beside(Path(os.fsdecode(there)), body)
     return True
 
@@ -99,6 +100,13 @@ def _is_there(path: bytes, read: Signature) -> bool:
     except FileNotFoundError:
         return False
     return Signature.of(status)[:2] == read[:2]  # moving a file changes the last of its times
+
+
+def _check_inside(watched: WatchedFolder, path: bytes) -> None:
+    """Raise StationError where a folder has become a link that leads elsewhere."""
+    folder = Path(os.fsdecode(os.path.dirname(path)))
+    if not folder.resolve().is_relative_to(watched.folder.resolve()):
+        raise StationError(f"{folder} leads out of the watched folder: nothing is written there.")
 
 
 def _make_folder(watched: WatchedFolder, below: bytes) -> None:
