@@ -23,6 +23,8 @@ EXTRAS = {
     "multipart": "station",
     "prometheus_client": "station",
     "sqlalchemy": "station",
+    "alembic": "station",
+    "psycopg": "station",
 }
 
 
