@@ -23,7 +23,7 @@ def test_from_the_camera_to_the_line(station, part_model, folder, data, tmp_path
         for number, content in enumerate(images):
             put([folder, second][number % 2], f"{number:02}.png", content)
         wait_until(lambda: len(logged(station)) == len(images))
-        wait_until(lambda: len(receiver.taken) == len(images))
+        wait_until(lambda: watch.state()["outlets"][0]["delivered"] == len(images))
         state = watch.state()
     detector = PatchCoreDual.load(part_model)
     expected = {f"{n:02}.png": detector.inspect(content) for n, content in enumerate(images)}
