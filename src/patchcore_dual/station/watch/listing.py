@@ -68,8 +68,7 @@ def list_files(folder: Path | str) -> Found:
 def _enter(folder: bytes, below: bytes, found: Found) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            name = os.fsdecode(entry.name)
-            if is_passed_over(name) or (not below and name in RESERVED):
+            if entry.name.startswith(b"."):
                 continue
             path = below + entry.name
             try:
@@ -77,6 +76,8 @@ def _enter(folder: bytes, below: bytes, found: Found) -> None:
                     found.left_out[path] = "a link, which is not followed"
                 elif not entry.is_dir(follow_symlinks=False):
                     _add(entry, path, found)
+                elif _is_left_alone(os.fsdecode(entry.name), below):
+                    continue
                 elif path.count(b"/") < _DEEPEST:
                     _enter(entry.path, path + b"/", found)
                 else:
@@ -85,6 +86,10 @@ def _enter(folder: bytes, below: bytes, found: Found) -> None:
                 continue
             except OSError as error:
                 found.left_out[path] = f"it cannot be read: {error.strerror}"
+
+
+def _is_left_alone(name: str, below: bytes) -> bool:
+    return is_passed_over(name) or (not below and name in RESERVED)
 
 
 def _add(entry: os.DirEntry[bytes], path: bytes, found: Found) -> None:

@@ -61,6 +61,7 @@ class Watcher:
         self._said: set[bytes] = set()
         self._failure = ""
         self._unplaced = 0
+        self._pause = watched.every
         self._place_after = self._forget_after = 0.0
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(
@@ -104,11 +105,14 @@ class Watcher:
         Raises:
             PatchCoreDualError: the station cannot inspect now; nothing is lost.
         """
+        begun = time.monotonic()
         try:
             found = list_files(self._watched.folder)
         except OSError as error:
             self._away(error)
             return
+        # On a slow share, looking takes a fifth of the time at most.
+        self._pause = max(self._watched.every, 4 * (time.monotonic() - begun))
         self._hold()
         self._back()
         self._say_left_out(found)
@@ -139,7 +143,7 @@ class Watcher:
                 failures += 1
                 wait = min(self._watched.every * 2 ** min(failures, 10), LONGEST_WAIT)
             else:
-                wait, failures = self._watched.every, 0
+                wait, failures = self._pause, 0
                 if not self._unplaced and not self._is_away:
                     self._works()
 
