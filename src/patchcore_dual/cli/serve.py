@@ -1,14 +1,22 @@
 """`patchcore-dual serve`: the inspection station."""
 
+import signal
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
-    from patchcore_dual.station.settings import StationSettings
+    from patchcore_dual.station.settings import (
+        MqttSettings,
+        StationSettings,
+        Then,
+        WatchedFolder,
+        WebhookSettings,
+    )
 
 
 def serve(
@@ -56,18 +64,79 @@ def serve(
             help="A folder whose new images are inspected, as a camera writes them; MODEL=FOLDER "
             "where several models are served. May be given several times.",
             metavar="FOLDER",
+            rich_help_panel="Watched folders",
         ),
     ] = None,
+    then: Annotated[
+        Literal["move", "mark"],
+        typer.Option(
+            help="What becomes of them: moved to inspected/, review/, rejected/ or unreadable/ in "
+            "the folder, or left where they are. The result lies beside each as JSON.",
+            rich_help_panel="Watched folders",
+        ),
+    ] = "move",
+    settle: Annotated[
+        float,
+        typer.Option(
+            help="Seconds for which a file has to stay the same before it is taken for complete; "
+            "0 where files are renamed into place.",
+            rich_help_panel="Watched folders",
+        ),
+    ] = 1.0,
     webhook: Annotated[
         str,
-        typer.Option(help="Address to which results of watched folders are posted.", metavar="URL"),
+        typer.Option(
+            help="Address to which their results are posted.",
+            metavar="URL",
+            rich_help_panel="Watched folders",
+        ),
     ] = "",
+    webhook_secret: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the secret that posts are signed with.",
+            rich_help_panel="Watched folders",
+        ),
+    ] = None,
+    webhook_ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the certificates that the receiver's is checked with.",
+            show_default="the system's",
+            rich_help_panel="Watched folders",
+        ),
+    ] = None,
     mqtt: Annotated[
         str,
         typer.Option(
-            help="Broker at which they are published, as mqtt://HOST:1883/TOPIC.", metavar="URL"
+            help="Broker at which their results are published, as mqtt://USER@HOST/PREFIX; "
+            "mqtts:// for TLS.",
+            metavar="URL",
+            rich_help_panel="Watched folders",
         ),
     ] = "",
+    mqtt_password: Annotated[
+        Path | None,
+        typer.Option(help="File of the user's password.", rich_help_panel="Watched folders"),
+    ] = None,
+    mqtt_ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the certificates that the broker's is checked with.",
+            show_default="the system's",
+            rich_help_panel="Watched folders",
+        ),
+    ] = None,
+    mqtt_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the station's own certificate.", rich_help_panel="Watched folders"
+        ),
+    ] = None,
+    mqtt_key: Annotated[
+        Path | None,
+        typer.Option(help="File of its key.", rich_help_panel="Watched folders"),
+    ] = None,
     keep_days: Annotated[
         float | None,
         typer.Option(
@@ -124,6 +193,8 @@ def serve(
     from patchcore_dual.utils.dependencies import require
 
     require("the station", "fastapi", "uvicorn", "prometheus_client", "multipart", "sqlalchemy")
+    if (webhook or mqtt) and not watch:
+        raise SettingsError("--webhook and --mqtt send results of watched folders: add --watch.")
     served = parse_models(models)
     settings = StationSettings(
         served,
@@ -135,9 +206,9 @@ def serve(
         limits=Limits(round(max_mib * 2**20), round(max_megapixels * 1e6), max_seconds, queue),
         keep_days=keep_days,
         keep_bytes=None if keep_gib is None else round(keep_gib * 2**30),
-        watched=_watched(watch or [], list(served)),
-        webhook=webhook,
-        mqtt=mqtt,
+        watched=_watched(watch or [], list(served), then, settle),
+        webhook=_webhook(webhook, webhook_secret, webhook_ca),
+        mqtt=_mqtt(mqtt, mqtt_password, mqtt_ca, mqtt_certificate, mqtt_key),
     )
     _serve(settings)
 
@@ -145,17 +216,26 @@ def serve(
 def _serve(settings: "StationSettings") -> None:
     from patchcore_dual.cli.console import console
     from patchcore_dual.station.station import Station
+    from patchcore_dual.station.watch import watch_of
     from patchcore_dual.station.web.server import check_tokens, listen
     from patchcore_dual.station.web.server import serve as serve_station
 
     check_tokens(settings)
+    # The server raises the signal that stopped it once more: it has to end in order then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with listen(settings) as listening:  # before models are loaded, which takes seconds
         station = Station(settings)
         try:
+            watch = watch_of(station, settings)
+            station.watch_state = watch.state
             port = listening.getsockname()[1]
             for line in _greeting(settings, port):
                 console.print(line, markup=False, soft_wrap=True)
-            serve_station(station, listening)
+            watch.start()
+            try:
+                serve_station(station, listening)
+            finally:
+                watch.close()
         finally:
             station.close()
 
@@ -176,7 +256,9 @@ def _greeting(settings: "StationSettings", port: int) -> list[str]:
     return lines
 
 
-def _watched(texts: list[str], models: list[str]) -> "tuple":
+def _watched(
+    texts: list[str], models: list[str], then: "Then", settle: float
+) -> "tuple[WatchedFolder, ...]":
     """The watched folders, as FOLDER of the only model or MODEL=FOLDER."""
     from patchcore_dual.station.settings import WatchedFolder
 
@@ -189,5 +271,25 @@ def _watched(texts: list[str], models: list[str]) -> "tuple":
                     f"which model is to inspect {text}? Say it, as --watch {models[0]}={text}."
                 )
             model, folder = models[0], text
-        watched.append(WatchedFolder(Path(folder), model))
+        watched.append(WatchedFolder(Path(folder), model, then, settle=settle))
     return tuple(watched)
+
+
+def _webhook(url: str, secret: Path | None, authority: Path | None) -> "WebhookSettings | None":
+    from patchcore_dual.station.settings import WebhookSettings
+
+    if not url:
+        if secret or authority:
+            raise SettingsError("--webhook-secret and --webhook-ca need --webhook.")
+        return None
+    return WebhookSettings(url, secret, authority)
+
+
+def _mqtt(url: str, *files: Path | None) -> "MqttSettings | None":
+    from patchcore_dual.station.settings import MqttSettings
+
+    if not url:
+        if any(files):
+            raise SettingsError("options of MQTT need --mqtt.")
+        return None
+    return MqttSettings(url, *files)

@@ -5,24 +5,95 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from patchcore_dual.data.listing import printable
 from patchcore_dual.errors import SettingsError
 
+Then = Literal["move", "mark"]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """The names that a model can be served under, as a regular expression."""
 
 
 @dataclass(frozen=True)
 class WatchedFolder:
-    """A folder whose new images are inspected.
+    """A folder whose image files are inspected as they appear.
 
     Attributes:
-        folder: where a camera writes them.
-        model: the name of the model that inspects them.
+        folder: where images appear; folders below are watched too. It may be absent for a time, as
+            a network share is.
+        model: name of the model that inspects them.
+        then: "move" puts an inspected image into `inspected/`, `review/` or `rejected/` in the
+            folder, by its verdict, and a file that cannot be inspected into `unreadable/`; "mark"
+            leaves all where they are. Either way a JSON file beside the image has the result.
+        every: seconds between two looks.
+        settle: seconds for which a file's size and times have to stay the same before it is
+            taken for complete. 0 is for writers that rename complete files into place.
+        patience: seconds for which a file that does not decode has to stay the same before it is
+            given up, since its writer may only be slow.
+        max_bytes: a larger file is not read.
+
+    >>> WatchedFolder(Path("/srv/camera"), "bracket").source
+    'watch:/srv/camera'
+    >>> WatchedFolder(Path("/srv/camera"), "bracket", settle=-1)
+    Traceback (most recent call last):
+    patchcore_dual.errors.SettingsError: settle is -1 seconds; give 0 or more.
     """
 
     folder: Path
     model: str
+    then: Then = "move"
+    every: float = 0.5
+    settle: float = 1.0
+    patience: float = 10.0
+    max_bytes: int = 32 * 2**20
+
+    def __post_init__(self) -> None:
+        for name in ("settle", "patience"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name):g} seconds; give 0 or more.")
+        if self.every <= 0:
+            raise SettingsError(f"every is {self.every:g} seconds; give more than 0.")
+
+    @property
+    def source(self) -> str:
+        """What the log calls the source of its images."""
+        return f"watch:{printable(self.folder)}"
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """Where results of watched folders are posted.
+
+    Attributes:
+        url: an http:// or https:// address.
+        secret: file of the secret that messages are signed with; None signs none.
+        authority: file of certificates (PEM) that the receiver's is checked with; None takes the
+            system's.
+    """
+
+    url: str
+    secret: Path | None = None
+    authority: Path | None = None
+
+
+@dataclass(frozen=True)
+class MqttSettings:
+    """The broker at which results of watched folders are published.
+
+    Attributes:
+        url: mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS.
+        password: file of the user's password.
+        authority: file of certificates (PEM) that the broker's is checked with; None takes the
+            system's.
+        certificate, key: files (PEM) by which the station shows who it is.
+    """
+
+    url: str
+    password: Path | None = None
+    authority: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +132,7 @@ class StationSettings:
         keep_days: images older than this are removed; None keeps them for ever.
         keep_bytes: the most that all images may take; None for no limit.
         watched: folders whose new images are inspected.
-        webhook: address that results of watched folders are posted to; "" for none.
-        mqtt: broker that they are published at, as mqtt://host:1883/topic; "" for none.
+        webhook, mqtt: where their results go, besides a file beside each image.
 
     Raises:
         SettingsError: for a name, address or limit that cannot be.
@@ -82,8 +152,8 @@ class StationSettings:
     keep_days: float | None = None
     keep_bytes: int | None = None
     watched: tuple[WatchedFolder, ...] = ()
-    webhook: str = ""
-    mqtt: str = ""
+    webhook: WebhookSettings | None = None
+    mqtt: MqttSettings | None = None
 
     def __post_init__(self) -> None:
         if not self.models:

@@ -62,6 +62,7 @@ class Station:
         inspector: the queue.
         lessons: edits of the models.
         heat_maps: those of the latest inspections.
+        watch_state: gives what `state` says of watched folders; set by whoever watches them.
         listeners: are called with the kind and the plain values of each event, "inspection",
             "decision" and "edit", in the thread that caused it and after it is kept. What they
             raise is logged and goes no further.
@@ -91,6 +92,7 @@ class Station:
         self.inspector = Inspector(limits.queue, limits.max_seconds)
         self.lessons = Lessons()
         self.heat_maps = HeatMaps()
+        self.watch_state: Callable[[], dict[str, Any]] = lambda: {"folders": [], "outlets": []}
         self.listeners: list[Listener] = []
         self.is_stopping = threading.Event()
 
@@ -103,7 +105,13 @@ class Station:
             raise UnknownModel(f"no model is called {name!r}. Models: {served}.") from None
 
     def inspect(
-        self, model_name: str, content: bytes, *, name: str = "", source: str = "api"
+        self,
+        model_name: str,
+        content: bytes,
+        *,
+        name: str = "",
+        source: str = "api",
+        id: str | None = None,
     ) -> InspectionRecord:
         """Inspect an image, keep it and the result, and tell the listeners.
 
@@ -112,6 +120,8 @@ class Station:
             content: the bytes of the image file.
             name: what the sender calls it, for display.
             source: where it comes from ("api", "watch:FOLDER").
+            id: of the record, from `Log.new_id`, for whoever has to know it before; inspected
+                twice under one id, it is in the log once.
 
         Returns:
             What was found; by then it is on disk.
@@ -139,7 +149,7 @@ class Station:
         image = self.images.put(content) if work.is_decoded else ""
         done = self._result(future, deadline)
         begun = time.monotonic()
-        record = _record(self.log.new_id(), done, name=name, source=source, image=image)
+        record = _record(id or self.log.new_id(), done, name=name, source=source, image=image)
         self.log.add(record)
         self.heat_maps.keep(record.id, done.inspection)
         keep = round(1000 * (time.monotonic() - begun), 2)
@@ -219,6 +229,7 @@ class Station:
                 for name, served in self.models.items()
             ],
             "drift": drift_of(""),
+            "watch": self.watch_state(),
             "queue": {"waiting": self.inspector.waiting, "limit": self.inspector.limit},
             "database": {"is_available": self.log.is_available},
             "disk": {"free": usage.free, "total": usage.total},

@@ -17,6 +17,7 @@ EXTRAS = {
     "diffusers": "diag",
     "transformers": "transformers",
     "accelerate": "diag",
+    "paho": "mqtt",
     "fastapi": "station",
     "uvicorn": "station",
     "multipart": "station",

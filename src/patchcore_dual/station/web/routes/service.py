@@ -25,6 +25,7 @@ _STATE = {
         }
     ],
     "drift": {"status": "not measured"},
+    "watch": {"folders": [], "outlets": []},
     "queue": {"waiting": 0, "limit": 8},
     "database": {"is_available": True},
     "disk": {"free": 10**11, "total": 10**12},
