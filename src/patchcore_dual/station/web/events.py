@@ -68,9 +68,10 @@ class Events:
         try:
             state = await asyncio.to_thread(self._station.state)
             yield b"retry: 2000\n\n" + _lines("state", state)
+            told = set()  # while these were read, some may have been heard of as well
             if last:
                 for record in await asyncio.to_thread(self._since, last):
-                    last = record.id
+                    told.add(record.id)
                     yield _lines("inspection", record.to_json())
             while True:
                 try:
@@ -81,7 +82,7 @@ class Events:
                 if event is None:
                     return
                 kind, values = event
-                if kind != "inspection" or values["id"] > last:
+                if kind != "inspection" or values["id"] not in told:
                     yield _lines(kind, values)
         finally:
             self._queues.discard(queue)
