@@ -16,6 +16,7 @@ from patchcore_dual.errors import ImageError, ModelError, UnavailableError
 from patchcore_dual.live import tag
 from patchcore_dual.live.threshold import set_thresholds
 from patchcore_dual.station.log import Query
+from patchcore_dual.station.serving.explanations import HeatMaps, heat_of
 from patchcore_dual.station.serving.image_limits import NotAnImage, TooManyPixels
 from patchcore_dual.station.serving.inspector import QueueFull, TooSlow
 from patchcore_dual.station.settings import Limits
@@ -177,7 +178,17 @@ def test_a_heat_map_is_made_again_by_the_version_that_judged(station, pictures):
     again = station.inspect_again(record)
     assert again.model == record.fingerprint
     assert abs(again.score - record.score) < 1e-5
-    assert (station.heat_maps.keep("other", again) == kept).all()
+    assert (heat_of(again) == kept).all()
+
+
+def test_maps_are_kept_up_to_a_limit(station, pictures):
+    inspection = station.model("part").detector.inspect(pictures.defect)
+    maps = HeatMaps(limit=2 * inspection.anomaly_map.nbytes)
+    for id in "abc":
+        maps.keep(id, inspection)
+    assert maps.get("a") is None
+    assert (maps.get("c") == heat_of(inspection)).all()
+    HeatMaps(limit=1).keep("a", inspection)
 
 
 def test_a_model_that_is_missing_is_an_error_at_the_start(settings, make_station, tmp_path):

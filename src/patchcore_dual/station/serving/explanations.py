@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,11 +11,12 @@ from patchcore_dual.errors import StationError
 from patchcore_dual.scoring.drawing import heat_overlay
 from patchcore_dual.scoring.inspection import Inspection
 
-KEPT_BYTES = 128 * 2**20
+KEPT_BYTES = 256 * 2**20
+_NOTHING = np.empty((0, 0, 3), np.uint8)
 
 
 class HeatMaps:
-    """Keeps heat maps by the id of the inspection, the latest ones up to a limit.
+    """Keeps the anomaly maps of inspections by their ids, the latest ones up to a limit.
 
     Args:
         limit: bytes that all of them may take.
@@ -22,26 +24,32 @@ class HeatMaps:
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         self._limit, self._used = limit, 0
-        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._kept: OrderedDict[str, Inspection] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, id: str, inspection: Inspection) -> np.ndarray:
-        """Keep the heat map of an inspection, and give it: uint8 `[H, W]`."""
-        heat: np.ndarray = (inspection.heat * np.float32(255)).astype(np.uint8)
+    def keep(self, id: str, inspection: Inspection) -> None:
+        """Keep the map of an inspection. It is drawn when somebody looks at it."""
+        kept = replace(inspection, image=_NOTHING, picture_of=None)
         with self._lock:
-            if id not in self._kept and heat.nbytes <= self._limit:
-                self._kept[id] = heat
-                self._used += heat.nbytes
+            if id not in self._kept:
+                self._kept[id] = kept
+                self._used += kept.anomaly_map.nbytes
             while self._used > self._limit:
-                self._used -= self._kept.popitem(last=False)[1].nbytes
-        return heat
+                self._used -= self._kept.popitem(last=False)[1].anomaly_map.nbytes
 
     def get(self, id: str) -> np.ndarray | None:
         """The heat map uint8 `[H, W]` of an inspection, if it is kept."""
         with self._lock:
-            if id in self._kept:
+            inspection = self._kept.get(id)
+            if inspection is not None:
                 self._kept.move_to_end(id)
-            return self._kept.get(id)
+        return None if inspection is None else heat_of(inspection)
+
+
+def heat_of(inspection: Inspection) -> np.ndarray:
+    """The heat map of an inspection, uint8 `[H, W]`."""
+    heat: np.ndarray = (inspection.heat * np.float32(255)).astype(np.uint8)
+    return heat
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from patchcore_dual.data.reading import read
 from patchcore_dual.errors import ModelError
 from patchcore_dual.scoring.inspection import Match
 from patchcore_dual.station.log import InspectionRecord
-from patchcore_dual.station.serving.explanations import overlay, png
+from patchcore_dual.station.serving.explanations import heat_of, overlay, png
 from patchcore_dual.station.station import Station
 from patchcore_dual.station.web.errors import Refusal
 from patchcore_dual.station.web.routes.common import (
@@ -94,7 +94,9 @@ def _image(station: Station, record: InspectionRecord) -> np.ndarray:
 def _heat(station: Station, record: InspectionRecord) -> np.ndarray:
     heat = station.heat_maps.get(record.id)
     if heat is None:
-        heat = station.heat_maps.keep(record.id, station.inspect_again(record))
+        inspection = station.inspect_again(record)
+        station.heat_maps.keep(record.id, inspection)
+        heat = heat_of(inspection)
     return heat
 
 
