@@ -10,7 +10,7 @@ from typing import Any
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.errors import ImageError, PatchCoreDualError, StationError
+from patchcore_dual.errors import ImageError, PatchCoreDualError
 from patchcore_dual.live.difference import differences
 from patchcore_dual.live.held_out import held_out_results
 from patchcore_dual.live.images import FOLDER
@@ -134,7 +134,7 @@ def key_of(name: str) -> str:
     """16 hex digits that stand for the name of a training image in links.
 
     >>> key_of("train/negative/3.png")
-    '22ce4a9cf05b9e3c'
+    '314436e8ac223c79'
     """
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -200,10 +200,3 @@ def _picture_path(model: Model, folder: Path, name: str) -> Path | None:
     if sha256 and path.is_file() and file_sha256(path) == sha256:
         return path
     return picture_files(folder / FOLDER).get(name)
-
-
-def check_at_hand(picture: bytes | None) -> bytes:
-    """The picture; StationError where there is none."""
-    if picture is None:
-        raise StationError("this training image is not at hand any more.")
-    return picture

@@ -22,7 +22,7 @@ from patchcore_dual.station.web.schemas import JudgementIn
 from patchcore_dual.station.web.security import Reader, Teacher
 
 router = APIRouter(tags=["training images"])
-_KEY = "22ce4a9cf05b9e3c"
+_KEY = "314436e8ac223c79"
 Key = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=[_KEY])]
 Run = Annotated[str, Path(pattern=r"^[\w.-]{1,100}$", examples=["poisson"])]
 Image = Annotated[str, Path(pattern=r"^\d{4,9}$", examples=["0007"])]
