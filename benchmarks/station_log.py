@@ -2,7 +2,8 @@
 
     python benchmarks/station_log.py [--database URL] [--inspections 100000]
 
-Without a URL it makes a SQLite file. A database of PostgreSQL has to be empty. Each query is asked
+Without a URL it makes a SQLite file. Made-up inspections are added to a database until there are so
+many. Each query is asked
 with every filter that the page and the API have, also those that choose nothing, whose answer takes
 longest; the first page, and one far down.
 """
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -24,7 +26,7 @@ from patchcore_dual.station.log.rows import insert
 from patchcore_dual.station.log.tables import inspections
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-REPEATS = 15
+REPEATS = 25
 
 
 def made_up(ids: Ids, number: int) -> InspectionRecord:
@@ -105,23 +107,22 @@ def queries(count: int) -> dict[str, Query]:
     }
 
 
-def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Median and longest time of a call, in milliseconds."""
+def timed(call: Callable[[], object]) -> tuple[float, float, float]:
+    """Shortest, median and longest time of a call, in milliseconds."""
     times = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
         call()
         times.append(1000 * (time.perf_counter() - begun))
-    return statistics.median(times), max(times)
+    return min(times), statistics.median(times), max(times)
 
 
 def fill(url: str, count: int) -> None:
-    """Write made-up inspections into an empty database."""
+    """Write made-up inspections until there are so many."""
     engine, ids = open_database(url), Ids()
     with engine.connect() as connection:
-        if connection.scalar(select(func.count()).select_from(inspections)):
-            raise SystemExit("the database is not empty.")
-    for begin in range(0, count, 1000):
+        begun = connection.scalar(select(func.count()).select_from(inspections)) or 0
+    for begin in range(begun, count, 1000):
         with engine.begin() as connection:
             for number in range(begin, min(begin + 1000, count)):
                 insert(connection, made_up(ids, number))
@@ -143,27 +144,26 @@ def main() -> None:
         print(f"{count} inspections written in {time.perf_counter() - begun:.0f} s")
         log = Log(open_database(url), folder / "spool")
         middle = log.list(Query(until=START + timedelta(seconds=3 * count // 2)), 1).items[0].id
-        longest = 0.0
-        print(f"{'milliseconds':40} {'median':>7} {'longest':>8} {'from the middle':>16}")
+        calls: dict[str, Callable[[], object]] = {}
         for name, query in queries(count).items():
-            median, most = timed(lambda query=query: log.list(query))
-            further, most_further = timed(lambda query=query: log.list(query, 50, middle))
-            longest = max(longest, most, most_further)
-            print(f"{name:40} {median:7.1f} {most:8.1f} {further:16.1f}")
-        for name, since in {
-            "counts of a shift": START + timedelta(seconds=3 * count - 8 * 3600),
-            "counts of everything": START,
-        }.items():
-            median, most = timed(lambda since=since: log.counts(since))
-            longest = max(longest, most)
-            print(f"{name:40} {median:7.1f} {most:8.1f}")
+            calls[name] = partial(log.list, query)
+            calls[f"{name}; from the middle on"] = partial(log.list, query, 50, middle)
+        calls["counts of a shift"] = partial(
+            log.counts, START + timedelta(seconds=3 * count - 8 * 3600)
+        )
+        calls["counts of everything"] = partial(log.counts, START)
+        print(f"{'milliseconds':60} shortest  median  longest")
+        slowest = 0.0
+        for name, call in calls.items():
+            shortest, median, longest = timed(call)
+            slowest = max(slowest, median)
+            print(f"{name:60} {shortest:8.1f} {median:7.1f} {longest:8.1f}")
         ids = Ids(after=log.new_id())
-        one_more = [made_up(ids, count + n) for n in range(200)]
-        begun = time.perf_counter()
-        for record in one_more:
-            log.add(record)
-        print(f"{'add one':40} {1000 * (time.perf_counter() - begun) / len(one_more):7.1f}")
-        print(f"the longest of all: {longest:.1f} ms")
+        one_more = [made_up(ids, count + n) for n in range(REPEATS)]
+        adding = iter(one_more)
+        times = timed(lambda: log.add(next(adding)))
+        print(f"{'add one':60} {times[0]:8.1f} {times[1]:7.1f} {times[2]:8.1f}")
+        print(f"the largest median of a list or count: {slowest:.1f} ms")
         log.close()
 
 

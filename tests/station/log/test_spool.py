@@ -166,6 +166,25 @@ def test_a_database_that_comes_and_goes_gets_each_exactly_once(tmp_path, postgre
     log.close()
 
 
+def test_the_spool_becomes_empty_although_more_is_added_all_the_time(log, database, monkeypatch):
+    monkeypatch.setattr("patchcore_dual.station.log.log._RETRY", 0.5)
+    records = []
+
+    def add():
+        records.append(inspection(len(records)))
+        log.add(records[-1])
+
+    with database.away():
+        for _ in range(100):
+            add()
+    deadline = time.monotonic() + 60
+    while not log.is_available:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)  # an inspection
+        add()
+    assert list(log.iterate(Query())) == records[::-1]
+
+
 def test_a_server_that_was_restarted_is_not_taken_for_one_that_is_away(tmp_path, postgres_url):
     database = Postgres(postgres_url)
     log = Log(open_database(database.url), tmp_path / "spool")

@@ -99,7 +99,7 @@ def _postgresql(url: URL) -> Engine:
     try:
         # Pinged, so that a server that was restarted is not taken for one that is away.
         return create_engine(url, connect_args=options, pool_pre_ping=True)
-    except ModuleNotFoundError:
+    except ImportError:
         raise missing("psycopg", "a PostgreSQL database") from None
 
 

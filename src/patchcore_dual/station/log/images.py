@@ -156,9 +156,9 @@ class ImageStore:
         aside = path.with_suffix(".removing")
         try:
             # Once it is aside, `put` and `hold` no longer find it; until then, they leave a trace.
-            path.rename(aside)
+            path.replace(aside)
             if aside.stat().st_mtime != used:
-                aside.rename(path)
+                aside.replace(path)
                 return False
             aside.unlink()
         except FileNotFoundError:
@@ -172,6 +172,6 @@ class ImageStore:
                 if aside.with_suffix(".bin").exists():
                     aside.unlink()
                 else:
-                    aside.rename(aside.with_suffix(".bin"))
+                    aside.replace(aside.with_suffix(".bin"))
             except FileNotFoundError:
                 pass

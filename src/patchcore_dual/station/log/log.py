@@ -246,20 +246,30 @@ class Log:
             self._emptying.start()
 
     def _empty(self) -> None:
-        while True:
+        while not self._closing.is_set():
+            pause = 0.0
             try:
-                self._write_spooled()
+                if self._write_spooled() <= _AT_ONCE and self._is_emptied():
+                    return
             except UnavailableError:
-                pass
+                pause = _RETRY
             except Exception:  # a thread that dies would leave the spool for ever
                 _log.exception("The spool could not be emptied; it is tried again.")
-            with self._lock:
-                if self._closing.is_set() or self._spool.is_empty:
-                    self._emptying = None
-                    return
-            self._closing.wait(_RETRY)
+                pause = _RETRY
+            self._closing.wait(pause)
 
-    def _write_spooled(self) -> None:
+    def _is_emptied(self) -> bool:
+        """Write the last few while nothing is added: else there might be no end."""
+        with self._lock:
+            self._write_spooled()
+            if not self._spool.is_empty:
+                return False
+            self._emptying = None
+            return True
+
+    def _write_spooled(self) -> int:
+        """Move what waits into the database, and return how many these were."""
+        count = 0
         waiting = self._spool.records()
         while records := tuple(islice(waiting, _AT_ONCE)):
             try:
@@ -274,8 +284,10 @@ class Log:
                         raise
                     except StationError as error:
                         self._spool.set_aside(record, str(error))
+            count += len(records)
             if self._closing.is_set():
-                return
+                break
+        return count
 
     def _write(self, records: tuple[Record, ...]) -> None:
         with self._connection() as connection:
