@@ -17,6 +17,7 @@ INTEGRATE = ROOT / "docs" / "integrate.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", INTEGRATE]
 PAGES += [ROOT / "docs" / name for name in ("method.md", "teaching.md")]
 PAGES += sorted((ROOT / "docs" / "guide").glob("*.md"))
+PAGES += sorted((ROOT / "docs" / "station").glob("*.md"))
 BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -53,7 +54,8 @@ def test_commands_take_the_options_that_are_shown(page):
 @BY_PAGE
 def test_options_exist(page):
     lines = page.read_text("utf-8").splitlines()
-    text = "\n".join(line for line in lines if not re.search("(pip|podman) ", line))
+    others = "(pip|podman|docker|useradd|systemctl) "
+    text = "\n".join(line for line in lines if not re.search(others, line))
     known = _all_options(typer.main.get_command(app))
     _check_options(re.findall(r"(?<![\w-])--[a-z][\w-]*", text), known, page.name)
 

@@ -17,6 +17,14 @@ EXTRAS = {
     "diffusers": "diag",
     "transformers": "transformers",
     "accelerate": "diag",
+    "paho": "mqtt",
+    "fastapi": "station",
+    "uvicorn": "station",
+    "multipart": "station",
+    "prometheus_client": "station",
+    "sqlalchemy": "station",
+    "alembic": "station",
+    "psycopg": "station",
 }
 
 
