@@ -98,7 +98,7 @@ export class Painter {
   /** The mask as a PNG in base64, white on black; null where nothing is marked. */
   png() {
     const { width, height } = this.canvas;
-    const source = this.canvas.getContext("2d").getImageData(0, 0, width, height);
+    const source = this.canvas.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, width, height);
     let isEmpty = true;
     for (let i = 0; i < source.data.length; i += 4) {
       const value = source.data[i + 3] > 127 ? 255 : 0;
@@ -143,7 +143,7 @@ export class Painter {
     if (!this.stroke) return false;
     const samples = event.getCoalescedEvents?.() ?? [];
     this.stroke.points.push(...samples.map((one) => this.viewer.pointOf(one)), point);
-    drawStroke(this.canvas.getContext("2d"), { ...this.stroke, points: this.stroke.points.slice(-samples.length - 2) });
+    drawStroke(this.canvas.getContext("2d", { willReadFrequently: true }), { ...this.stroke, points: this.stroke.points.slice(-samples.length - 2) });
     this.hover(point);
     return true;
   }

@@ -40,8 +40,8 @@ export function fromTo(before, after) {
 }
 
 function taught(change) {
-  return h("li", { class: `change-main change-${change.after}` },
-    sign(change.after, "change-sign"),
+  return h("li", { class: "change-main" },
+    sign(change.after, `change-sign change-${change.after}`),
     h("div", {},
       h("p", { class: "strong" }, t("preview.thisPart")),
       fromTo(change.before, change.after),
@@ -84,9 +84,9 @@ function inspectionLink(id) {
   return h("a", { class: "change-part", href: `#/inspections/${id}` }, h("img", { src: picture(id, "image", 80), alt: "" }), t("preview.part", { id: id.slice(-6) }));
 }
 
-/** The last part of a path. */
+/** The last part of a path; of an image that was taught here, without the id before its name. */
 export function baseName(path) {
-  return String(path).split(/[\\/]/).pop();
+  return String(path).split(/[\\/]/).pop().replace(/^[0-7][0-9A-Z]{25}-(?=.)/, "");
 }
 
 function signed(value) {

@@ -42,7 +42,7 @@ export function thresholds(model, onChanged) {
 }
 
 function table(points, own, set) {
-  const head = ["asked", "value", "expected", "promised", "known", "leftOut", "of1000"];
+  const head = ["asked", "value", "expected", "promised", "known", "leftOut"];
   const hasLeftOut = points.some((point) => point.recall_left_out !== null);
   const columns = head.filter((name) => name !== "leftOut" || hasLeftOut);
   return h("table", { class: "table" },
@@ -50,7 +50,7 @@ function table(points, own, set) {
     h("tbody", {}, points.map((point) => {
       const { threshold } = point;
       const isOwn = Math.abs(threshold.value - own.value) < 1e-12;
-      const cells = { asked: percent(threshold.asked), value: score(threshold.value), expected: percent(threshold.expected), promised: percent(threshold.promised), known: share(point.recall_known), leftOut: share(point.recall_left_out), of1000: String(Math.round(point.rejected_of_1000)) };
+      const cells = { asked: percent(threshold.asked), value: score(threshold.value), expected: percent(threshold.expected), promised: percent(threshold.promised), known: share(point.recall_known), leftOut: share(point.recall_left_out) };
       return h("tr", { class: isOwn ? "is-own" : "", "aria-current": isOwn ? "true" : null },
         columns.map((name) => h("td", { class: "number" }, cells[name])),
         h("td", {}, isOwn ? h("span", { class: "mark mark-strong" }, t("points.own"))

@@ -31,7 +31,7 @@ export function reviewView(id) {
   const bandPlace = h("div", {});
   const titlePlace = h("div", {});
   const tools = paintTools(painter);
-  const undoButton = h("button", { type: "button", class: "button button-small", onclick: undo }, icon("undo"), h("span", {}, t("review.undo")));
+  const undoButton = h("button", { type: "button", class: "button button-small", title: t("review.undo"), onclick: undo }, icon("undo"), t("review.undoShort"), h("kbd", {}, "U"));
   const panel = lessonPanel({ painter, onDone: finish });
   const work = h("div", { class: "review-work" },
     h("div", { class: "review-head" }, titlePlace, h("span", { class: "spring" }), undoButton),
@@ -108,7 +108,7 @@ export function reviewView(id) {
     const text = what.version
       ? t(`review.taught.${what.label}`, { name: what.name, version: what.version })
       : t(`review.decided.${what.label}`, { name: what.name });
-    note(text, { action: { text: t("review.undo"), run: undo } });
+    note(text, { action: { text: t("review.undoShort"), run: undo } });
     go(following && following.id !== what.id ? following.id : null);
   }
 
