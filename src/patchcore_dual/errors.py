@@ -59,3 +59,14 @@ class SettingsError(PatchCoreDualError):
 
 class MissingDependencyError(PatchCoreDualError):
     """An optional dependency that is not installed; the message says how to install it."""
+
+
+class StationError(PatchCoreDualError):
+    """What the inspection station is asked for and cannot do."""
+
+
+class UnavailableError(StationError):
+    """What the station needs and lacks for now: its database, or room on the disk.
+
+    The same request may succeed later.
+    """

@@ -20,9 +20,11 @@ from patchcore_dual.cli.migrate import migrate
 from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.prune import prune
 from patchcore_dual.cli.reproduce import reproduce
+from patchcore_dual.cli.serve import serve
 from patchcore_dual.cli.tag import tag
 from patchcore_dual.cli.teach import teach
 from patchcore_dual.cli.threshold import threshold
+from patchcore_dual.cli.token import token_app
 from patchcore_dual.cli.undo import undo
 
 # What Ctrl-C leaves behind, by command. A command that knows more raises KeyboardInterrupt with a
@@ -42,6 +44,8 @@ _AFTER_CTRL_C = {
     "diff": "Nothing was written. The same command begins anew.",
     "tag": "The version has its name or not yet. Run the same command again.",
     "prune": "The versions that are left are whole. Run the same command again.",
+    "serve": "Everything that was answered is kept. The same command goes on.",
+    "token": "The token is there, or it is not: see `patchcore-dual token list`.",
     "migrate": "The model is as it was, or up to date. Run the same command again.",
     "inspect": "Nothing was inspected yet. Run the same command again.",
     "augment": "Images made so far are kept, and the same command continues with the next. "
@@ -73,11 +77,12 @@ app = typer.Typer(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(prepare, audit, fit, evaluate, threshold, inspect),
     *(teach, history, undo, diff, tag, prune, migrate),
-    *(reproduce, demo),
+    *(serve, reproduce, demo),
 )
 for command in _COMMANDS:
     app.command()(command)
 app.add_typer(augment_app, name="augment")
+app.add_typer(token_app, name="token")
 
 
 def _print_version(is_asked: bool) -> None:

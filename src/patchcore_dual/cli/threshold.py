@@ -1,9 +1,8 @@
 """`patchcore-dual threshold`: set the thresholds of a model anew, without images or PyTorch."""
 
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,11 +17,7 @@ from patchcore_dual.cli.choices import (
     parse_costs,
 )
 from patchcore_dual.cli.fit_summary import operating_lines
-from patchcore_dual.errors import ModelError, SettingsError
-
-if TYPE_CHECKING:
-    from patchcore_dual.scoring.operating_points import Costs, HeldOutResults
-    from patchcore_dual.scoring.thresholds import Threshold
+from patchcore_dual.errors import SettingsError
 
 
 def threshold(
@@ -55,40 +50,24 @@ def threshold(
     Example: patchcore-dual threshold model --false-alarm-rate 0.02
     """
     from patchcore_dual.cli.console import print_json
-    from patchcore_dual.model import Edit, commit, editing, load_model
+    from patchcore_dual.live.threshold import set_thresholds
     from patchcore_dual.scoring.operating_points import as_values, operating_point
 
     costs = parse_costs(miss_cost, false_alarm_cost, defect_share)
-    ways = [way for way in (false_alarm_rate, recall, costs) if way is not None]
-    if len(ways) > 1:
-        raise SettingsError("give one of --false-alarm-rate, --recall and costs, not several.")
     for name, rate in (("--false-alarm-rate", false_alarm_rate), ("--review-rate", review_rate)):
         check_share(name, rate)
     if recall is not None and not 0 < recall <= 1:
         raise SettingsError(f"--recall is {recall:g}; give a number above 0, and at most 1.")
-    is_set = bool(ways) or review_rate is not None
-    with editing(model) if is_set else nullcontext():
-        before = load_model(model)
-        results = before.held_out
-        if results is None:
-            raise ModelError(
-                f"{model} keeps no scores of its training images, by which a threshold could be "
-                "set. Fit it again."
-            )
-        after = before
-        if is_set:
-            image = before.thresholds.image
-            if ways:
-                image = _choose(results, false_alarm_rate, recall, costs)
-            if review_rate is None:
-                review_rate = before.settings.review_rate
-            after = before.with_threshold(image, review_rate)
-            effects = {
-                "image threshold": [m.thresholds.image.value for m in (before, after)],
-                "false alarms expected": [m.thresholds.image.expected for m in (before, after)],
-                "review threshold": [m.thresholds.review.value for m in (before, after)],
-            }
-            commit(model, after, Edit("threshold", by=by or "", why=why, effects=effects))
+    done = set_thresholds(
+        model,
+        false_alarm_rate=false_alarm_rate,
+        recall=recall,
+        costs=costs,
+        review_rate=review_rate,
+        by=by or "",
+        why=why,
+    )
+    before, after, results = done.before, done.after, done.results
     if as_json:
         print_json(
             {
@@ -109,26 +88,3 @@ def threshold(
     own = after.thresholds.image.value
     for line in operating_lines(after.operating_points(), own, costs):
         print(line)
-
-
-def _choose(
-    results: "HeldOutResults",
-    false_alarm_rate: float | None,
-    recall: float | None,
-    costs: "Costs | None",
-) -> "Threshold":
-    """The threshold of the one way that is given."""
-    from patchcore_dual.scoring.operating_points import cheapest_point, threshold_for_recall
-
-    if false_alarm_rate is not None:
-        return results.normals.threshold(false_alarm_rate)
-    cheapest = cheapest_point(results, costs) if costs else None
-    if cheapest is not None:
-        return cheapest.threshold
-    if not len(results.known):
-        raise SettingsError(
-            "the model holds no scores of held-out defects, by which recall or cost could be "
-            "measured. Use --false-alarm-rate."
-        )
-    assert recall is not None
-    return threshold_for_recall(results, recall)

@@ -17,6 +17,11 @@ EXTRAS = {
     "diffusers": "diag",
     "transformers": "transformers",
     "accelerate": "diag",
+    "fastapi": "station",
+    "uvicorn": "station",
+    "multipart": "station",
+    "prometheus_client": "station",
+    "sqlalchemy": "station",
 }
 
 

@@ -1,0 +1,146 @@
+"""Edits of the station's models: made as on the command line, written down, and told."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+from patchcore_dual.model.versions import history
+from patchcore_dual.scoring.operating_points import Costs
+from patchcore_dual.station.log import Decision, EditRecord, InspectionRecord
+from patchcore_dual.station.serving.edits import LessonAsked
+from patchcore_dual.station.serving.served_model import ServedModel
+from patchcore_dual.station.station import Station
+
+
+class By(NamedTuple):
+    """Who makes an edit, and why."""
+
+    name: str = ""
+    why: str = ""
+
+
+def teach(
+    station: Station,
+    model: str,
+    record: InspectionRecord,
+    label: Literal["good", "defect"],
+    by: By,
+    *,
+    mask: bytes | None = None,
+    kind: str = "",
+    group: str = "",
+    dry_run: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Teach a model an image that was inspected; see `edits.teach`.
+
+    Raises:
+        FileNotFoundError: where the image was removed.
+        DataError, SettingsError, ModelError: as on the command line.
+    """
+    served = station.model(model)
+    path = station.images.path(record.image)
+    if not station.images.hold(record.image):  # from now on retention spares it
+        raise FileNotFoundError(path)
+    asked = LessonAsked(
+        path,
+        _name_of(record),
+        label == "defect",
+        mask,
+        kind,
+        group,
+        by.name,
+        by.why,
+        dry_run,
+        force,
+        tuple(one for one in station.recent_images(model) if one[0] != record.id),
+        station.settings.limits.max_pixels,
+    )
+    done = station.lessons.teach(served, asked)
+    if done["accepted"]:
+        _write_down(station, served, done, record)
+        decision = Decision(
+            label=label,
+            by=by.name,
+            at=datetime.now(UTC),
+            why=by.why,
+            taught_version=done["version"],
+        )
+        station.decide(record.id, decision)
+    return done
+
+
+def set_thresholds(
+    station: Station,
+    model: str,
+    by: By,
+    *,
+    false_alarm_rate: float | None = None,
+    recall: float | None = None,
+    costs: Costs | None = None,
+    review_rate: float | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Set the thresholds of a model, or show what that would change."""
+    served = station.model(model)
+    done = station.lessons.set_thresholds(
+        served,
+        false_alarm_rate=false_alarm_rate,
+        recall=recall,
+        costs=costs,
+        review_rate=review_rate,
+        by=by.name,
+        why=by.why,
+        dry_run=dry_run,
+    )
+    _write_down(station, served, done)
+    return done
+
+
+def undo(station: Station, model: str, to: int | None, by: By) -> dict[str, Any]:
+    """Put an earlier version of a model in place."""
+    served = station.model(model)
+    done = station.lessons.undo(served, to, by.name, by.why)
+    _write_down(station, served, done)
+    return done
+
+
+def tag(station: Station, model: str, name: str, number: int | None, by: By) -> dict[str, Any]:
+    """Name a version of a model."""
+    served = station.model(model)
+    done = station.lessons.tag(served, name, number, by.name, by.why)
+    _write_down(station, served, done)
+    return done
+
+
+def _write_down(
+    station: Station,
+    served: ServedModel,
+    done: dict[str, Any],
+    record: InspectionRecord | None = None,
+) -> None:
+    """Add an edit to the log as the model's ledger has it, unless nothing was changed."""
+    if not done["changed"]:
+        return
+    version = history(served.folder).versions[done["version"] - 1]
+    station.add_edit(
+        EditRecord(
+            id=station.log.new_id(),
+            at=datetime.now(UTC),
+            model=served.name,
+            version=version.number,
+            fingerprint=version.fingerprint,
+            action=version.action,
+            by=version.by,
+            why=version.why,
+            inspection=record.id if record else None,
+            images=[image.sha256 for image in version.images],
+            effects=dict(version.effects),
+        )
+    )
+
+
+def _name_of(record: InspectionRecord) -> str:
+    """What the model calls an image: it may be no path, whatever its sender called it."""
+    name = re.sub(r"[^\w.-]+", "-", record.name).strip(".-")[-60:]
+    return f"station/{record.id}{'-' if name else ''}{name}"

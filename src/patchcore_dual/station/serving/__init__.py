@@ -1,0 +1,1 @@
+"""Serving models: inspecting one image after the other, explaining, editing."""

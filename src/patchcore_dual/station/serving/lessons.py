@@ -1,0 +1,102 @@
+"""`Lessons`: every edit of the models that a station serves, as on the command line."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from patchcore_dual.scoring.operating_points import Costs
+from patchcore_dual.station.serving import descriptions, edits
+from patchcore_dual.station.serving.editor import Editor
+from patchcore_dual.station.serving.served_model import ServedModel
+
+Logged = Sequence[tuple[str, Path]]
+
+
+class Lessons:
+    """Edits models in a process of its own, one edit after the other.
+
+    The served model takes what changed before the edit is answered, so that whoever made it meets
+    it in the next inspection. All methods wait, and raise what the command line would print.
+    """
+
+    def __init__(self) -> None:
+        self._editor = Editor()
+        self._described: dict[str, dict[str, Any]] = {}  # by fingerprint
+        self._lock = threading.Lock()
+
+    def teach(self, served: ServedModel, asked: edits.LessonAsked) -> dict[str, Any]:
+        """See `edits.teach`."""
+        return self._taken(served, self._editor.run(edits.teach, served.folder, asked))
+
+    def set_thresholds(
+        self,
+        served: ServedModel,
+        *,
+        false_alarm_rate: float | None = None,
+        recall: float | None = None,
+        costs: Costs | None = None,
+        review_rate: float | None = None,
+        by: str = "",
+        why: str = "",
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """See `edits.thresholds`."""
+        done = self._editor.run(
+            edits.thresholds,
+            served.folder,
+            false_alarm_rate=false_alarm_rate,
+            recall=recall,
+            costs=costs,
+            review_rate=review_rate,
+            by=by,
+            why=why,
+            dry_run=dry_run,
+        )
+        return self._taken(served, done)
+
+    def undo(self, served: ServedModel, to: int | None, by: str, why: str) -> dict[str, Any]:
+        """See `edits.undone`."""
+        return self._taken(served, self._editor.run(edits.undone, served.folder, to, by, why))
+
+    def tag(
+        self, served: ServedModel, name: str, number: int | None, by: str, why: str
+    ) -> dict[str, Any]:
+        """See `edits.tagged`."""
+        return self._editor.run(edits.tagged, served.folder, name, number, by, why)
+
+    def describe(self, served: ServedModel) -> dict[str, Any]:
+        """See `descriptions.described`; computed once for each version."""
+        fingerprint = served.fingerprint
+        with self._lock:
+            known = self._described.get(fingerprint)
+        if known is None:
+            known = self._editor.run(descriptions.described, served.folder)
+            with self._lock:
+                if len(self._described) >= 64:
+                    self._described.clear()
+                self._described[known["fingerprint"]] = known
+        return known
+
+    def compare(
+        self, served: ServedModel, first: str, second: str, logged: Logged
+    ) -> dict[str, Any]:
+        """See `descriptions.compared`."""
+        return self._editor.run(descriptions.compared, served.folder, first, second, logged)
+
+    def training_images(self, served: ServedModel) -> list[dict[str, Any]]:
+        """See `descriptions.training_images`."""
+        return self._editor.run(descriptions.training_images, served.folder)
+
+    def training_picture(self, served: ServedModel, key: str) -> bytes | None:
+        """See `descriptions.training_picture`."""
+        return self._editor.run(descriptions.training_picture, served.folder, key)
+
+    def close(self) -> None:
+        """End the process of edits; a model is then as it was, or changed."""
+        self._editor.close()
+
+    @staticmethod
+    def _taken(served: ServedModel, done: dict[str, Any]) -> dict[str, Any]:
+        served.refresh()
+        return done

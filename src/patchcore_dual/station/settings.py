@@ -1,0 +1,147 @@
+"""`StationSettings`: what an inspection station is told when it starts."""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from patchcore_dual.errors import SettingsError
+
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""The names that a model can be served under, as a regular expression."""
+
+
+@dataclass(frozen=True)
+class WatchedFolder:
+    """A folder whose new images are inspected.
+
+    Attributes:
+        folder: where a camera writes them.
+        model: the name of the model that inspects them.
+    """
+
+    folder: Path
+    model: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sender may ask of the station.
+
+    Attributes:
+        max_bytes: of one image file.
+        max_pixels: of one image.
+        max_seconds: for a request to arrive, and for an image to wait and be inspected.
+        queue: images that may wait while one is inspected.
+    """
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 100_000_000
+    max_seconds: float = 30.0
+    queue: int = 8
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise SettingsError(f"{name} is {value:g}; give a number above 0.")
+
+
+@dataclass(frozen=True)
+class StationSettings:
+    """All that a station is told.
+
+    Attributes:
+        models: the folder of each model, by the name that it is served under.
+        data: where the station keeps its log, its images and its tokens.
+        database: URL of the log's database, as SQLAlchemy reads it; "" for SQLite in `data`.
+        host, port: where it listens.
+        ask_token: whether a token is needed on a loopback address too, as behind a proxy.
+        limits: for one sender.
+        keep_days: images older than this are removed; None keeps them for ever.
+        keep_bytes: the most that all images may take; None for no limit.
+        watched: folders whose new images are inspected.
+        webhook: address that results of watched folders are posted to; "" for none.
+        mqtt: broker that they are published at, as mqtt://host:1883/topic; "" for none.
+
+    Raises:
+        SettingsError: for a name, address or limit that cannot be.
+
+    >>> settings = StationSettings({"bracket": Path("models/bracket")})
+    >>> settings.database_url, settings.needs_token
+    ('sqlite:///station-data/station.db', False)
+    """
+
+    models: Mapping[str, Path]
+    data: Path = Path("station-data")
+    database: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    ask_token: bool = False
+    limits: Limits = field(default_factory=Limits)
+    keep_days: float | None = None
+    keep_bytes: int | None = None
+    watched: tuple[WatchedFolder, ...] = ()
+    webhook: str = ""
+    mqtt: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise SettingsError("there is no model to serve. Give at least one model folder.")
+        for name in self.models:
+            if not re.fullmatch(MODEL_NAME, name):
+                raise SettingsError(
+                    f"{name!r} cannot be a model's name: give up to 64 letters, digits, - _ or ., "
+                    "of which the first is a letter or a digit, as bracket=FOLDER."
+                )
+        for watched in self.watched:
+            if watched.model not in self.models:
+                raise SettingsError(
+                    f"{watched.folder} is to be inspected by {watched.model!r}, which is not "
+                    f"served. Models: {', '.join(sorted(self.models))}."
+                )
+        if not 0 <= self.port < 2**16:
+            raise SettingsError(f"the port is {self.port}; give a number from 1 to 65535.")
+        for name, value in (("keep-days", self.keep_days), ("keep-bytes", self.keep_bytes)):
+            if value is not None and not value > 0:
+                raise SettingsError(f"--{name} is {value:g}; give a number above 0.")
+
+    @property
+    def database_url(self) -> str:
+        """Where the log is kept."""
+        return self.database or f"sqlite:///{self.data / 'station.db'}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on the same PC can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether whoever asks has to show a token."""
+        return self.ask_token or not self.is_local
+
+
+def parse_models(texts: Iterable[str]) -> dict[str, Path]:
+    """The folders of the models by name, from `NAME=FOLDER` or `FOLDER`, which is its name then.
+
+    >>> parse_models(["bracket=models/b7", "models/gear"])
+    {'bracket': PosixPath('models/b7'), 'gear': PosixPath('models/gear')}
+    """
+    models: dict[str, Path] = {}
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        if not equals or Path(text).exists():
+            name, folder = Path(text).resolve().name, text
+        if name in models:
+            raise SettingsError(
+                f"two models are called {name}: {models[name]} and {folder}. Name one of them, as "
+                f"{name}-2={folder}."
+            )
+        models[name] = Path(folder)
+    return models

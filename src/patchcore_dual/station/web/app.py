@@ -1,0 +1,122 @@
+"""`create_app`: the station as a web application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from patchcore_dual._version import __version__
+from patchcore_dual.station.station import Station
+from patchcore_dual.station.web import errors
+from patchcore_dual.station.web.events import Events
+from patchcore_dual.station.web.guard import Guard
+from patchcore_dual.station.web.metrics import Metrics
+from patchcore_dual.station.web.routes import (
+    decisions,
+    inspections,
+    models,
+    pictures,
+    service,
+    training,
+    versions,
+)
+from patchcore_dual.station.web.security import Reader, Security
+from patchcore_dual.station.web.tokens import Tokens
+
+PAGE = Path(__file__).parents[1] / "page"
+_EDITORS = 12  # requests for an edit, or about training images, that may wait at once
+_RETENTION = 3600.0  # seconds between two removals of old images
+_DESCRIPTION = (
+    "Inspect images, look for past inspections, and teach models. Errors are "
+    '`{"error": {"code": …, "message": …}}`. A token is sent as `Authorization: Bearer TOKEN`; '
+    "its role allows to read, to inspect (and read) or to teach (and all else)."
+)
+
+
+def create_app(station: Station) -> ASGIApp:
+    """The station over HTTP, with all limits and checks.
+
+    Args:
+        station: is not closed with the application.
+
+    Returns:
+        An ASGI application; its attribute `app` leads to the FastAPI application inside.
+    """
+    events, metrics = Events(station), Metrics(station)
+    settings = station.settings
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        events.start()
+        retention = asyncio.create_task(_apply_retention(station))
+        yield
+        retention.cancel()
+        with suppress(asyncio.CancelledError):
+            await retention
+        events.stop()
+        app.state.senders.shutdown(wait=False, cancel_futures=True)
+        app.state.editors.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(
+        title="PatchCoreDual inspection station",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.station, app.state.events, app.state.metrics = station, events, metrics
+    # As many senders as can wait, be inspected or be written down, and some to be refused at once.
+    app.state.senders = ThreadPoolExecutor(settings.limits.queue + 16, "sender")
+    app.state.editors = ThreadPoolExecutor(_EDITORS, "edit")
+    errors.install(app)
+    for routes in (inspections, pictures, decisions, models, versions, training, service):
+        app.include_router(routes.router)
+    _add_openapi(app)
+    _add_page(app)
+    tokens = Tokens(settings.data) if settings.needs_token else None
+    return Guard(Security(app, tokens), settings.limits, metrics.answered)
+
+
+def _add_openapi(app: FastAPI) -> None:
+    """The document, for whoever may read; with the scheme of the tokens."""
+
+    @app.get("/openapi.json", include_in_schema=False, dependencies=[Reader])
+    def openapi() -> dict[str, Any]:
+        document = app.openapi()
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                if (path.startswith("/v1/") and path != "/v1/session") or path == "/metrics":
+                    operation["security"] = [{"token": []}]
+        return document
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page, where it is installed."""
+    if not (PAGE / "index.html").is_file():
+        return
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/page", include_in_schema=False)
+    async def page() -> RedirectResponse:
+        return RedirectResponse("/")
+
+    app.mount("/page", StaticFiles(directory=PAGE))
+
+
+async def _apply_retention(station: Station) -> None:
+    while True:
+        await asyncio.to_thread(station.apply_retention)
+        await asyncio.sleep(_RETENTION)

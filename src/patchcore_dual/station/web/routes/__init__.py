@@ -1,0 +1,1 @@
+"""The routes of the station, by what they are about."""
