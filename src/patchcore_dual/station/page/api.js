@@ -1,11 +1,12 @@
 // The station's HTTP interface. Every failure is a StationError with a message for people.
 
+import { withoutIds } from "./format.js";
 import { t } from "./texts.js";
 
 /** An answer that is no success; `code` and `status` as the station gave them. */
 export class StationError extends Error {
   constructor(message, { status = 0, code = "", body = null } = {}) {
-    super(message.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())); // a sentence, not a path
+    super(withoutIds(message).replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())); // a sentence, not a path
     this.status = status;
     this.code = code;
     this.body = body;

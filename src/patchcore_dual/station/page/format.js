@@ -48,6 +48,11 @@ export function dateTime(iso) {
   });
 }
 
+/** A text of the station without the ids that it puts before the names of images. */
+export function withoutIds(text) {
+  return text.replace(/\bstation\/[0-7][0-9A-Z]{25}-(?=\S)/gi, "");
+}
+
 /** Bytes in GB. */
 export function gigabytes(bytes) {
   return t("format.gigabytes", { value: (bytes / 1e9).toFixed(1) });

@@ -49,8 +49,8 @@ document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.altKey || isTyping(event.target)) return;
   const pressed = name(event);
   if (event.key.length === 1 && !pressed.startsWith("Ctrl+") && !singleKeys) return;
-  const isOnButton = event.target.closest?.("button, a, summary, input");
-  if (isOnButton && (pressed === "Enter" || pressed === " ")) return;
+  if (pressed === "Enter" && event.target.closest?.("button, a, summary")) return;
+  if (pressed === " " && event.target.closest?.("button, summary, input")) return;
   if (document.querySelector("dialog[open]")) return; // a dialog has its own
   for (const scope of scopes) {
     const binding = scope.bindings.find((one) => one.keys.includes(pressed));

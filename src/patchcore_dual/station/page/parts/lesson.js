@@ -147,8 +147,9 @@ export function lessonPanel({ painter, onDone }) {
       isStale && h("div", { class: "stale" }, icon("warning"), h("span", {}, isStale),
         h("button", { type: "button", class: "button button-small", onclick: () => choose(label) }, t("lesson.again"), h("kbd", {}, label === "good" ? "G" : "D"))),
       h("div", { class: isStale ? "is-stale" : "" }, previewOf(preview)),
-      isRefused && !isStale && h("label", { class: "check" }, force, h("span", {}, t("lesson.force"))),
-      h("div", { class: "panel-actions" }, !isStale && accepting,
+      h("div", { class: "panel-actions" },
+        isRefused && !isStale && h("label", { class: "check" }, force, h("span", {}, t("lesson.force"))),
+        !isStale && accepting,
         h("div", { class: "buttons" }, noteButton(), backButton())));
     place.querySelector("h2").focus({ preventScroll: true });
   }

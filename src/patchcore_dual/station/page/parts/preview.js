@@ -2,7 +2,7 @@
 
 import { picture } from "../api.js";
 import { h } from "../dom.js";
-import { percent, score, share } from "../format.js";
+import { percent, score, share, withoutIds } from "../format.js";
 import { hasText, t } from "../texts.js";
 import { icon, sign } from "./icons.js";
 import { mark } from "./verdict.js";
@@ -27,7 +27,7 @@ export function previewOf(preview) {
     changes(t("preview.calibration"), preview.calibration ?? []),
     preview.n_inspected !== null && preview.n_inspected !== undefined &&
       changes(t("preview.inspected", { n: preview.n_inspected }), preview.inspected ?? [], true),
-    (preview.notes ?? []).map((text) => h("p", { class: "remark" }, text)),
+    (preview.notes ?? []).map((text) => h("p", { class: "remark" }, withoutIds(text))),
     h("p", { class: "quiet small" }, t("preview.gained", { normal: signed(preview.gained_normal), defect: signed(preview.gained_defect) })),
     (preview.approximations ?? []).length > 0 &&
       h("details", { class: "small" }, h("summary", {}, t("preview.approximations")), preview.approximations.map((text) => h("p", {}, text))));

@@ -68,7 +68,7 @@ function form(set) {
   };
   const place = h("div", { class: "field-row" }, fields.false_alarm_rate());
   const way = h("select", { name: "way", onchange: () => replace(place, fields[way.value]()) }, WAYS.map((name) => h("option", { value: name }, t(`threshold.way.${name}`))));
-  return h("details", {}, h("summary", {}, t("threshold.other")),
+  return h("details", {}, h("summary", {}, t("threshold.another")),
     h("form", { class: "threshold-form", onsubmit: (event) => { event.preventDefault(); set(entered(event.target)); } },
       h("label", { class: "field" }, h("span", {}, t("threshold.way")), way), place,
       h("button", { type: "submit", class: "button" }, t("threshold.try"))));

@@ -39,7 +39,7 @@ export function whatIf(model, inspection = null) {
     slider.setAttribute("aria-valuetext", score(point.threshold.value));
     draw(point.threshold.value);
     replace(says,
-      h("p", {}, h("strong", {}, t(isOwn ? "whatIf.own" : "whatIf.other", { threshold: score(point.threshold.value) })),
+      h("p", {}, h("strong", {}, t(isOwn ? "whatIf.own" : "whatIf.instead", { threshold: score(point.threshold.value) })),
         inspection ? [" ", t("whatIf.thisPart"), " ", mark(verdictAt(point.threshold.value))] : null),
       h("p", {}, t("whatIf.does", {
         expected: percent(point.threshold.expected), promised: percent(point.threshold.promised),
