@@ -31,8 +31,10 @@ demo: $(RUN_READY)
 	$(BIN)/patchcore-dual demo --out $(DEMO)
 
 # Two workers, each with one thread of every library: the images are small.
+# With the servers that the station needs.
 test: $(DEV_READY)
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 tests/services.sh \
+	    $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(DEV_READY)
 	$(BIN)/ruff format --check .

@@ -22,6 +22,8 @@ EXTRAS = {
     "multipart": "station",
     "prometheus_client": "station",
     "sqlalchemy": "station",
+    "alembic": "station",
+    "psycopg": "station",
 }
 
 

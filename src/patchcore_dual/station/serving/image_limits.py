@@ -9,7 +9,7 @@ from patchcore_dual.errors import ImageError
 
 # Formats of cameras, each known by its first bytes. Others that `inspect` reads are left out: some
 # have no signature, some are run by other programs, and in GIF every picture has to be looked at.
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
 _MAX_PAGES = 1000  # of a TIFF file, each of which a reader has to look for
 
 

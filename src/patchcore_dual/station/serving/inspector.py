@@ -21,8 +21,8 @@ class QueueFull(StationError):
 
     def __init__(self, waiting: int, retry_after: float) -> None:
         super().__init__(
-            f"{waiting} images are waiting already. Send this one again in a moment, or send fewer "
-            "at a time."
+            f"the queue is full: as many images as may wait ({waiting}) are waiting. Send this one "
+            "again in a moment, or send fewer at a time."
         )
         self.retry_after = retry_after
 

@@ -69,6 +69,7 @@ def create_app(station: Station) -> ASGIApp:
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -87,11 +88,13 @@ def create_app(station: Station) -> ASGIApp:
 
 
 def _add_openapi(app: FastAPI) -> None:
-    """The document, for whoever may read; with the scheme of the tokens."""
+    """The document, for whoever may read; with the scheme of the tokens where they are needed."""
 
     @app.get("/openapi.json", include_in_schema=False, dependencies=[Reader])
     def openapi() -> dict[str, Any]:
         document = app.openapi()
+        if not app.state.station.settings.needs_token:
+            return document
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
             for operation in operations.values():

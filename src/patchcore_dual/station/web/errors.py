@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 
 from patchcore_dual.errors import (
     DataError,
@@ -103,7 +104,20 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
             404: f"there is nothing at {request.url.path}. See /openapi.json for what there is.",
             405: f"{request.method} is not possible here.",
         }.get(error.status_code, message)
-    return JSONResponse(error_body(code, message), error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+    return JSONResponse(error_body(code, message), error.status_code, headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """The methods that a path has: several routes may share it."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 async def _of_validation(request: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +19,7 @@ HEADERS = {
 }
 _AROUND = 64 * 1024  # bytes beside the image in a request
 _IN_BASE64 = 4 / 3
+_LINGER = 2.0  # seconds for which more is taken of a request that is too large
 
 
 class Guard:
@@ -42,7 +44,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seconds = self._limits.max_seconds
+        seconds, headers = self._limits.max_seconds, dict(scope["headers"])
+        declared = headers.get(b"content-length", b"")
+        has_body = declared.strip(b"0") != b"" or b"transfer-encoding" in headers
         loop = asyncio.get_running_loop()
         deadline, size, is_complete, has_answered = loop.time() + seconds, 0, False, False
 
@@ -68,15 +72,23 @@ class Guard:
                 has_answered = True
                 present = {name.lower() for name, _ in message["headers"]}
                 added = [(n, v) for n, v in HEADERS.items() if n not in present]
+                if has_body and not is_complete:  # what is still sent is no request
+                    added.append((b"connection", b"close"))
                 message = {**message, "headers": [*message["headers"], *added]}
                 route = getattr(scope.get("route"), "path", "")
                 self._on_answer(scope["method"], route, message["status"])
             await asyncio.wait_for(send(message), seconds)
 
+        async def refuse_too_large() -> None:
+            """Answer, once a sender who does not listen meanwhile has sent some more."""
+            nonlocal is_complete
+            if b"expect" not in headers:
+                is_complete = await _discard(receive, self._max_body)
+            await refuse(self._too_large())(scope, receive, guarded_send)
+
         try:
-            declared = dict(scope["headers"]).get(b"content-length", b"")
             if declared.isdigit() and int(declared[:20]) > self._max_body:
-                await refuse(self._too_large())(scope, receive, guarded_send)
+                await refuse_too_large()
                 return
             await self._app(scope, bounded_receive, guarded_send)
         except Refusal as refusal:
@@ -88,3 +100,16 @@ class Guard:
     def _too_large(self) -> Refusal:
         limit = self._limits.max_bytes / 2**20
         return Refusal(413, f"the request is too large; images of up to {limit:g} MiB are taken.")
+
+
+async def _discard(receive: Receive, limit: int) -> bool:
+    """Take what is still sent, for a while; whether that was all."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while size <= limit:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return True
+    return False

@@ -32,8 +32,8 @@ class Attempts:
     (True, 0.0)
     """
 
-    def __init__(self, most: int = _ATTEMPTS, seconds: float = _PER_SECONDS) -> None:
-        self._most, self._seconds = most, seconds
+    def __init__(self, most: int | None = None, seconds: float = _PER_SECONDS) -> None:
+        self._most, self._seconds = most or _ATTEMPTS, seconds
         self._wrong: OrderedDict[str, list[float]] = OrderedDict()
 
     def wrong(self, address: str) -> None:

@@ -60,7 +60,9 @@ def listen(settings: StationSettings) -> socket.socket:
         StationError: where the port is in use, or the address is none of this PC.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, since asyncio sends at once on sockets of TCP alone: answers would wait
+    # 40 ms for an acknowledgement otherwise.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # there it would allow two to listen at once
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,8 +78,8 @@ def listen(settings: StationSettings) -> socket.socket:
     return listening
 
 
-def serve(station: Station, listening: socket.socket) -> None:
-    """Answer requests until the process is told to stop; then finish what is being answered."""
+def server_of(station: Station) -> uvicorn.Server:
+    """The server of a station, which is not running yet."""
     config = uvicorn.Config(
         create_app(station),
         http=PatientProtocol,
@@ -92,4 +94,9 @@ def serve(station: Station, listening: socket.socket) -> None:
         timeout_graceful_shutdown=_LAST_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
+
+
+def serve(station: Station, listening: socket.socket) -> None:
+    """Answer requests until the process is told to stop; then finish what is being answered."""
+    server_of(station).run(sockets=[listening])

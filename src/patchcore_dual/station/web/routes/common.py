@@ -1,8 +1,10 @@
 """What many routes need: the station, parts of paths, and errors as they are documented."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
+from pydantic import AwareDatetime, BeforeValidator
 
 from patchcore_dual.station.log import InspectionRecord
 from patchcore_dual.station.settings import MODEL_NAME
@@ -35,6 +37,14 @@ def station_of(request: Request) -> Station:
     return station
 
 
+def _check_time(text: Any) -> Any:
+    """Let through what begins as a time does; pydantic would take numbers for seconds."""
+    if not (isinstance(text, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", text)):
+        raise ValueError("give a time with a time zone, as 2026-11-26T06:00:00Z")
+    return text
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_check_time)]
 TheStation = Annotated[Station, Depends(station_of)]
 ModelName = Annotated[
     str, Path(pattern=f"^{MODEL_NAME}$", examples=["bracket"], description="Of a served model.")
@@ -45,8 +55,9 @@ InspectionId = Annotated[
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of a route's errors."""
-    texts = {status: _ERRORS[status] for status in statuses} | _ALWAYS
+    """The documentation of a route's errors; 408 is for those that read a body."""
+    with_body = {400} if 408 in statuses else set()
+    texts = {status: _ERRORS[status] for status in {*statuses, *with_body}} | _ALWAYS
     return {
         status: {
             "model": Error,

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from patchcore_dual.station.log import Decision
 from patchcore_dual.station.web.routes.common import (
     InspectionId,
     TheStation,
+    Time,
     errors,
     example,
     found,
@@ -80,7 +80,7 @@ def ask_for_review(station: TheStation, id: InspectionId) -> Any:
 def counts(
     station: TheStation,
     since: Annotated[
-        AwareDatetime | None,
+        Time | None,
         Query(description="By default 8 hours ago.", examples=["2026-11-26T06:00:00Z"]),
     ] = None,
     model: Annotated[str | None, Query(max_length=64, examples=["bracket"])] = None,

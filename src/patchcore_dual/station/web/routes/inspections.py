@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from patchcore_dual.station import log
 from patchcore_dual.station.log.export import to_csv, to_json_lines
@@ -17,6 +16,7 @@ from patchcore_dual.station.web.routes.common import (
     InspectionId,
     ModelName,
     TheStation,
+    Time,
     errors,
     found,
 )
@@ -107,8 +107,8 @@ def asked_for(
     model: Annotated[str | None, Query(max_length=64, examples=["bracket"])] = None,
     verdict: Annotated[list[Verdict] | None, Query(max_length=3, examples=[["reject"]])] = None,
     review: Annotated[Literal["open", "done"] | None, Query(examples=["open"])] = None,
-    since: Annotated[AwareDatetime | None, Query(examples=["2026-11-26T06:00:00Z"])] = None,
-    until: Annotated[AwareDatetime | None, Query(examples=["2026-11-26T14:00:00Z"])] = None,
+    since: Annotated[Time | None, Query(examples=["2026-11-26T06:00:00Z"])] = None,
+    until: Annotated[Time | None, Query(examples=["2026-11-26T14:00:00Z"])] = None,
     min_score: Annotated[float | None, Query(allow_inf_nan=False, examples=[1.5])] = None,
     max_score: Annotated[float | None, Query(allow_inf_nan=False, examples=[3.0])] = None,
     name: Annotated[

@@ -1,9 +1,10 @@
 """The pictures of an inspection: the image, where it is anomalous, and what it is most like."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import cv2
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from patchcore_dual.data.reading import read
@@ -34,17 +35,36 @@ _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
     dependencies=[Reader],
     summary="A picture of an inspection",
 )
-def get_picture(station: TheStation, id: InspectionId, what: Picture) -> Response:
+def get_picture(
+    station: TheStation,
+    id: InspectionId,
+    what: Annotated[Picture, Path(examples=["overlay"])],
+    width: Annotated[
+        int | None, Query(ge=1, le=4096, examples=[320], description="Shrink it to this width.")
+    ] = None,
+) -> Response:
     """The image as it was sent, its anomaly map (grey, of the image's size), the image under its
     map, or the nearest normal or defect patch."""
     record = found(station, id)
     try:
-        content = png(_pixels(station, record, what))
+        content = png(shrunk(_pixels(station, record, what), width))
     except FileNotFoundError:
         raise Refusal(410, "the image was removed, as images of its age are.") from None
     except ModelError as error:
         raise Refusal(410, str(error)) from None
     return Response(content, media_type="image/png", headers=_LASTING)
+
+
+def shrunk(pixels: np.ndarray, width: int | None) -> np.ndarray:
+    """A picture no wider than a width, by the mean of what each pixel covers.
+
+    >>> shrunk(np.zeros((40, 20), np.uint8), 10).shape
+    (20, 10)
+    """
+    if width is None or width >= pixels.shape[1]:
+        return pixels
+    height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _pixels(station: Station, record: InspectionRecord, what: Picture) -> np.ndarray:

@@ -26,6 +26,7 @@ _KEY = "22ce4a9cf05b9e3c"
 Key = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=[_KEY])]
 Run = Annotated[str, Path(pattern=r"^[\w.-]{1,100}$", examples=["poisson"])]
 Image = Annotated[str, Path(pattern=r"^\d{4,9}$", examples=["0007"])]
+Number = Annotated[int, Path(ge=0, lt=10**9, examples=[7], description="Of the image: 7 or 0007.")]
 _FOUND = {
     "image": "train/negative/3.png",
     "reason": "good, near the threshold",
@@ -107,7 +108,7 @@ def synthetic_picture(station: TheStation, name: ModelName, run: Run, image: Ima
 
 
 @router.post(
-    "/v1/models/{name}/synthetic/{run}/{image}",
+    "/v1/models/{name}/synthetic/{run}/{number:int}",
     responses={
         200: example({"run": "poisson", "image": "0007", "is_rejected": True}, "As it is now."),
         **errors(404, 408, 413, 422),
@@ -116,10 +117,10 @@ def synthetic_picture(station: TheStation, name: ModelName, run: Run, image: Ima
     summary="Accept or reject a synthetic defect",
 )
 def judge(
-    station: TheStation, name: ModelName, run: Run, image: Image, said: JudgementIn
+    station: TheStation, name: ModelName, run: Run, number: Number, said: JudgementIn
 ) -> dict[str, Any]:
     """Leave a synthetic image out of the next fit, or take it again."""
-    folder = station.model(name).folder
+    folder, image = station.model(name).folder, f"{number:04}"
     try:
         synthetic.image_path(folder, run, f"{image}.png")
     except DataError as error:

@@ -1,0 +1,79 @@
+"""Records as rows of the tables, and back."""
+
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from patchcore_dual.station.log.records import Decision, EditRecord, InspectionRecord, Record
+from patchcore_dual.station.log.tables import edits, inspections, regions
+
+_LARGEST = 2**31 - 1  # of a column of integers
+
+
+def insert(connection: Connection, record: Record) -> None:
+    """Write a record unless the database has it already, by its id."""
+    if isinstance(record, EditRecord):
+        _insert(connection, edits, _values(record))
+        return
+    decision = record.decision.to_json() if record.decision else None
+    computed = {
+        "decision": decision,
+        "review": record.review,
+        "has_region": bool(record.regions),
+        "folded_name": record.name.casefold(),
+    }
+    if _insert(connection, inspections, {**_values(record), **computed}) and record.regions:
+        connection.execute(regions.insert(), _boxes(record))
+
+
+def inspection_of(row: RowMapping) -> InspectionRecord:
+    """The record of a row of `inspections`."""
+    names = (one.name for one in fields(InspectionRecord))
+    values: dict[str, Any] = {name: row[name] for name in names}
+    if values["decision"] is not None:
+        values["decision"] = Decision.from_json(values["decision"])
+    return InspectionRecord(**values)
+
+
+def edit_of(row: RowMapping) -> EditRecord:
+    """The record of a row of `edits`."""
+    return EditRecord(**row)
+
+
+def clamped(pixels: float) -> int:
+    """A coordinate as a column of integers holds it."""
+    return int(min(max(pixels, -_LARGEST), _LARGEST))
+
+
+def _insert(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Whether the row was new."""
+    return connection.scalar(_insertion(table, connection.dialect.name), values) is not None
+
+
+@cache
+def _insertion(table: Table, dialect: str) -> Any:
+    """The statement that inserts a row and gives its id, or nothing where there is one already."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(table).on_conflict_do_nothing(index_elements=["id"])
+    return statement.returning(table.c.id)
+
+
+def _values(record: Record) -> dict[str, Any]:
+    return {one.name: getattr(record, one.name) for one in fields(record)}
+
+
+def _boxes(record: InspectionRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "inspection": record.id,
+            "number": number,
+            "left": clamped(region["x"]),
+            "top": clamped(region["y"]),
+            "right": clamped(region["x"] + region["width"]),
+            "bottom": clamped(region["y"] + region["height"]),
+        }
+        for number, region in enumerate(record.regions)
+    ]

@@ -1,0 +1,182 @@
+"""Edits of served models: as on the command line, in a process of their own."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from patchcore_dual.errors import DataError, ModelError, SettingsError, StationError
+from patchcore_dual.live import verify
+from patchcore_dual.station import changes
+from patchcore_dual.station.changes import By
+from patchcore_dual.station.log import Query
+from patchcore_dual.station.serving.edits import decode_mask, read_mask
+
+
+def test_a_defect_is_taught_undone_and_written_down(station, pictures):
+    before = station.inspect("part", pictures.defect, name="../../a b.png")
+    told = []
+    station.listeners.append(lambda kind, values: told.append(kind))
+    by = By("ada", "missed")
+    shown = changes.teach(station, "part", before, "defect", by, dry_run=True)
+    assert not shown["accepted"]
+    assert shown["proposed_mask"]
+    proposed = read_mask(decode_mask(shown["proposed_mask"]), 10**6)
+    assert proposed.shape == (before.height, before.width)
+    done = changes.teach(station, "part", before, "defect", by, mask=pictures.mask, force=True)
+    assert done["accepted"]
+    assert done["version"] == 2
+    after = station.inspect("part", pictures.defect)
+    assert after.version == 2
+    assert after.score > before.score
+    assert after.nearest_defect["image"] == f"station/{before.id}-a-b.png"
+    record = station.log.get(before.id)
+    assert (record.decision.label, record.decision.by) == ("defect", "ada")
+    assert record.decision.taught_version == 2
+    (edit,) = station.log.edits("part").items
+    assert (edit.action, edit.by, edit.why, edit.inspection) == ("teach", *by, before.id)
+    assert edit.images == [before.image], "so that retention spares it"
+    undone = changes.undo(station, "part", None, By("bob"))
+    assert undone["changed"]
+    again = station.inspect("part", pictures.defect)
+    assert (again.version, again.fingerprint, again.score) == (
+        before.version,
+        before.fingerprint,
+        before.score,
+    )
+    assert told.count("edit") == 2
+    assert told.count("decision") == 1
+    assert not verify(station.settings.models["part"])
+
+
+def test_refusals_are_those_of_the_command_line(station, pictures):
+    record = station.inspect("part", pictures.defect)
+    with pytest.raises(SettingsError, match="a good part has no defect"):
+        changes.teach(station, "part", record, "good", By(), mask=pictures.mask)
+    with pytest.raises(DataError, match="not base64"):
+        decode_mask("!")
+    with pytest.raises(ModelError, match="nothing to undo"):
+        changes.undo(station, "part", None, By())
+    with pytest.raises(SettingsError, match="cannot be a tag"):
+        changes.tag(station, "part", "../x", None, By())
+    with pytest.raises(ModelError, match="has no version 7"):
+        changes.tag(station, "part", "approved", 7, By())
+    assert not station.log.edits("part").items
+
+
+def test_an_image_that_retention_removed_cannot_be_taught(station, pictures):
+    record = station.inspect("part", pictures.defect)
+    station.images.path(record.image).unlink()
+    with pytest.raises(FileNotFoundError):
+        changes.teach(station, "part", record, "defect", By())
+
+
+def test_thresholds_are_shown_and_set(station, pictures):
+    shown = changes.set_thresholds(station, "part", By(), false_alarm_rate=0.4, dry_run=True)
+    assert station.inspect("part", pictures.good).version == 1
+    done = changes.set_thresholds(station, "part", By(), false_alarm_rate=0.4)
+    assert done["threshold"] == shown["threshold"]
+    record = station.inspect("part", pictures.good)
+    assert (record.version, record.threshold) == (2, done["threshold"]["value"])
+    again = changes.set_thresholds(station, "part", By(), false_alarm_rate=0.4)
+    assert not again["changed"]
+    assert len(station.log.edits("part").items) == 1
+
+
+def test_versions_are_compared_on_calibration_and_logged_images(station, pictures):
+    station.inspect("part", pictures.good)
+    changes.set_thresholds(station, "part", By(), false_alarm_rate=0.5)
+    served = station.model("part")
+    found = station.lessons.compare(served, "1", "2", station.recent_images("part"))
+    assert found["logged"]["n"] == 1
+    assert found["calibration"]["n"] == 9
+    assert found["differences"]["settings"]["false_alarm_rate"]
+    with pytest.raises(ModelError):
+        station.lessons.compare(served, "1", "9", [])
+
+
+def test_what_is_said_of_a_model(station):
+    served = station.model("part")
+    said = station.lessons.describe(served)
+    assert said["fingerprint"] == served.fingerprint
+    assert said["can_be_taught"], said["why_not"]
+    assert len(said["held_out"]["good"]) == said["training_images"]["good"] == 6
+    assert station.lessons.describe(served) is said, "computed once"
+    images = station.lessons.training_images(served)
+    assert images[0]["is_at_hand"]
+    picture = station.lessons.training_picture(served, images[0]["key"])
+    assert picture.startswith(b"\x89PNG")
+    assert station.lessons.training_picture(served, "0" * 16) is None
+
+
+def test_a_model_without_its_images_says_why_it_cannot_be_taught(settings, make_station, prepared):
+    away = prepared.folder.with_name("away")
+    prepared.folder.rename(away)
+    try:
+        station = make_station(settings)
+        said = station.lessons.describe(station.model("part"))
+    finally:
+        away.rename(prepared.folder)
+    assert not said["can_be_taught"]
+    assert "--get-ready" in said["why_not"]
+
+
+def test_inspections_go_on_while_an_edit_is_made(station, pictures):
+    record = station.inspect("part", pictures.defect)
+    station.lessons.describe(station.model("part"))  # the process is there
+    teaching = threading.Thread(
+        target=changes.teach, args=(station, "part", record, "defect", By()), kwargs={"force": True}
+    )
+    teaching.start()
+    seen = []
+    while teaching.is_alive():
+        seen.append(station.inspect("part", pictures.good).version)
+        time.sleep(0.005)
+    assert len(seen) > 5
+    assert set(seen) <= {1, 2}
+    assert seen == sorted(seen), "a reader never meets an older version again"
+    assert station.inspect("part", pictures.good).version == 2
+
+
+def test_a_killed_edit_leaves_a_whole_model_and_the_next_one_works(station, pictures):
+    served = station.model("part")
+    station.lessons.describe(served)
+    (process,) = station.lessons._editor._pool._processes
+    record = station.inspect("part", pictures.defect)
+    killer = threading.Timer(0.3, os.kill, (process, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(StationError, match="cut short"):
+        changes.teach(station, "part", record, "defect", By(), dry_run=True)
+    assert not verify(served.folder)
+    assert changes.set_thresholds(station, "part", By(), false_alarm_rate=0.3)["changed"]
+
+
+def test_too_many_edits_are_refused(station, monkeypatch):
+    monkeypatch.setattr(station.lessons._editor, "_running", 99)
+    with pytest.raises(StationError, match="changes are waiting"):
+        station.lessons.describe(station.model("part"))
+
+
+def test_a_decision_is_made_and_taken_back(station, pictures):
+    record = station.inspect("part", pictures.defect)
+    assert record.review == "open"
+    from datetime import UTC, datetime
+
+    from patchcore_dual.station.log import Decision
+
+    decided = station.decide(record.id, Decision(label="skip", by="ada", at=datetime.now(UTC)))
+    assert decided.review == "done"
+    assert not station.log.list(Query(review="open")).items
+    assert station.decide(record.id, None).review == "open"
+
+
+def test_edits_end_with_the_station(settings, make_station):
+    station = make_station(replace(settings, data=settings.data / "other"))
+    station.lessons.describe(station.model("part"))
+    (process,) = station.lessons._editor._pool._processes
+    station.lessons.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)

@@ -1,0 +1,262 @@
+"""The routes, over a real port."""
+
+import json
+import re
+import socket
+import threading
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+def form(content, field="image", name="part.png"):
+    head = f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + b"\r\n--x--\r\n"
+
+
+def pixels(answer):
+    assert answer.status == 200, answer.body
+    assert answer.headers["Content-Type"] == "image/png"
+    return cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def test_an_image_is_inspected_listed_and_shown(client, pictures):
+    sent = client.inspect(pictures.defect, query={"name": "a.png"})
+    assert sent.status == 201
+    record = sent.json()
+    assert sent.headers["Location"] == record["links"]["self"]
+    again = client.inspect(form(pictures.good), headers={"Content-Type": MULTIPART}).json()
+    assert again["name"] == "part.png"
+    page = client.get("/v1/inspections").json()
+    assert [one["id"] for one in page["items"]] == [again["id"], record["id"]]
+    page = client.get("/v1/inspections", query={"verdict": ["reject", "review"]}).json()
+    assert [one["id"] for one in page["items"]] == [record["id"]]
+    assert client.get(record["links"]["self"]).json() == record
+    size = (record["height"], record["width"])
+    assert pixels(client.get(record["links"]["image"])).shape == (*size, 3)
+    heat = pixels(client.get(record["links"]["map"]))
+    assert heat.shape == size
+    region = record["regions"][0]
+    assert heat.argmax() // size[1] in range(region["y"], region["y"] + region["height"])
+    assert pixels(client.get(record["links"]["overlay"])).shape == (*size, 3)
+    assert pixels(client.get(record["links"]["nearest_defect"])).ndim == 3
+    assert pixels(client.get(record["links"]["image"], query={"width": 32})).shape == (48, 32, 3)
+
+
+def test_pages_go_on_where_the_one_before_ended(client, pictures):
+    ids = [client.inspect(pictures.good).json()["id"] for _ in range(5)]
+    found, query = [], {"limit": 2}
+    while True:
+        page = client.get("/v1/inspections", query=query).json()
+        found += [one["id"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    assert found == ids[::-1]
+
+
+def test_exports_hold_every_inspection(client, pictures):
+    ids = {client.inspect(pictures.good, query={"name": "=1+1"}).json()["id"] for _ in range(3)}
+    lines = client.get("/v1/inspections.jsonl").body.splitlines()
+    assert {json.loads(line)["id"] for line in lines} == ids
+    table = client.get("/v1/inspections.csv", query={"model": "part"})
+    assert table.headers["Content-Type"].startswith("text/csv")
+    assert "attachment" in table.headers["Content-Disposition"]
+    assert len(table.body.splitlines()) == 4
+    assert not client.get("/v1/inspections.jsonl", query={"model": "other"}).body
+
+
+def test_a_decision_leaves_the_queue_and_comes_back(client, pictures):
+    record = client.inspect(pictures.defect).json()
+    path = f"{record['links']['self']}/decision"
+    assert client.post(path, {"label": "good", "why": "dust"}).json()["review"] == "done"
+    assert not client.get("/v1/inspections", query={"review": "open"}).json()["items"]
+    assert client("DELETE", path).json()["review"] == "open"
+    good = client.inspect(pictures.good).json()
+    assert client.post(f"{good['links']['self']}/review").json()["review"] == "open"
+
+
+def test_a_lesson_is_shown_accepted_and_undone(client, pictures):
+    record = client.inspect(pictures.defect).json()
+    lesson = {"inspection": record["id"], "label": "defect", "force": True, "why": "missed"}
+    shown = client.post("/v1/models/part/lessons", {**lesson, "dry_run": True})
+    assert (shown.status, shown.json()["accepted"]) == (200, False)
+    done = client.post("/v1/models/part/lessons", lesson)
+    assert (done.status, done.json()["version"]) == (200, 2)
+    assert client.get("/v1/models/part").json()["version"] == 2
+    again = client.post("/v1/models/part/lessons", lesson)
+    assert (again.status, again.code) == (422, "not_possible")
+    assert "in the model already" in again.message
+    versions = client.get("/v1/models/part/versions").json()
+    assert [one["action"] for one in versions["versions"]] == ["fit", "teach"]
+    assert client.post("/v1/models/part/undo", {"why": "no"}).json()["now"] == 1
+    assert client.post("/v1/models/part/tags", {"tag": "approved"}).json()["tags"] == {
+        "approved": 1
+    }
+    compared = client.get("/v1/models/part/compare", query={"a": "1", "b": "2"}).json()
+    assert compared["logged"]["n"] == 1
+    edits = client.get("/v1/edits").json()["items"]
+    assert [edit["action"] for edit in edits] == ["tag", "undo", "teach"]
+
+
+def test_a_lesson_that_costs_too_much_is_409_with_its_figures(client, pictures, monkeypatch):
+    record = client.inspect(pictures.defect).json()
+    refused = {"refusals": ["Recall would fall."], "accepted": False, "changed": False}
+    monkeypatch.setattr(client.station.lessons, "teach", lambda served, asked: refused)
+    answer = client.post("/v1/models/part/lessons", {"inspection": record["id"], "label": "defect"})
+    assert (answer.status, answer.json()) == (409, refused)
+
+
+def test_thresholds_training_images_state_and_figures(client, pictures):
+    client.inspect(pictures.good)
+    shown = client.post("/v1/models/part/thresholds", {"recall": 0.9, "dry_run": True})
+    assert shown.json()["accepted"] is False
+    two = client.post("/v1/models/part/thresholds", {"recall": 0.9, "false_alarm_rate": 0.1})
+    assert (two.status, two.code) == (422, "not_possible")
+    images = client.get("/v1/models/part/training-images").json()
+    assert pixels(client.get(images["items"][0]["link"])).ndim == 3
+    assert client.get("/v1/counts").json() == {"pass": 1, "review": 0, "reject": 0}
+    assert client.get("/v1/state").json()["drift"] == {"status": "not measured"}
+    figures = client.get("/metrics").body.decode()
+    assert re.search(r'inspections_total\{model="part",source="api",verdict="pass"\} 1\.0', figures)
+    for name in ("queue_waiting", "inspection_seconds_bucket", "drift_is_measured"):
+        assert f"patchcore_dual_{name}" in figures
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready", "problems": []}
+
+
+def events_of(client, count, **headers):
+    """The first events of the stream, as (kind, values)."""
+    text = client.get("/v1/events", query={"limit": count}, headers=headers).body.decode()
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines())
+        if "event" in lines:
+            found.append((lines["event"], json.loads(lines["data"]), lines.get("id")))
+    return found
+
+
+def test_events_resume_where_they_were_cut_off(client, pictures):
+    first, *others = [client.inspect(pictures.good).json()["id"] for _ in range(3)]
+    found = events_of(client, 3, **{"Last-Event-ID": first})
+    assert [kind for kind, *_ in found] == ["state", "inspection", "inspection"]
+    assert [id for *_, id in found[1:]] == others
+
+
+def test_events_come_as_they_happen(client, pictures):
+    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+        connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        stream = connection.makefile("rb")
+        while not stream.readline().startswith(b"event: state"):
+            pass
+        record = client.inspect(pictures.defect).json()
+        client.post(f"{record['links']['self']}/decision", {"label": "skip"})
+        kinds = []
+        while len(kinds) < 2:
+            line = stream.readline()
+            if line.startswith(b"event: "):
+                kinds.append(line.split()[1])
+    assert kinds == [b"inspection", b"decision"]
+
+
+def test_errors_are_clear(client, pictures):
+    for answer, status, code in (
+        (client.get("/nowhere"), 404, "not_found"),
+        (client("PATCH", "/v1/models"), 405, "wrong_method"),
+        (client.inspect(pictures.good, model="other"), 404, "unknown_model"),
+        (client.inspect(b"<html>"), 415, "not_an_image"),
+        (client.inspect(b""), 400, "bad_request"),
+        (client.inspect(pictures.good[:900]), 422, "damaged_image"),
+        (client.inspect(bytes(2**20 + 1)), 413, "too_large"),
+        (client.inspect(bytes(2**21)), 413, "too_large"),
+        (client.inspect(b"--y", headers={"Content-Type": MULTIPART}), 400, "bad_request"),
+        (
+            client.inspect(form(b"x", field="x"), headers={"Content-Type": MULTIPART}),
+            400,
+            "bad_request",
+        ),
+        (client.inspect(b"", headers={"Content-Type": "multipart/form-data"}), 400, "bad_request"),
+        (client.get("/v1/inspections", query={"limit": 501}), 422, "not_valid"),
+        (client.get("/v1/inspections", query={"cursor": "x"}), 422, "not_valid"),
+        (client.get("/v1/inspections", query={"min_score": "nan"}), 422, "not_valid"),
+        (client.get("/v1/inspections", query={"since": "2026-11-26T00:00:00"}), 422, "not_valid"),
+        (client.get("/v1/inspections/7ZZZZZZZZZZZZZZZZZZZZZZZZZ"), 404, "not_found"),
+        (client.get("/v1/inspections/..%2f..%2fetc"), 404, "not_found"),
+        (client.get("/v1/models/..%2f/versions"), 404, "not_found"),
+        (client.get("/v1/models/..../versions"), 422, "not_valid"),
+        (client.post("/v1/models/part/undo", {}), 409, "model"),
+        (client.post("/v1/models/part/undo", {"to": 7}), 409, "model"),
+        (client.post("/v1/models/part/tags", {"tag": "../x"}), 422, "not_possible"),
+        (client.post("/v1/models/part/lessons", {}), 422, "not_valid"),
+        (client.get("/page/../../settings.py"), 404, "not_found"),
+        (client.get("/page/..%2f..%2fsettings.py"), 404, "not_found"),
+    ):
+        assert (answer.status, answer.code) == (status, code), answer.body
+        assert answer.message
+    assert client.inspect(pictures.good).status == 201
+
+
+def test_names_from_outside_are_no_paths(client, pictures, tmp_path):
+    before = {p for p in tmp_path.rglob("*") if client.station.settings.data not in p.parents}
+    for name in ("../../../x.png", "/etc/passwd", "C:\\x", "a\0b", "x" * 255, "\u202e.png"):
+        answer = client.inspect(pictures.good, query={"name": name})
+        assert answer.status == 201, answer.body
+        assert "\0" not in answer.json()["name"]
+    quoted = form(pictures.good, name="../../x.png")
+    assert client.inspect(quoted, headers={"Content-Type": MULTIPART}).status == 201
+    after = {p for p in tmp_path.rglob("*") if client.station.settings.data not in p.parents}
+    assert after == before
+
+
+def test_a_full_queue_is_503_with_retry_after(settings, serve, pictures):
+    client = serve(replace(settings, limits=replace(settings.limits, queue=1)))
+    go = threading.Event()
+    client.station.inspector.submit(go.wait)
+    while client.station.inspector.waiting:
+        pass
+    client.station.inspector.submit(lambda: None)
+    answer = client.inspect(pictures.good)
+    go.set()
+    assert (answer.status, answer.code) == (503, "queue_full")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_every_route_is_described_with_an_example(client):
+    document = client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+
+    def has_example(content):
+        return all(
+            "example" in one
+            or "examples" in one
+            or "examples" in schemas.get(one["schema"].get("$ref", "").rpartition("/")[2], {})
+            for one in content.values()
+        )
+
+    count = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            place = f"{method} {path}"
+            count += 1
+            assert operation["summary"], place
+            for status, answer in operation["responses"].items():
+                assert has_example(answer["content"]), f"{place}: {status}"
+            if "requestBody" in operation:
+                assert has_example(operation["requestBody"]["content"]), place
+            for parameter in operation.get("parameters", ()):
+                found = parameter["schema"].get("examples") or parameter.get("example")
+                assert found, f"{place}: {parameter['name']}"
+    assert count >= 30
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/nowhere", "/v1/inspections?limit=0"])
+def test_every_answer_has_the_security_headers(client, path):
+    headers = client.get(path).headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "Server" not in headers
