@@ -220,7 +220,10 @@ def survive_kills(
         threads = [threading.Thread(target=one) for one in (lambda: send(0), lambda: send(1), edit)]
         for thread in threads:
             thread.start()
-        time.sleep(random.uniform(1, 6))
+        before, begun = len(edits), time.monotonic()
+        while len(edits) == before and time.monotonic() < begun + START_SECONDS:
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 3))
         served.kill()
         is_over.set()
         for thread in threads:

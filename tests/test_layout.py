@@ -10,7 +10,7 @@ import pytest
 
 from layout import PACKAGE, RANK, SOURCE, imports, modules
 
-HEAVY = ("torch", "numpy", "scipy", "cv2", "pydantic")
+HEAVY = ("torch", "numpy", "scipy", "cv2", "pydantic", "fastapi", "uvicorn", "sqlalchemy")
 LIBRARY = {name: path for name, path in modules().items() if name.partition(".")[0] != "cli"}
 
 

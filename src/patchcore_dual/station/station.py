@@ -20,9 +20,9 @@ from patchcore_dual.station.log import (
     InspectionRecord,
     Log,
     Query,
-    named_images,
     open_database,
 )
+from patchcore_dual.station.log.retention import named_images
 from patchcore_dual.station.serving.detectors import Detectors, compute_without_torch
 from patchcore_dual.station.serving.drift import drift_of
 from patchcore_dual.station.serving.explanations import HeatMaps
