@@ -18,6 +18,7 @@ import { trainingView } from "./views/training.js";
 
 const VIEWS = { live: liveView, inspections: inspectionsView, review: reviewView, models: modelsView, training: trainingView };
 const ORDER = Object.keys(VIEWS);
+const CONNECTS = 1000; // ms
 
 let shown = null; // the view: {element, close}
 let shell = null;
@@ -45,7 +46,22 @@ async function enter() {
   shell = frame({ views: ORDER, onLogOut: logOut });
   replace(document.body, shell.element);
   connect();
+  await connectedOr(CONNECTS); // so that nothing is missed between what is fetched and what is told
   showView();
+}
+
+/** Wait for the connection, but no longer than some milliseconds. */
+function connectedOr(longest) {
+  return new Promise((resolve) => {
+    const stop = on("connection", done);
+    const timer = setTimeout(done, longest);
+    function done() {
+      stop();
+      clearTimeout(timer);
+      resolve();
+    }
+    if (connectionState() === "connected") done();
+  });
 }
 
 function waitForStation(message) {

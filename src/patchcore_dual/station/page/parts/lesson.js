@@ -18,6 +18,7 @@ export function lessonPanel({ painter, onDone }) {
   let preview = null;
   let isStale = false;
   let busy = false;
+  let ready = Promise.resolve(); // once the model is known
   let attempt = 0; // of a preview; an older answer is dropped
   let kind = ""; // of the defect
   let unbindKinds = () => {};
@@ -33,16 +34,19 @@ export function lessonPanel({ painter, onDone }) {
   const element = h("div", { class: "panel" }, message, place);
   painter.listen(() => { if (preview && label === "defect" && !busy) stale(t("lesson.maskChanged")); });
 
-  async function open(next) {
+  function open(next) {
     inspection = next;
     [kind, otherKind.value, why.value, group.value] = ["", "", "", ""];
+    model = null;
     reset();
-    try {
-      model = await api.model(next.model);
-    } catch {
-      model = null; // the station says why when it is to be taught
-    }
-    if (inspection === next && !label) showChoice();
+    ready = api.model(next.model).then(
+      (known) => {
+        if (inspection !== next) return;
+        model = known;
+        if (!label) showChoice();
+      },
+      () => {}, // the station says why when it is to be taught
+    );
   }
 
   function reset() {
@@ -78,12 +82,17 @@ export function lessonPanel({ painter, onDone }) {
     unbindKinds();
     if (name === "skip") return decide("skip");
     label = name;
-    if (name === "defect" && kinds().length && !kind) return askKind();
     const mine = ++attempt;
     busy = true;
     preview = null;
     say("");
     replace(place, h("div", { class: "working" }, h("span", { class: "spinner" }), h("p", {}, t(`lesson.trying.${name}`))));
+    if (name === "defect") await ready;
+    if (mine !== attempt) return;
+    if (name === "defect" && kinds().length && !kind) {
+      busy = false;
+      return askKind();
+    }
     try {
       const answer = await api.teach(inspection.model, lesson({ dry_run: true }));
       if (mine !== attempt) return;
@@ -208,7 +217,7 @@ export function lessonPanel({ painter, onDone }) {
   }
 
   function back() {
-    if (!busy || !preview) reset();
+    if (!busy || !preview) reset(); // what is being taught cannot be left any more
   }
 
   function stale(text) {

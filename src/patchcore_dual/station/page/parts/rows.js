@@ -21,7 +21,7 @@ export function row(inspection, { href, isCurrent = false, onclick = null }) {
     h("span", { class: "row-text" },
       h("span", { class: "row-first" }, mark(inspection.verdict), decisionMark(inspection.decision)),
       h("span", { class: "row-name" }, inspection.name || t("part.unnamed")),
-      h("span", { class: "row-last quiet" }, `${time(inspection.at)} · ${t("part.score", { score: score(inspection.score) })}`)),
+      h("span", { class: "row-last quiet" }, `${t("part.score", { score: score(inspection.score) })} · ${time(inspection.at)}`)),
   );
 }
 

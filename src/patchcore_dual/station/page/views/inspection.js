@@ -24,7 +24,7 @@ export function inspectionView(id) {
     h("div", { class: "inspection-head" },
       h("a", { class: "button button-small", href: "#/inspections" }, icon("back"), t("inspection.back")),
       h("h1", { class: "visually-hidden" }, t("inspection.title")),
-      titlePlace, h("span", { class: "spring" }),
+      titlePlace,
       mayTeach() && review),
     h("div", { class: "inspection-picture" }, viewer.element),
     h("div", { class: "inspection-why" }, bandPlace, side));

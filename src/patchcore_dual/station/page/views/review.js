@@ -72,7 +72,7 @@ export function reviewView(id) {
     viewer.show(inspection);
     painter.isOn = mayTeach();
     painter.reset(inspection.width, inspection.height);
-    await panel.open(inspection);
+    panel.open(inspection);
   }
 
   function showQueue() {
