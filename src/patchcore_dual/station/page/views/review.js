@@ -82,7 +82,7 @@ export function reviewView(id) {
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     replace(list, shown.length ? shown.map((one) => row(one, { href: `#/review/${one.id}`, isCurrent: one.id === current?.id })) : empty(t("review.none")));
     if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
-    list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    scrollTo(list, list.querySelector("[aria-current]"));
     undoButton.hidden = !done.length || !mayTeach();
   }
 
@@ -167,6 +167,13 @@ export function reviewView(id) {
   ];
   load();
   return { element, refresh: load, close: () => { stops.forEach((stop) => stop()); panel.close(); } };
+}
+
+/** Bring a row into view in its list, and leave the page where it is. */
+function scrollTo(list, current) {
+  if (!current) return;
+  const [frame, box] = [list.getBoundingClientRect(), current.getBoundingClientRect()];
+  if (box.top < frame.top || box.bottom > frame.bottom) list.scrollTop += box.top - frame.top;
 }
 
 /** Undo a teaching, unless the model was changed since: then only the ledger can say what is meant. */
