@@ -37,7 +37,7 @@ def parts(tmp_path_factory):
     from patchcore_dual.detector import PatchCoreDual
 
     folder = tmp_path_factory.mktemp("parts")
-    counts = {"train_good": 24, "train_defective": 6, "test_good": 1, "test_defective": 1}
+    counts = {"train_good": 20, "train_defective": 6, "test_good": 1, "test_defective": 1}
     make_surfaces(folder / "source", **counts)
     prepare("folder", folder / "source", folder / "prepared", width=SIDE, height=SIDE)
     detector = PatchCoreDual(false_alarm_rate=0.05, review_rate=0.2).fit(folder / "prepared")
