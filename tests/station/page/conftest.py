@@ -122,5 +122,6 @@ def browser(first_browser):
 
 
 @pytest.fixture(scope="session")
-def axe(pytestconfig):
-    return axe_source(pytestconfig.cache.mkdir("axe-core"))
+def axe(pytestconfig, tmp_path_factory):
+    cache = getattr(pytestconfig, "cache", None)  # kept from run to run, unless that is turned off
+    return axe_source(cache.mkdir("axe-core") if cache else tmp_path_factory.mktemp("axe-core"))
