@@ -5,7 +5,8 @@
 # a temporary folder, and end with the command. It finds them by
 #   PATCHCORE_DUAL_TEST_POSTGRES    postgresql://tester@127.0.0.1:PORT/postgres
 #   PATCHCORE_DUAL_TEST_MOSQUITTO   127.0.0.1:PORT
-# One that is not installed is installed where this runs as root, and else left out: tests that need
+# One that is not installed, or the browser of the page's tests and npm, which fetches their checker
+# of accessibility, is installed where this runs as root, and else left out: tests that need
 # it are skipped, and say so.
 set -euo pipefail
 
@@ -88,6 +89,9 @@ start_mosquitto() {
 }
 
 packages=()
+command -v chromium >/dev/null || packages+=(chromium)
+command -v chromedriver >/dev/null || packages+=(chromium-driver)
+command -v npm >/dev/null || packages+=(npm)
 [ -n "$(find_program initdb)" ] || packages+=(postgresql)
 [ -n "$(find_program mosquitto)" ] || packages+=(mosquitto)
 [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"

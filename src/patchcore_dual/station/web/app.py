@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, RedirectResponse
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -116,7 +117,16 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> RedirectResponse:
         return RedirectResponse("/")
 
-    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/page", _Page(directory=PAGE))
+
+
+class _Page(StaticFiles):
+    """Files that a browser asks for anew each time, so that it has those of the version served."""
+
+    def file_response(self, *arguments: Any, **keywords: Any) -> Response:
+        response = super().file_response(*arguments, **keywords)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 async def _apply_retention(station: Station) -> None:

@@ -61,7 +61,7 @@ def undecide(station: TheStation, id: InspectionId) -> Any:
 )
 def ask_for_review(station: TheStation, id: InspectionId) -> Any:
     """Have somebody look at an image, whatever its verdict."""
-    found(station, id)
+    station.images.hold(found(station, id).image)  # retention spares what is to be reviewed
     record = station.log.request_review(id)
     station.tell("decision", record.to_json())
     return with_links(record)
