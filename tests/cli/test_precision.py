@@ -22,6 +22,7 @@ def test_integers_are_calibrated_before_the_banks(run, prepared, tmp_path, monke
         *("fit", prepared.folder, "--model", model, "--precision", "int8", "--compare-precision")
     )
     assert fitted.code == 0, fitted.err
+    assert "can cost accuracy" not in fitted.out  # what it costs is said
     assert re.search(
         r"int8: AUROC [.\d]+, finds \d+% of 3 held-out defective images; float32: ", fitted.out
     )
@@ -40,6 +41,14 @@ def test_integers_are_calibrated_before_the_banks(run, prepared, tmp_path, monke
     on_gpu = run("inspect", model, prepared.folder / "test", "--device", "cuda")
     assert on_gpu.code == 2
     assert "8-bit integers runs on a CPU only" in on_gpu.err
+
+
+def test_integers_that_are_not_compared_come_with_a_warning(run, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("patchcore_dual.features.quantisation.LEAST_IMAGES", 9)
+    command = ("fit", prepared.folder, "--model", tmp_path / "model", "--scoring", "ratio")
+    fitted = run(*command, "--precision", "int8")
+    assert "can cost accuracy" in fitted.out
+    assert "--compare-precision" in fitted.out
 
 
 def test_what_is_fitted_again_is_compared_with_floats(prepared, monkeypatch):

@@ -346,6 +346,11 @@ def _print(fitted: "Fit", folder: Path, manifest: "Manifest", lines: list[str]) 
         print(fitted.synthetic)
     if fitted.precision:
         print(fitted.precision)
+    elif fitted.model.spec.precision == "int8":
+        print(
+            "8-bit integers can cost accuracy, most where defects look much like good parts: "
+            "--compare-precision measures it on these images."
+        )
     for line in lines:
         print(line)
     if fitted.former:

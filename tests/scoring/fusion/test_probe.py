@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from patchcore_dual.scoring.fusion.logistic import fit_logistic, fit_logistics
+from patchcore_dual.scoring.fusion.logistic import _BLOCK, fit_logistic, fit_logistics
 from patchcore_dual.scoring.fusion.probe import RIDGE, fit_probe, fit_whitening
 
 RNG = np.random.default_rng(0)
@@ -61,9 +61,10 @@ def test_probe_takes_raw_features_and_weights_every_defective_image_alike():
 
 def test_logistics_fitted_together_are_those_fitted_alone():
     rng = np.random.default_rng(3)
-    x = rng.standard_normal((400, 6)).astype(np.float32)
-    y = x[:, 0] + 0.5 * rng.standard_normal(400) > 0.3
-    counted = rng.random((400, 5)) > 0.2
+    n = 2 * _BLOCK + 100  # of which threads compute parts
+    x = rng.standard_normal((n, 6)).astype(np.float32)
+    y = x[:, 0] + 0.5 * rng.standard_normal(n) > 0.3
+    counted = rng.random((n, 5)) > 0.2
     counted[:, 3] = y  # one class only: solved long after, or before, the others
     shares = counted / counted.sum(axis=0)
     bases = [np.tril(rng.standard_normal((6, 6)) + 3 * np.eye(6)).astype("f") for _ in range(5)]

@@ -114,6 +114,8 @@ def build_resnet(name: str, deepest: int) -> ResNet:
 
 
 NETWORKS = {
-    name: NetworkDefinition(name, partial(build_resnet, name), published=file)
+    name: NetworkDefinition(
+        name, partial(build_resnet, name), published=file, kept_in_float=(r".*network\.conv1/.*",)
+    )
     for name, file in _PUBLISHED.items()
 }
