@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
+from patchcore_dual.errors import UnavailableError
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log import Decision, EditRecord, InspectionRecord
@@ -67,7 +68,11 @@ def teach(
             why=by.why,
             taught_version=done["version"],
         )
-        station.decide(record.id, decision)
+        try:
+            station.decide(record.id, decision)
+        except UnavailableError as error:  # the model has learned it all the same
+            lost = f"The inspection could not be marked as decided: {error}"
+            done["notes"] = [*done["notes"], lost]
     return done
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from dataclasses import replace
@@ -86,6 +87,21 @@ def test_a_removal_that_costs_too_much_is_refused_as_on_the_command_line(station
     assert (served.version, station.log.edits("part").items) == (1, ())
 
 
+def test_a_lesson_counts_although_its_decision_cannot_be_written(
+    settings, make_station, pictures, monkeypatch
+):
+    monkeypatch.setattr("patchcore_dual.station.log.database._BUSY", 0.1)
+    station = make_station(settings)
+    record = station.inspect("part", pictures.defect)
+    other = sqlite3.connect(settings.data / "station.db", isolation_level=None)
+    station.listeners.append(lambda kind, _: kind == "edit" and other.execute("BEGIN EXCLUSIVE"))
+    done = changes.teach(station, "part", record, "defect", By(), force=True)
+    other.close()
+    assert (done["accepted"], done["version"]) == (True, 2)
+    assert "could not be marked" in done["notes"][-1]
+    assert station.log.get(record.id).decision is None
+
+
 def test_refusals_are_those_of_the_command_line(station, pictures):
     record = station.inspect("part", pictures.defect)
     with pytest.raises(SettingsError, match="a good part has no defect"):
@@ -154,6 +170,7 @@ def test_a_model_without_its_images_says_why_it_cannot_be_taught(settings, make_
         said = station.lessons.describe(station.model("part"))
     finally:
         away.rename(prepared.folder)
+    assert station.lessons.describe(station.model("part"))["can_be_taught"], "they are back"
     assert not said["can_be_taught"]
     assert "--get-ready" in said["why_not"]
 
