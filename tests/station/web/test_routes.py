@@ -1,8 +1,10 @@
 """The routes, over a real port."""
 
 import json
+import os
 import re
 import socket
+import sqlite3
 import threading
 from dataclasses import replace
 
@@ -75,7 +77,10 @@ def test_a_decision_leaves_the_queue_and_comes_back(client, pictures):
     path = f"{record['links']['self']}/decision"
     assert client.post(path, {"label": "good", "why": "dust"}).json()["review"] == "done"
     assert not client.get("/v1/inspections", query={"review": "open"}).json()["items"]
+    image = client.station.images.path(record["image"])
+    os.utime(image, (0, 0))
     assert client("DELETE", path).json()["review"] == "open"
+    assert image.stat().st_mtime > 0, "retention spares what is to be reviewed again"
     good = client.inspect(pictures.good).json()
     assert client.post(f"{good['links']['self']}/review").json()["review"] == "open"
 
@@ -164,6 +169,23 @@ def test_events_resume_where_they_were_cut_off(client, pictures):
     found = events_of(client, 3, **{"Last-Event-ID": first})
     assert [kind for kind, *_ in found] == ["state", "inspection", "inspection"]
     assert [id for *_, id in found[1:]] == others
+
+
+def test_events_end_where_those_missed_cannot_be_read(client, settings):
+    database = sqlite3.connect(settings.data / "station.db")
+    database.execute("ALTER TABLE inspections RENAME TO away")
+    missed = {"Last-Event-ID": "0" * 26}
+    assert [kind for kind, *_ in events_of(client, 9, **missed)] == ["state"]
+    database.execute("ALTER TABLE away RENAME TO inspections")
+    database.close()
+
+
+def test_a_full_disk_is_said(settings, serve):
+    """There is no room for the largest image that is taken."""
+    client = serve(replace(settings, limits=replace(settings.limits, max_bytes=2**60)))
+    answer = client.get("/readyz")
+    assert (answer.status, answer.code) == (503, "disk_full")
+    assert client.get("/healthz").status == 200
 
 
 def test_events_come_as_they_happen(client, pictures):
