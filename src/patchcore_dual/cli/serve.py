@@ -203,14 +203,26 @@ def serve(
         host=host,
         port=port,
         ask_token=ask_token,
-        limits=Limits(round(max_mib * 2**20), round(max_megapixels * 1e6), max_seconds, queue),
+        limits=Limits(
+            _whole("max-mib", max_mib, 2**20),
+            _whole("max-megapixels", max_megapixels, 10**6),
+            max_seconds,
+            queue,
+        ),
         keep_days=keep_days,
-        keep_bytes=None if keep_gib is None else round(keep_gib * 2**30),
+        keep_bytes=None if keep_gib is None else _whole("keep-gib", keep_gib, 2**30),
         watched=_watched(watch or [], list(served), then, settle),
         webhook=_webhook(webhook, webhook_secret, webhook_ca),
         mqtt=_mqtt(mqtt, mqtt_password, mqtt_ca, mqtt_certificate, mqtt_key),
     )
     _serve(settings)
+
+
+def _whole(name: str, value: float, unit: int) -> int:
+    """A number of units as bytes or pixels."""
+    if not 1 / unit <= value < float("inf"):
+        raise SettingsError(f"--{name} is {value:g}; give a number above 0.")
+    return round(value * unit)
 
 
 def _serve(settings: "StationSettings") -> None:

@@ -1,6 +1,7 @@
 """`StationSettings`: what an inspection station is told when it starts."""
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class WatchedFolder:
 
     def __post_init__(self) -> None:
         for name in ("settle", "patience"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"{name} is {getattr(self, name):g} seconds; give 0 or more.")
         if self.every <= 0:
             raise SettingsError(f"every is {self.every:g} seconds; give more than 0.")
@@ -114,7 +115,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise SettingsError(f"{name} is {value:g}; give a number above 0.")
 
 
@@ -184,17 +185,26 @@ class StationSettings:
     @property
     def is_local(self) -> bool:
         """Whether only programs on the same PC can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def needs_token(self) -> bool:
         """Whether whoever asks has to show a token."""
         return self.ask_token or not self.is_local
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is of this PC alone.
+
+    >>> [is_loopback(host) for host in ("LOCALHOST", "127.0.0.2", "::1", "localhost.example")]
+    [True, True, True, False]
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def parse_models(texts: Iterable[str]) -> dict[str, Path]:

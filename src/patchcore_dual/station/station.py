@@ -6,11 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from patchcore_dual.data.pixels import read_pixels
 from patchcore_dual.errors import ImageError, PatchCoreDualError, StationError
 from patchcore_dual.scoring.inspection import Inspection
 from patchcore_dual.station.log import (
@@ -22,11 +20,12 @@ from patchcore_dual.station.log import (
     Query,
     open_database,
 )
-from patchcore_dual.station.log.retention import named_images
+from patchcore_dual.station.log.retention import Clock, named_images
 from patchcore_dual.station.serving.detectors import Detectors, compute_without_torch
 from patchcore_dual.station.serving.drift import drift_of
 from patchcore_dual.station.serving.explanations import HeatMaps
 from patchcore_dual.station.serving.image_limits import check_image
+from patchcore_dual.station.serving.image_work import ImageWork
 from patchcore_dual.station.serving.inspector import Inspector, TooSlow
 from patchcore_dual.station.serving.lessons import Lessons
 from patchcore_dual.station.serving.served_model import ServedModel
@@ -95,6 +94,7 @@ class Station:
         self.watch_state: Callable[[], dict[str, Any]] = lambda: {"folders": [], "outlets": []}
         self.listeners: list[Listener] = []
         self.is_stopping = threading.Event()
+        self._clock = Clock()
 
     def model(self, name: str) -> ServedModel:
         """The model of a name. Raises UnknownModel."""
@@ -140,16 +140,17 @@ class Station:
                 f"{limits.max_bytes / 2**20:g} are taken."
             )
         check_image(content, limits.max_pixels)
-        work = _Work(served, content)
+        work = ImageWork(served, content)
         deadline = time.monotonic() + limits.max_seconds
         future = self.inspector.submit(work)
         future.add_done_callback(lambda _: work.read.set())
         # The file is written while the worker inspects, but not before it is known for an image.
         work.read.wait(limits.max_seconds)
-        image = self.images.put(content) if work.is_decoded else ""
+        image = self.images.put(content) if work.is_decoded else None
         done = self._result(future, deadline)
         begun = time.monotonic()
-        record = _record(id or self.log.new_id(), done, name=name, source=source, image=image)
+        image = image or self.images.put(content)
+        record = done.record(id or self.log.new_id(), name=name, source=source, image=image)
         self.log.add(record)
         self.heat_maps.keep(record.id, done.inspection)
         keep = round(1000 * (time.monotonic() - begun), 2)
@@ -190,10 +191,13 @@ class Station:
     def apply_retention(self) -> None:
         """Remove images that are older, or take more room, than the settings allow.
 
-        What a model's ledger or an open review names stays.
+        What a model's ledger, an edit or an open review names stays.
         """
         settings = self.settings
         if settings.keep_days is None and settings.keep_bytes is None:
+            return
+        if not self._clock.is_believed():
+            _logger.warning("The clock has jumped forward: no image is removed for a day.")
             return
         folders = list(settings.models.values())
         try:
@@ -202,6 +206,9 @@ class Station:
             )
         except (PatchCoreDualError, OSError) as error:
             _logger.warning("No image was removed: %s", error)
+            return
+        except Exception:  # the next time it may work
+            _logger.exception("No image was removed.")
             return
         if removed.count:
             _logger.info("%d images were removed, %d bytes.", removed.count, removed.bytes)
@@ -214,9 +221,16 @@ class Station:
             except Exception:  # an outlet's fault is no reason to refuse an image
                 _logger.exception("A listener failed at %s.", kind)
 
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether an image of the largest size that is taken cannot be kept."""
+        return shutil.disk_usage(self.settings.data).free < self.settings.limits.max_bytes
+
     def state(self) -> dict[str, Any]:
         """How the station does, as plain values."""
         usage = shutil.disk_usage(self.settings.data)
+        for served in self.models.values():  # edited elsewhere, perhaps, while no image came
+            served.refresh(wait=False)
         return {
             "models": [
                 {
@@ -253,74 +267,3 @@ class Station:
                 f"the image was not inspected within {self.settings.limits.max_seconds:g} s. Send "
                 "a smaller one, or send fewer at a time."
             ) from None
-
-
-class _Done:
-    """An inspection, what judged it, and how long each step took in milliseconds."""
-
-    def __init__(
-        self,
-        inspection: Inspection,
-        model: str,
-        version: int | None,
-        milliseconds: dict[str, float],
-    ) -> None:
-        self.inspection, self.milliseconds = inspection, milliseconds
-        self.model, self.version = model, version
-
-
-class _Work:
-    """What the worker does to one image.
-
-    Attributes:
-        read: is set when the image was decoded, or cannot be.
-        is_decoded: whether it was.
-    """
-
-    def __init__(self, served: ServedModel, content: bytes) -> None:
-        self._served, self._content = served, content
-        self._submitted = time.monotonic()
-        self.read, self.is_decoded = threading.Event(), False
-
-    def __call__(self) -> _Done:
-        begun = time.monotonic()
-        self._served.refresh(wait=False)
-        detector, version = self._served.in_use
-        try:
-            pixels, _, how_read = read_pixels(self._content, "the image", detector.model.bit_depth)
-            self.is_decoded = True
-        finally:
-            self.read.set()
-        decoded = time.monotonic()
-        inspection = detector.inspect(pixels)
-        notes = "; ".join(note for note in (how_read, inspection.note) if note)
-        inspected = time.monotonic()
-        steps = {
-            "queue": begun - self._submitted,
-            "decode": decoded - begun,
-            "inspect": inspected - decoded,
-        }
-        milliseconds = {name: round(1000 * seconds, 2) for name, seconds in steps.items()}
-        return _Done(replace(inspection, note=notes), self._served.name, version, milliseconds)
-
-
-def _record(id: str, done: _Done, *, name: str, source: str, image: str) -> InspectionRecord:
-    inspection = done.inspection
-    height, width = inspection.image.shape[:2]
-    values = inspection.to_json()
-    del values["path"]
-    fingerprint = values.pop("model")
-    return InspectionRecord(
-        id=id,
-        at=datetime.now(UTC),
-        model=done.model,
-        version=done.version,
-        fingerprint=fingerprint,
-        source=source,
-        name=name,
-        image=image,
-        width=width,
-        height=height,
-        milliseconds=done.milliseconds,
-        **values,
-    )

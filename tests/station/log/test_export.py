@@ -40,6 +40,11 @@ def test_a_table_has_a_row_for_each_inspection():
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet():
+    for sign in "=+-@\t\r\n＝＋－＠":
+        name = f'{sign}HYPERLINK("http://x","y")'
+        text = b"".join(to_csv([inspection(name=name)])).decode()
+        (row,) = csv.DictReader(io.StringIO(text, newline=""))
+        assert row["name"] == f"'{name}"
     record = inspection(name='=HYPERLINK("http://x","y")', score=-1.0, verdict="pass")
     rows = list(csv.DictReader(io.StringIO(b"".join(to_csv([record])).decode())))
     assert rows[0]["name"].startswith("'=")

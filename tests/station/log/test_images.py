@@ -18,9 +18,10 @@ from patchcore_dual.station.log import (
     Log,
     Removed,
     open_database,
+    retention,
 )
 from patchcore_dual.station.log.retention import named_images
-from station.log.makers import START, inspection
+from station.log.makers import START, edit, inspection
 from station.log.processes import environment
 
 DAY = 86_400
@@ -150,8 +151,9 @@ def test_what_killed_processes_left_half_written_is_removed(store):
 
 
 def test_a_ledger_and_an_open_review_name_images(store, url, tmp_path):
-    taught, other_model, in_review, decided, passed = names = [
-        aged(store, content, 9) for content in (b"taught", b"other", b"review", b"done", b"pass")
+    taught, other_model, in_review, edited, decided, passed = names = [
+        aged(store, content, 9)
+        for content in (b"taught", b"other", b"review", b"edited", b"done", b"pass")
     ]
     log = Log(open_database(url), tmp_path / "spool")
     for image, verdict in ((in_review, "reject"), (decided, "review"), (passed, "pass")):
@@ -159,19 +161,40 @@ def test_a_ledger_and_an_open_review_name_images(store, url, tmp_path):
         log.add(record)
         if image == decided:
             log.decide(record.id, Decision(label="skip", by="ada", at=START))
+    log.add_edit(edit(images=[edited]))  # of a model that is served no more
     models = [tmp_path / "one", tmp_path / "other", tmp_path / "never changed"]
-    for folder, image in zip(models, (taught, other_model), strict=False):
+    for folder in models:
         folder.mkdir()
-        edit = Edit("teach", (TaughtImage("part.png", image, "good"),))
-        ledger = Ledger().adding(Edit("fit"), "0" * 16).adding(edit, "1" * 16)
+    for folder, image in zip(models, (taught, other_model), strict=False):
+        taught_one = Edit("teach", (TaughtImage("part.png", image, "good"),))
+        ledger = Ledger().adding(Edit("fit"), "0" * 16).adding(taught_one, "1" * 16)
         ledger = ledger.adding(Edit("undo", effects={"version": 1}), "0" * 16)
         (folder / LEDGER_FILE).write_bytes(ledger.text)
     assert store.apply_retention(1, 0, lambda: named_images(log, models)).count == 2
-    assert left(store, *names) == [True, True, True, False, False]
+    assert left(store, *names) == [True, True, True, True, False, False]
     (models[0] / LEDGER_FILE).write_bytes(b"damaged\n")
     with pytest.raises(ModelError, match="damaged"):
         store.apply_retention(1, 0, lambda: named_images(log, models))
+    models[0].rename(tmp_path / "away")
+    with pytest.raises(ModelError, match="is away"):
+        store.apply_retention(1, 0, lambda: named_images(log, models))
     log.close()
+
+
+def test_a_clock_that_jumps_forward_is_not_believed_for_a_day(monkeypatch):
+    wall, steady = time.time, retention._steady
+    clock = retention.Clock()
+    assert clock.is_believed()
+    monkeypatch.setattr(time, "time", lambda: wall() - 9 * DAY)
+    assert clock.is_believed(), "images are only younger then"
+    monkeypatch.setattr(time, "time", wall)
+    assert [clock.is_believed() for _ in range(2)] == [False, False]
+    monkeypatch.setattr(retention, "_steady", lambda: steady() + 0.9 * DAY)
+    monkeypatch.setattr(time, "time", lambda: wall() + 0.9 * DAY)
+    assert not clock.is_believed()
+    monkeypatch.setattr(retention, "_steady", lambda: steady() + 1.1 * DAY)
+    monkeypatch.setattr(time, "time", lambda: wall() + 1.1 * DAY)
+    assert clock.is_believed()
 
 
 def test_threads_and_retention_at_once_lose_nothing_that_was_just_stored(store):

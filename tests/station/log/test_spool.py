@@ -117,6 +117,7 @@ def test_what_waits_is_written_by_the_next_process(log, database, tmp_path):
     with database.away():
         log.add(record)
         log.close()
+    (tmp_path / "spool" / "notes.json").write_text("of somebody else")
     again = Log(open_database(database.url), tmp_path / "spool")
     wait_for(again)
     assert again.list(Query()).items == (record,)

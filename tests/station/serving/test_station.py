@@ -16,6 +16,7 @@ from patchcore_dual.errors import ImageError, ModelError, UnavailableError
 from patchcore_dual.live import tag
 from patchcore_dual.live.threshold import set_thresholds
 from patchcore_dual.station.log import Query
+from patchcore_dual.station.serving import served_model
 from patchcore_dual.station.serving.explanations import HeatMaps, heat_of
 from patchcore_dual.station.serving.image_limits import NotAnImage, TooManyPixels
 from patchcore_dual.station.serving.inspector import QueueFull, TooSlow
@@ -115,6 +116,12 @@ def test_an_image_that_waits_too_long_is_not_logged(settings, make_station, pict
     assert not station.log.list(Query()).items
 
 
+def test_a_station_that_stops_takes_no_more_and_says_that_it_will_be_back(station, pictures):
+    station.inspector.close()
+    with pytest.raises(UnavailableError, match="is stopping"):
+        station.inspect("part", pictures.good)
+
+
 def test_what_cannot_be_kept_is_not_acknowledged(station, pictures, monkeypatch):
     def full(content):
         raise UnavailableError("No space left on device.")
@@ -145,6 +152,28 @@ def test_a_damaged_model_is_not_taken_and_said(station, pictures):
     assert after.fingerprint == before.fingerprint
     (state,) = station.state()["models"]
     assert "damaged" in state["problem"]
+
+
+def test_a_model_that_is_copied_into_place_is_taken_once_it_is_complete(
+    station, pictures, saved_models, monkeypatch
+):
+    monkeypatch.setattr(served_model, "_FIRST_PAUSE", 0.0)
+    folder = station.settings.models["part"]
+    before = station.inspect("part", pictures.good)
+    banks = [path for path in (saved_models / "ratio").iterdir() if path.suffix != ".json"]
+    shutil.copy(saved_models / "ratio" / "model.json", folder)
+    assert station.inspect("part", pictures.good).fingerprint == before.fingerprint
+    assert station.model("part").problem
+    for path in banks:
+        shutil.copy(path, folder)
+    assert station.inspect("part", pictures.good).fingerprint != before.fingerprint
+    assert not station.model("part").problem
+
+
+def test_the_state_knows_what_was_edited_elsewhere(station):
+    set_thresholds(station.settings.models["part"], false_alarm_rate=0.5)
+    (state,) = station.state()["models"]
+    assert state["version"] == 2
 
 
 def test_a_model_that_is_away_for_a_moment_goes_on(station, pictures, tmp_path):
@@ -215,9 +244,9 @@ def test_no_torch_is_imported(settings, pictures, tmp_path):
         from pathlib import Path
         from patchcore_dual.station.settings import StationSettings
         from patchcore_dual.station.station import Station
-        from patchcore_dual.station.web.app import create_app
+        from patchcore_dual.station.web.server import server_of
         station = Station(StationSettings({{"part": Path({str(settings.models["part"])!r})}}))
-        create_app(station)
+        server_of(station)
         station.inspect("part", Path("image.png").read_bytes())
         station.lessons.describe(station.model("part"))
         station.close()

@@ -1,8 +1,10 @@
 """The routes, over a real port."""
 
 import json
+import os
 import re
 import socket
+import sqlite3
 import threading
 from dataclasses import replace
 
@@ -75,7 +77,10 @@ def test_a_decision_leaves_the_queue_and_comes_back(client, pictures):
     path = f"{record['links']['self']}/decision"
     assert client.post(path, {"label": "good", "why": "dust"}).json()["review"] == "done"
     assert not client.get("/v1/inspections", query={"review": "open"}).json()["items"]
+    image = client.station.images.path(record["image"])
+    os.utime(image, (0, 0))
     assert client("DELETE", path).json()["review"] == "open"
+    assert image.stat().st_mtime > 0, "retention spares what is to be reviewed again"
     good = client.inspect(pictures.good).json()
     assert client.post(f"{good['links']['self']}/review").json()["review"] == "open"
 
@@ -103,12 +108,31 @@ def test_a_lesson_is_shown_accepted_and_undone(client, pictures):
     assert [edit["action"] for edit in edits] == ["tag", "undo", "teach"]
 
 
-def test_a_lesson_that_costs_too_much_is_409_with_its_figures(client, pictures, monkeypatch):
-    record = client.inspect(pictures.defect).json()
-    refused = {"refusals": ["Recall would fall."], "accepted": False, "changed": False}
-    monkeypatch.setattr(client.station.lessons, "teach", lambda served, asked: refused)
-    answer = client.post("/v1/models/part/lessons", {"inspection": record["id"], "label": "defect"})
-    assert (answer.status, answer.json()) == (409, refused)
+def test_an_edit_that_costs_too_much_is_409_with_its_figures(client):
+    goods = client.station.model("part").detector.model.calibration.normals
+    removal = {"images": list(goods[:2])}
+    shown = client.post("/v1/models/part/removals", {**removal, "dry_run": True})
+    answer = client.post("/v1/models/part/removals", removal)
+    assert (shown.status, answer.status) == (200, 409)
+    assert answer.json()["refusals"]
+    assert answer.json() == shown.json()
+    assert not answer.json()["accepted"]
+
+
+def test_a_training_image_is_taken_out(client):
+    images = client.get("/v1/models/part/training-images").json()["items"]
+    name = next(one["image"] for one in images if one["is_in_model"])
+    removal = {"images": [name], "why": "mislabelled", "force": True}
+    shown = client.post("/v1/models/part/removals", {**removal, "dry_run": True})
+    assert (shown.status, shown.json()["accepted"]) == (200, False)
+    done = client.post("/v1/models/part/removals", removal)
+    assert (done.status, done.json()["version"], done.json()["removed"]) == (200, 2, [name])
+    again = client.post("/v1/models/part/removals", removal)
+    assert (again.status, again.code) == (422, "not_possible")
+    assert f"no training image {name}" in again.message
+    assert client.post("/v1/models/part/removals", {"images": []}).code == "not_valid"
+    assert client.post("/v1/models/other/removals", removal).code == "unknown_model"
+    assert client.post("/v1/models/part/undo", {}).json()["now"] == 1
 
 
 def test_thresholds_training_images_state_and_figures(client, pictures):
@@ -145,6 +169,23 @@ def test_events_resume_where_they_were_cut_off(client, pictures):
     found = events_of(client, 3, **{"Last-Event-ID": first})
     assert [kind for kind, *_ in found] == ["state", "inspection", "inspection"]
     assert [id for *_, id in found[1:]] == others
+
+
+def test_events_end_where_those_missed_cannot_be_read(client, settings):
+    database = sqlite3.connect(settings.data / "station.db")
+    database.execute("ALTER TABLE inspections RENAME TO away")
+    missed = {"Last-Event-ID": "0" * 26}
+    assert [kind for kind, *_ in events_of(client, 9, **missed)] == ["state"]
+    database.execute("ALTER TABLE away RENAME TO inspections")
+    database.close()
+
+
+def test_a_full_disk_is_said(settings, serve):
+    """There is no room for the largest image that is taken."""
+    client = serve(replace(settings, limits=replace(settings.limits, max_bytes=2**60)))
+    answer = client.get("/readyz")
+    assert (answer.status, answer.code) == (503, "disk_full")
+    assert client.get("/healthz").status == 200
 
 
 def test_events_come_as_they_happen(client, pictures):

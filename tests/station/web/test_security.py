@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import socket
 import stat
 import time
@@ -96,6 +97,19 @@ def test_a_removed_token_is_refused_within_a_second(guarded, tokens):
     assert guarded.get("/v1/models", headers=headers).status == 401
 
 
+def test_a_damaged_file_of_tokens_is_said_and_can_be_mended(guarded, tokens):
+    headers, text = as_role(guarded, "read"), tokens.path.read_bytes()
+    for damaged in (text[:-9], text.replace(b'"read"', b'"admin"')):
+        tokens.path.write_bytes(damaged)
+        time.sleep(1.1)
+        for _ in range(2):
+            answer = guarded.get("/v1/models", headers=headers)
+            assert (answer.status, answer.code) == (503, "unavailable")
+            assert "damaged" in answer.message
+        tokens.path.write_bytes(text)
+        assert guarded.get("/v1/models", headers=headers).status == 200
+
+
 def test_every_hash_is_compared_in_constant_time(tokens, monkeypatch):
     import hmac
 
@@ -151,10 +165,10 @@ def test_another_page_cannot_write_on_this_pc(client, pictures, said):
 
 
 def test_another_name_is_refused_without_tokens(client):
-    for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "[::2]:80"):
+    for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "[::2]:80", "lan"):
         answer = client.get("/v1/models", headers={"Host": host})
         assert (answer.status, answer.code) == (403, "not_allowed")
-    for host in ("localhost", "127.0.0.1:9", "[::1]:80", "LOCALHOST"):
+    for host in ("localhost", "127.0.0.1:9", "127.0.0.2", "[::1]:80", "LOCALHOST"):
         assert client.get("/v1/models", headers={"Host": host}).status == 200
 
 
@@ -195,7 +209,40 @@ def test_slow_bodies_and_heads_are_given_up(settings, serve, pictures, monkeypat
     assert b"too_slow" in slow
     assert raw(client, head) == b""
     assert raw(client, b"") == b""
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+        answers = connection.makefile("rb")
+        for _ in range(2):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while not answers.readline().startswith(b"content-length"):
+                pass
+        time.sleep(0.6)  # a connection may be quiet between two requests
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+        begun = time.monotonic()
+        answers.read()
+        assert time.monotonic() - begun < 5, "a later head has to come in time as the first does"
     assert client.get("/healthz").status == 200
+
+
+def test_what_arrives_is_held_up_to_a_limit(settings, serve, pictures):
+    client = serve(replace(settings, limits=replace(settings.limits, queue=1)))
+    head = b"POST /v1/models/part/inspections HTTP/1.1\r\nHost: localhost\r\n"
+    body = b"Content-Length: 1000000\r\n\r\n" + bytes(990_000)
+    senders = []
+    for _ in range(20):
+        senders.append(socket.create_connection(("127.0.0.1", client.port), timeout=10))
+        with suppress(ConnectionError):
+            senders[-1].sendall(head + body)
+    ready, _, _ = select.select(senders, [], [], 10)
+    assert 0 < len(ready) < len(senders)
+    answer = ready[0].recv(4096)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 1" in answer.lower()
+    for sender in senders:
+        sender.close()
+    deadline = time.monotonic() + 20
+    while client.inspect(pictures.good).status != 201:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +308,11 @@ def test_hostile_images_are_refused_or_read_as_images(client, pictures):
     assert client.get("/healthz").status == 200
 
 
+def test_nobody_has_much_read_before_they_are_known(guarded):
+    answer = guarded.post("/v1/session", {"token": "x" * 3 * 2**20})
+    assert (answer.status, answer.code) == (413, "too_large")
+
+
 def test_deep_json_is_an_error_of_the_sender(client):
     answer = client.post(
         "/v1/models/part/undo",
@@ -289,5 +341,7 @@ def test_settings_that_cannot_be_are_refused(settings, tmp_path):
             replace(settings, **changes)
     with pytest.raises(SettingsError, match="queue"):
         Limits(queue=0)
+    with pytest.raises(SettingsError, match="settle"):
+        WatchedFolder(tmp_path, "part", settle=float("nan"))
     with pytest.raises(SettingsError, match="two models"):
         parse_models(["a/x", "b/x"])

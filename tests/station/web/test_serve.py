@@ -79,7 +79,14 @@ def test_it_serves_until_it_is_told_to_stop(folder, pictures):
     assert "Traceback" not in said
     again = Running(folder)
     assert len(again.client.get("/v1/inspections").json()["items"]) == 1
-    again.end(signal.SIGTERM)
+    listening = socket.create_connection(("127.0.0.1", again.port))
+    with listening, listening.makefile("rb") as stream:
+        listening.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while not stream.readline().startswith(b"event: state"):
+            pass
+        code, said = again.end(signal.SIGTERM)
+        assert stream.read().endswith(b"\r\n0\r\n\r\n"), "who listens is let go, not cut off"
+    assert (code, "Traceback" in said) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,10 @@ def test_it_serves_until_it_is_told_to_stop(folder, pictures):
         (("--database", "mysql://x"), "sqlite:///FILE"),
         (("--queue", "0"), "queue"),
         (("--keep-days", "-1"), "keep-days"),
+        (("--keep-gib", "0"), "keep-gib"),
+        (("--max-mib", "inf"), "max-mib"),
+        (("--max-seconds", "nan"), "max_seconds"),
+        (("--watch", "camera", "--settle", "inf"), "settle"),
     ],
 )
 def test_what_cannot_be_is_said_with_exit_code_2(folder, options, message):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ _COLUMNS = (
     "review",
 )
 _OF_DECISIONS = ("label", "by", "at", "why", "taught_version")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def to_json_lines(records: Iterable[InspectionRecord]) -> Iterator[bytes]:
@@ -72,4 +73,6 @@ def _line(values: list[Any]) -> bytes:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULA):
+        return f"'{value}"  # wide signs are signs to spreadsheets in Chinese or Japanese
+    return value

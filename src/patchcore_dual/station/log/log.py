@@ -23,7 +23,7 @@ from patchcore_dual.station.log.records import (
     Record,
     plain,
 )
-from patchcore_dual.station.log.rows import edit_of, insert, inspection_of
+from patchcore_dual.station.log.rows import edit_of, find, insert, inspection_of
 from patchcore_dual.station.log.spool import Spool
 from patchcore_dual.station.log.tables import edits, inspections
 
@@ -92,7 +92,7 @@ class Log:
         waiting = self._spool.inspection(id)  # first, since it may move to the database meanwhile
         try:
             with self._connection() as connection:
-                return _find(connection, id) or waiting
+                return find(connection, id) or waiting
         except UnavailableError:
             if waiting is None:
                 raise
@@ -114,7 +114,7 @@ class Log:
         statement = query.select(limit + 1, cursor)
         with self._connection() as connection:
             rows = connection.execute(statement).mappings().all()
-        return _page([inspection_of(row) for row in rows], limit)
+        return Page.of([inspection_of(row) for row in rows], limit)
 
     def iterate(self, query: Query) -> Iterator[InspectionRecord]:
         """All inspections of a query, the newest first, in constant memory.
@@ -175,7 +175,7 @@ class Log:
             statement = statement.where(edits.c.model == plain(model))
         with self._connection() as connection:
             rows = connection.execute(statement.order_by(edits.c.id.desc()).limit(limit + 1))
-            return _page([edit_of(row) for row in rows.mappings()], limit)
+            return Page.of([edit_of(row) for row in rows.mappings()], limit)
 
     def images_in_review(self) -> set[str]:
         """Hex sha256 of the images of all inspections in the review queue."""
@@ -184,6 +184,13 @@ class Log:
         statement = select(inspections.c.image).where(inspections.c.review == "open")
         with self._connection() as connection:
             return waiting | set(connection.execute(statement).scalars())
+
+    def images_in_edits(self) -> set[str]:
+        """Hex sha256 of the images of all edits."""
+        waiting = [one for one in self._spool.records() if isinstance(one, EditRecord)]
+        with self._connection() as connection:
+            lists = connection.execute(select(edits.c.images)).scalars().all()
+        return {image for images in (*lists, *(one.images for one in waiting)) for image in images}
 
     def close(self) -> None:
         """End the thread and close the database. What is spooled stays for the next start."""
@@ -232,7 +239,7 @@ class Log:
         is_waiting = self._spool.inspection(id) is not None
         with self._connection() as connection:
             connection.execute(update(inspections).where(inspections.c.id == id).values(values))
-            changed = _find(connection, id)
+            changed = find(connection, id)
         if changed is not None:
             return changed
         if is_waiting:
@@ -295,14 +302,3 @@ class Log:
                 insert(connection, record)
         for record in records:
             self._spool.remove(record)
-
-
-def _find(connection: Connection, id: str) -> InspectionRecord | None:
-    rows = connection.execute(select(inspections).where(inspections.c.id == id)).mappings()
-    row = rows.one_or_none()
-    return inspection_of(row) if row is not None else None
-
-
-def _page(records: list[Any], limit: int) -> Page[Any]:
-    """The page of the records found, which are one more than its limit where others follow."""
-    return Page(tuple(records[:limit]), records[limit - 1].id if len(records) > limit else None)

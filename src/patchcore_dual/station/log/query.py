@@ -1,6 +1,6 @@
 """`Query`: which inspections are asked for; `Page`: some of them, and where to go on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Select, Table, exists, select
 
 from patchcore_dual.errors import StationError
 from patchcore_dual.station.log.ids import is_id
-from patchcore_dual.station.log.records import plain
+from patchcore_dual.station.log.records import EditRecord, InspectionRecord, plain
 from patchcore_dual.station.log.rows import clamped
 from patchcore_dual.station.log.tables import inspections, regions
 
-T = TypeVar("T")
+T = TypeVar("T", bound=InspectionRecord | EditRecord)
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,12 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None
+
+    @classmethod
+    def of(cls, records: Sequence[T], limit: int) -> "Page[T]":
+        """The page of the records found, one more than its limit where others follow."""
+        last = records[limit - 1].id if len(records) > limit else None
+        return cls(tuple(records[:limit]), last)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table
+from sqlalchemy import Connection, RowMapping, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patchcore_dual.station.log.records import Decision, EditRecord, InspectionRecord, Record
@@ -27,6 +27,13 @@ def insert(connection: Connection, record: Record) -> None:
     }
     if _insert(connection, inspections, {**_values(record), **computed}) and record.regions:
         connection.execute(regions.insert(), _boxes(record))
+
+
+def find(connection: Connection, id: str) -> InspectionRecord | None:
+    """The inspection of an id; None where there is none."""
+    rows = connection.execute(select(inspections).where(inspections.c.id == id)).mappings()
+    row = rows.one_or_none()
+    return inspection_of(row) if row is not None else None
 
 
 def inspection_of(row: RowMapping) -> InspectionRecord:

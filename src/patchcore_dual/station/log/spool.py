@@ -9,6 +9,7 @@ from pathlib import Path
 
 from patchcore_dual.errors import StationError
 from patchcore_dual.station.log.durable import make_folder, remove_stale, write_durably
+from patchcore_dual.station.log.ids import is_id
 from patchcore_dual.station.log.records import EditRecord, InspectionRecord, Record
 
 _log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class Spool:
     @property
     def newest(self) -> str:
         """The greatest id that waits; "" where nothing does."""
-        return max((name.partition(".")[0] for name in self._names()), default="")
+        ids = (name.partition(".")[0] for name in self._names())
+        return max(filter(is_id, ids), default="")
 
     def _path(self, id: str, kind: str) -> Path:
         return self._folder / f"{id}.{kind}.json"

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
@@ -44,10 +44,14 @@ class Editor:
             if self._running > WAITING:
                 raise EditorBusy(f"{WAITING} changes are waiting already. Try again in a moment.")
             self._running += 1
+        pool = None
         try:
-            return self._submit(work, *args, **kwargs).result()
+            with self._lock:
+                pool = self._pool = self._pool or _pool_of_one()
+                future = pool.submit(work, *args, **kwargs)
+            return future.result()
         except BrokenProcessPool:
-            self.close()
+            self._end(pool)
             raise StationError(
                 "the change was cut short: its process was ended, perhaps for want of memory. The "
                 "model is as it was, or changed; see its versions."
@@ -58,21 +62,23 @@ class Editor:
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        with self._lock:
-            pool, self._pool = self._pool, None
+        self._end(self._pool)
+
+    def _end(self, pool: ProcessPoolExecutor | None) -> None:
+        """End a pool, but not the one that another thread has started since."""
         if pool is None:
             return
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
         if self._running:  # a change that was begun is whole or not at all
             for process in list((pool._processes or {}).values()):
                 process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        with self._lock:
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(1, context, _begin)
-            return self._pool.submit(work, *args, **kwargs)
+
+def _pool_of_one() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
 
 
 def _begin() -> None:

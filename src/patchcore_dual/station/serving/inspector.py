@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from patchcore_dual.errors import StationError
+from patchcore_dual.errors import StationError, UnavailableError
 
 T = TypeVar("T")
 
@@ -68,10 +68,10 @@ class Inspector:
 
         Raises:
             QueueFull: at once, where too many wait.
-            StationError: where the station is stopping.
+            UnavailableError: where the station is stopping.
         """
         if self._is_closed:
-            raise StationError("the station is stopping. Send the image again when it is back.")
+            raise UnavailableError("the station is stopping. Send the image again when it is back.")
         future: Future[T] = Future()
         try:
             self._waiting.put_nowait((work, future, time.monotonic()))

@@ -7,12 +7,13 @@ from typing import Any, ParamSpec
 
 from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log.records import plain
-from patchcore_dual.station.serving import descriptions, edits
+from patchcore_dual.station.serving import descriptions, edits, teaching
 from patchcore_dual.station.serving.editor import Editor
 from patchcore_dual.station.serving.served_model import ServedModel
 
 P = ParamSpec("P")
 Logged = Sequence[tuple[str, Path]]
+_MOST_DESCRIBED = 64
 
 
 class Lessons:
@@ -24,12 +25,12 @@ class Lessons:
 
     def __init__(self) -> None:
         self._editor = Editor()
-        self._described: dict[str, dict[str, Any]] = {}  # by fingerprint
+        self._described: dict[tuple[Path, str], dict[str, Any]] = {}  # by folder and fingerprint
         self._lock = threading.Lock()
 
-    def teach(self, served: ServedModel, asked: edits.LessonAsked) -> dict[str, Any]:
-        """See `edits.teach`."""
-        return self._taken(served, self._run(edits.teach, served.folder, asked))
+    def teach(self, served: ServedModel, asked: teaching.Asked) -> dict[str, Any]:
+        """See `teaching.teach`."""
+        return self._taken(served, self._run(teaching.teach, served.folder, asked))
 
     def set_thresholds(
         self,
@@ -68,16 +69,21 @@ class Lessons:
         return self._run(edits.tagged, served.folder, name, number, by, why)
 
     def describe(self, served: ServedModel) -> dict[str, Any]:
-        """See `descriptions.described`; computed once for each version."""
-        fingerprint = served.fingerprint
+        """See `descriptions.described`; computed once for each version.
+
+        Where the model cannot be taught it is computed anew: what that takes may be back.
+        """
+        served.refresh()
+        place = served.folder, served.fingerprint
         with self._lock:
-            known = self._described.get(fingerprint)
+            known = self._described.get(place)
         if known is None:
             known = self._run(descriptions.described, served.folder)
-            with self._lock:
-                if len(self._described) >= 64:
-                    self._described.clear()
-                self._described[known["fingerprint"]] = known
+            if known["can_be_taught"]:
+                with self._lock:
+                    if len(self._described) >= _MOST_DESCRIBED:
+                        self._described.clear()
+                    self._described[served.folder, known["fingerprint"]] = known
         return known
 
     def compare(

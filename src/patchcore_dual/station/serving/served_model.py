@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from patchcore_dual.station.serving.detectors import Detectors
 
 _log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries to load what cannot be used
 
 
 class InUse(NamedTuple):
@@ -37,7 +39,7 @@ class ServedModel:
         detectors: loads it.
 
     Attributes:
-        name, folder: as given.
+        name, folder: as given; the folder is absolute.
         in_use: what inspects now; replaced as a whole.
         problem: why the model on disk is not the one in use; "" where it is.
 
@@ -46,10 +48,12 @@ class ServedModel:
     """
 
     def __init__(self, name: str, folder: Path, detectors: Detectors) -> None:
-        self.name, self.folder, self._detectors = name, folder, detectors
+        self.name, self._detectors = name, detectors
+        self.folder = folder = Path(os.path.abspath(folder))  # "." has no versions beside it
         self._lock = threading.Lock()
         self._stamp = _stamp_of(folder)
         self.problem = ""
+        self._pause, self._again = _FIRST_PAUSE, 0.0
         self._former: PatchCoreDual | None = None  # the one that was asked for last
         self._take(detectors.load(folder))
         self._warm_up()
@@ -72,7 +76,8 @@ class ServedModel:
     def refresh(self, wait: bool = True) -> bool:
         """Take the model that is on disk now; between two inspections.
 
-        A model that cannot be read is not taken: the one in use stays, and `problem` says why.
+        A model that cannot be read is not taken: the one in use stays, and `problem` says why. It
+        is tried again now and then, since it may be a copy that is not complete yet.
 
         Args:
             wait: whether to wait where another thread does the same just now; the model in use
@@ -85,15 +90,14 @@ class ServedModel:
             return False
         try:
             stamp = _stamp_of(self.folder)
-            if stamp == self._stamp:
+            is_due = bool(self.problem) and time.monotonic() >= self._again
+            if stamp == self._stamp and not is_due:
                 return False
-            self._stamp = stamp
-            before = self.fingerprint
+            before, is_new, self._stamp = self.fingerprint, stamp != self._stamp, stamp
             try:
                 self._take(self._detectors.load(self.folder))
             except (PatchCoreDualError, OSError) as error:
-                self.problem = f"the model on disk cannot be used: {error}"
-                _log.error("%s: %s The former one goes on.", self.name, self.problem)
+                self._cannot_use(error, is_new)
                 return False
             self.problem = ""
             return self.fingerprint != before
@@ -123,6 +127,14 @@ class ServedModel:
     def picture(self, match: Match) -> np.ndarray | None:
         """The patch of a training image, uint8 `[h, w, 3]`; None where it is not at hand."""
         return self._pictures(match)
+
+    def _cannot_use(self, error: Exception, is_new: bool) -> None:
+        problem = f"the model on disk cannot be used: {error}"
+        if problem != self.problem:
+            _log.error("%s: %s The former one goes on.", self.name, problem)
+        self.problem = problem
+        self._pause = _FIRST_PAUSE if is_new else min(2 * self._pause, _LONGEST_PAUSE)
+        self._again = time.monotonic() + self._pause
 
     def _take(self, detector: PatchCoreDual) -> None:
         ledger = history(self.folder)

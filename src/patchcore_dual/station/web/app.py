@@ -22,6 +22,7 @@ from patchcore_dual.station.web.metrics import Metrics
 from patchcore_dual.station.web.routes import (
     decisions,
     inspections,
+    lessons,
     models,
     pictures,
     service,
@@ -32,7 +33,9 @@ from patchcore_dual.station.web.security import Reader, Security
 from patchcore_dual.station.web.tokens import Tokens
 
 PAGE = Path(__file__).parents[1] / "page"
-_EDITORS = 12  # requests for an edit, or about training images, that may wait at once
+_EDITORS = 12  # requests for an edit that may wait at once
+_DRAWERS = 2  # large pictures take much memory, and whoever waits for one holds nothing up
+_LOOKERS = 2  # at training images, which the editor's process reads: edits find room beside them
 _RETENTION = 3600.0  # seconds between two removals of old images
 _DESCRIPTION = (
     "Inspect images, look for past inspections, and teach models. Errors are "
@@ -41,17 +44,14 @@ _DESCRIPTION = (
 )
 
 
-def create_app(station: Station) -> ASGIApp:
+def create_app(station: Station, events: Events) -> ASGIApp:
     """The station over HTTP, with all limits and checks.
 
     Args:
         station: is not closed with the application.
-
-    Returns:
-        An ASGI application; its attribute `app` leads to the FastAPI application inside.
+        events: its events; stopped with the application, if not before.
     """
-    events, metrics = Events(station), Metrics(station)
-    settings = station.settings
+    settings, metrics = station.settings, Metrics(station)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,8 +62,8 @@ def create_app(station: Station) -> ASGIApp:
         with suppress(asyncio.CancelledError):
             await retention
         events.stop()
-        app.state.senders.shutdown(wait=False, cancel_futures=True)
-        app.state.editors.shutdown(wait=False, cancel_futures=True)
+        for name in ("senders", "editors", "drawers", "lookers"):
+            getattr(app.state, name).shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
         title="PatchCoreDual inspection station",
@@ -79,8 +79,10 @@ def create_app(station: Station) -> ASGIApp:
     # As many senders as can wait, be inspected or be written down, and some to be refused at once.
     app.state.senders = ThreadPoolExecutor(settings.limits.queue + 16, "sender")
     app.state.editors = ThreadPoolExecutor(_EDITORS, "edit")
+    app.state.drawers = ThreadPoolExecutor(_DRAWERS, "drawer")
+    app.state.lookers = ThreadPoolExecutor(_LOOKERS, "looker")
     errors.install(app)
-    for routes in (inspections, pictures, decisions, models, versions, training, service):
+    for routes in (inspections, pictures, decisions, models, lessons, versions, training, service):
         app.include_router(routes.router)
     _add_openapi(app)
     _add_page(app)

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from patchcore_dual.errors import UnavailableError
 from patchcore_dual.station.log import InspectionRecord, Query
 from patchcore_dual.station.station import Station
 
@@ -39,9 +40,9 @@ class Events:
 
     def stop(self) -> None:
         """Let every listener go."""
+        self._loop = None
         for queue in self._queues:
             _end(queue)
-        self._loop = None
 
     @property
     def is_full(self) -> bool:
@@ -69,10 +70,13 @@ class Events:
             state = await asyncio.to_thread(self._station.state)
             yield b"retry: 2000\n\n" + _lines("state", state)
             told = set()  # while these were read, some may have been heard of as well
-            if last:
-                for record in await asyncio.to_thread(self._since, last):
-                    told.add(record.id)
-                    yield _lines("inspection", record.to_json())
+            try:
+                missed = await asyncio.to_thread(self._since, last) if last else []
+            except UnavailableError:
+                return  # it comes back, and asks for them again
+            for record in missed:
+                told.add(record.id)
+                yield _lines("inspection", record.to_json())
             while True:
                 try:
                     event = await asyncio.wait_for(queue.get(), _BEAT)

@@ -11,7 +11,8 @@ from patchcore_dual.station.web.errors import Refusal, refuse
 
 HEADERS = {
     b"content-security-policy": (
-        b"default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"
+        b"default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
+        b"frame-ancestors 'none'"
     ),
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -19,6 +20,9 @@ HEADERS = {
 }
 _AROUND = 64 * 1024  # bytes beside the image in a request
 _IN_BASE64 = 4 / 3
+_BESIDE_QUEUE = 8  # requests of the largest size that may be arriving while the queue is full
+_WITH_IMAGES = ("/inspections", "/lessons")  # ends of paths; elsewhere a body is small
+_SMALL = 2 * 2**20  # bytes
 _LINGER = 2.0  # seconds for which more is taken of a request that is too large
 
 
@@ -26,7 +30,8 @@ class Guard:
     """Bounds what a request may send and how long it may take, and adds the headers.
 
     A sender that is slow gives up its request after `max_seconds`, and so does one that does not
-    take its answer: no piece of an answer may wait for longer.
+    take its answer: no piece of an answer may wait for longer. Bodies are held in memory, so that
+    all of them together have a limit too; who is beyond it is refused with 503.
 
     Args:
         app: what answers.
@@ -39,6 +44,7 @@ class Guard:
     ) -> None:
         self._app, self._limits, self._on_answer = app, limits, on_answer
         self._max_body = int(limits.max_bytes * _IN_BASE64) + _AROUND
+        self._held, self._max_held = 0, (limits.queue + _BESIDE_QUEUE) * self._max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +55,7 @@ class Guard:
         has_body = declared.strip(b"0") != b"" or b"transfer-encoding" in headers
         loop = asyncio.get_running_loop()
         deadline, size, is_complete, has_answered = loop.time() + seconds, 0, False, False
+        limit = self._max_body if scope["path"].endswith(_WITH_IMAGES) else _SMALL
 
         async def bounded_receive() -> Message:
             nonlocal size, is_complete
@@ -60,10 +67,19 @@ class Guard:
                 raise Refusal(
                     408, f"the request did not arrive within {seconds:g} s. Send it faster."
                 ) from None
-            size += len(message.get("body", b""))
+            received = len(message.get("body", b""))
+            size += received
+            self._held += received
             is_complete = not message.get("more_body", False)
-            if size > self._max_body:
-                raise self._too_large()
+            if size > limit:
+                raise _too_large(limit)
+            if self._held > self._max_held:
+                raise Refusal(
+                    503,
+                    "too many images are arriving. Send this one again in a moment.",
+                    "queue_full",
+                    retry_after=1,
+                )
             return message
 
         async def guarded_send(message: Message) -> None:
@@ -84,10 +100,10 @@ class Guard:
             nonlocal is_complete
             if b"expect" not in headers:
                 is_complete = await _discard(receive, self._max_body)
-            await refuse(self._too_large())(scope, receive, guarded_send)
+            await refuse(_too_large(limit))(scope, receive, guarded_send)
 
         try:
-            if declared.isdigit() and int(declared[:20]) > self._max_body:
+            if declared.isdigit() and int(declared[:20]) > limit:
                 await refuse_too_large()
                 return
             await self._app(scope, bounded_receive, guarded_send)
@@ -96,10 +112,12 @@ class Guard:
                 await refuse(refusal)(scope, receive, guarded_send)
         except TimeoutError:
             return  # whoever asked does not take the answer: the connection is given up
+        finally:
+            self._held -= size
 
-    def _too_large(self) -> Refusal:
-        limit = self._limits.max_bytes / 2**20
-        return Refusal(413, f"the request is too large; images of up to {limit:g} MiB are taken.")
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"the request is too large; up to {limit / 2**20:.1f} MiB are taken here.")
 
 
 async def _discard(receive: Receive, limit: int) -> bool:

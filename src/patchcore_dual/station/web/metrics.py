@@ -60,6 +60,14 @@ class Metrics:
                 ("model_is_current", "1 where the model on disk is in use.", ("model",)),
                 ("drift_is_measured", "1 where drift is measured.", ("model",)),
                 ("database_is_available", "0 while results are spooled.", ()),
+                ("watch_is_reachable", "0 while a watched folder is away.", ("folder",)),
+                ("watch_waiting", "Files in it that are not inspected yet.", ("folder",)),
+                ("watch_unplaced", "Inspected files that cannot be moved or marked.", ("folder",)),
+                ("watch_is_failing", "1 where nothing can be inspected or moved.", ("folder",)),
+                ("outlet_queued", "Results that wait for their receiver.", ("outlet",)),
+                ("outlet_lost", "Results lost to it, its queue being full.", ("outlet",)),
+                ("outlet_refused", "Results that it will never take.", ("outlet",)),
+                ("outlet_failing_seconds", "For how long it has taken none.", ("outlet",)),
                 ("disk_free_bytes", "Room where images are kept.", ()),
                 ("seconds_up", "Seconds since the station was started.", ()),
             )
@@ -87,6 +95,14 @@ class Metrics:
             gauges["model_is_current"].labels(name).set(not model["problem"])
             is_measured = model["drift"]["status"] != "not measured"
             gauges["drift_is_measured"].labels(name).set(is_measured)
+        for watched in state["watch"]["folders"]:
+            for name in ("is_reachable", "waiting", "unplaced"):
+                gauges[f"watch_{name}"].labels(watched["folder"]).set(watched[name])
+            gauges["watch_is_failing"].labels(watched["folder"]).set(bool(watched["failure"]))
+        for outlet in state["watch"]["outlets"]:
+            for name in ("queued", "lost", "refused"):
+                gauges[f"outlet_{name}"].labels(outlet["name"]).set(outlet[name])
+            gauges["outlet_failing_seconds"].labels(outlet["name"]).set(outlet["failing_for"])
         return generate_latest(self._registry)
 
     def _heard(self, kind: str, values: dict[str, Any]) -> None:

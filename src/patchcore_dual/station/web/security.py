@@ -10,6 +10,8 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from patchcore_dual.errors import StationError
+from patchcore_dual.station.settings import is_loopback
 from patchcore_dual.station.web.errors import Refusal, refuse
 from patchcore_dual.station.web.tokens import Identity, Role, Tokens
 
@@ -17,7 +19,6 @@ COOKIE = "patchcore_dual_token"
 SAID_BY_PAGE = "patchcore-dual"  # the header X-Requested-With of writes from the page
 _FREE = ("/healthz", "/readyz", "/", "/favicon.ico", "/v1/session")
 _PAGE = "/page/"
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "testserver")
 _ATTEMPTS, _PER_SECONDS = 10, 60.0
 _MOST_ADDRESSES = 10_000
 
@@ -78,6 +79,9 @@ class Security:
             except Refusal as refusal:
                 await refuse(refusal)(scope, receive, send)
                 return
+            except StationError as error:  # the file of the tokens cannot be read
+                await refuse(Refusal(503, str(error), "unavailable", 1))(scope, receive, send)
+                return
             scope.setdefault("state", {})["identity"] = identity
             scope["state"]["security"] = self
         await self._app(scope, receive, send)
@@ -110,7 +114,7 @@ class Security:
         if self._tokens is None:
             host = headers.get("host", "localhost")
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if name.lower() not in _LOCAL_NAMES:
+            if not is_loopback(name.strip("[]")):
                 raise Refusal(
                     403,
                     f"the station is for this PC alone, and was asked for as {name[:100]!r}. Start "

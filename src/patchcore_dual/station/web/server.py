@@ -13,6 +13,7 @@ from patchcore_dual.errors import StationError
 from patchcore_dual.station.settings import StationSettings
 from patchcore_dual.station.station import Station
 from patchcore_dual.station.web.app import create_app
+from patchcore_dual.station.web.events import Events
 from patchcore_dual.station.web.tokens import TOKENS_FILE, Tokens
 
 _HEADER_SECONDS = 10.0
@@ -22,24 +23,47 @@ _LAST_SECONDS = 5  # for what is being answered when it stops
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP of a connection, which is closed unless the head of a request arrives in time."""
+    """HTTP of a connection, which is closed unless the head of each request arrives in time."""
+
+    _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._begun = asyncio.get_running_loop().call_later(_HEADER_SECONDS, self._give_up)
+        self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None:
-            self._begun.cancel()
+        self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._begun.cancel()
+        self._wait_no_more()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def _wait_for_head(self) -> None:
+        """Begin to wait, go on, or stop since the head is there and is being answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait_no_more()
+        elif self._waiting is None:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.call_later(_HEADER_SECONDS, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+class Server(uvicorn.Server):
+    """Lets those who listen to events go at once when it stops, since they would never leave."""
+
+    def __init__(self, config: uvicorn.Config, station: Station, events: Events) -> None:
+        super().__init__(config)
+        self._station, self._events = station, events
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._station.is_stopping.set()
+        self._events.stop()
+        await super().shutdown(sockets)
 
 
 def check_tokens(settings: StationSettings) -> None:
@@ -78,10 +102,11 @@ def listen(settings: StationSettings) -> socket.socket:
     return listening
 
 
-def server_of(station: Station) -> uvicorn.Server:
+def server_of(station: Station) -> Server:
     """The server of a station, which is not running yet."""
+    events = Events(station)
     config = uvicorn.Config(
-        create_app(station),
+        create_app(station, events),
         http=PatientProtocol,
         ws="none",
         lifespan="on",
@@ -94,7 +119,7 @@ def server_of(station: Station) -> uvicorn.Server:
         timeout_graceful_shutdown=_LAST_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    return uvicorn.Server(config)
+    return Server(config, station, events)
 
 
 def serve(station: Station, listening: socket.socket) -> None:

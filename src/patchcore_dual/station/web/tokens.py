@@ -111,8 +111,11 @@ class Tokens:
         """
         try:
             known: list[dict[str, str]] = json.loads(self.path.read_bytes())
-            if not all({"name", "role", "created", "sha256"} <= one.keys() for one in known):
-                raise ValueError
+            for one in known:
+                if not {"name", "role", "created", "sha256"} <= one.keys():
+                    raise ValueError
+                if one["role"] not in ROLES or not all(isinstance(v, str) for v in one.values()):
+                    raise ValueError
             return known
         except FileNotFoundError:
             return []
@@ -133,10 +136,10 @@ class Tokens:
         """The tokens as they are now; the file is looked at once a second."""
         now = time.monotonic()
         if now - self._looked >= _LOOK_EVERY or not self._looked:
-            self._looked = now
             stamp = self._stamp_of()
             if stamp != self._stamp:
                 self._read, self._stamp = self.all(), stamp
+            self._looked = now
         return self._read
 
     def _stamp_of(self) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def decide(station: TheStation, id: InspectionId, said: DecisionIn, who: Identit
 )
 def undecide(station: TheStation, id: InspectionId) -> Any:
     """Take the decision on an inspection back. What the model was taught stays; see undo."""
-    found(station, id)
+    station.images.hold(found(station, id).image)  # as below
     return with_links(station.decide(id, None))
 
 

@@ -1,11 +1,11 @@
 """The pictures of an inspection: the image, where it is anomalous, and what it is most like."""
 
-import threading
+import asyncio
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from patchcore_dual.data.reading import read
@@ -26,8 +26,6 @@ from patchcore_dual.station.web.security import Reader
 
 router = APIRouter(tags=["inspections"])
 Picture = Literal["image", "map", "overlay", "nearest-normal", "nearest-defect"]
-# Large images take much memory, and what is drawn at once may not be more than the station has.
-_DRAWING = threading.Semaphore(2)
 _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
 
 
@@ -38,7 +36,8 @@ _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
     dependencies=[Reader],
     summary="A picture of an inspection",
 )
-def get_picture(
+async def get_picture(
+    request: Request,
     station: TheStation,
     id: InspectionId,
     what: Annotated[Picture, Path(examples=["overlay"])],
@@ -48,14 +47,16 @@ def get_picture(
 ) -> Response:
     """The image as it was sent, its anomaly map (grey, of the image's size), the image under its
     map, or the nearest normal or defect patch."""
-    record = found(station, id)
-    try:
-        with _DRAWING:
-            content = png(shrunk(_pixels(station, record, what), width))
-    except FileNotFoundError:
-        raise Refusal(410, "the image was removed, as images of its age are.") from None
-    except ModelError as error:
-        raise Refusal(410, str(error)) from None
+
+    def draw() -> bytes:
+        try:
+            return png(shrunk(_pixels(station, found(station, id), what), width))
+        except FileNotFoundError:
+            raise Refusal(410, "the image was removed, as images of its age are.") from None
+        except ModelError as error:
+            raise Refusal(410, str(error)) from None
+
+    content = await asyncio.get_running_loop().run_in_executor(request.app.state.drawers, draw)
     return Response(content, media_type="image/png", headers=_LASTING)
 
 

@@ -147,10 +147,18 @@ async def alive() -> dict[str, str]:
     },
     summary="Whether images can be sent",
 )
-def ready(station: TheStation) -> JSONResponse:
+async def ready(station: TheStation) -> JSONResponse:
     """Whether images can be sent; what else is wrong is listed."""
     if station.is_stopping.is_set():
         raise Refusal(503, "the station is stopping.", "stopping", retry_after=5)
+    if station.is_disk_full:
+        raise Refusal(
+            503,
+            f"the disk of {station.settings.data} is full: no image can be kept, and none is "
+            "inspected, until there is room.",
+            "disk_full",
+            retry_after=10,
+        )
     problems = [f"{s.name}: {s.problem}" for s in station.models.values() if s.problem]
     if not station.log.is_available:
         problems.append("the database is away; results are spooled until it is back.")

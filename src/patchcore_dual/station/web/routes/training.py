@@ -32,6 +32,7 @@ _FOUND = {
     "reason": "good, near the threshold",
     "score": 1.4,
     "without": 1.3,
+    "is_in_model": True,
     "is_at_hand": True,
     "link": f"/v1/models/bracket/training-images/{_KEY}.png",
 }
@@ -84,7 +85,7 @@ async def training_picture(
     """A training image that `training-images` links to."""
     served = station.model(name)
     content = await asyncio.get_running_loop().run_in_executor(
-        request.app.state.editors, station.lessons.training_picture, served, key
+        request.app.state.lookers, station.lessons.training_picture, served, key
     )
     if content is None:
         raise Refusal(404, "this training image is not at hand.")
