@@ -93,7 +93,7 @@ class ServedModel:
                 self._take(self._detectors.load(self.folder))
             except (PatchCoreDualError, OSError) as error:
                 self.problem = f"the model on disk cannot be used: {error}"
-                _log.error("%s: %s The former one goes on.", self.name, self.problem)
+                _log.error("%s goes on as it was: %s", self.name, self.problem)
                 return False
             self.problem = ""
             return self.fingerprint != before
