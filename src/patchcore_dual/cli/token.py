@@ -68,7 +68,10 @@ def list_tokens(data: Data = _DEFAULT, as_json: AsJson = False) -> None:
     for one in known:
         print(f"{one['name']:{widest}}  {one['role']:7}  {one['created']}")
     if not known:
-        print(f"{data} has no tokens. Make one with: patchcore-dual token create NAME")
+        print(
+            f"{data} has no tokens. Make one with: patchcore-dual token create NAME --role teach "
+            f"--data {data}"
+        )
 
 
 @token_app.command("remove")

@@ -83,7 +83,7 @@ class Teaching:
             if one.is_proposed:
                 lines.append(
                     f"{one.name}: no mask was given; the region that stands out most is taken for "
-                    "the defect. See it with --pictures, and correct it with --mask."
+                    "the defect. Look at it, and give a mask where it is wrong."
                 )
         return tuple(lines)
 

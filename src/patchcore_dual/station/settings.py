@@ -114,9 +114,13 @@ class Limits:
     queue: int = 8
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value < math.inf:
-                raise SettingsError(f"{name} is {value:g}; give a number above 0.")
+        given = {
+            "--max-mib": self.max_bytes / 2**20,
+            "--max-megapixels": self.max_pixels / 1e6,
+            "--max-seconds": self.max_seconds,
+            "--queue": self.queue,
+        }
+        _check_positive(given)
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,8 @@ class StationSettings:
                 )
         if not 0 <= self.port < 2**16:
             raise SettingsError(f"the port is {self.port}; give a number from 1 to 65535.")
-        for name, value in (("keep-days", self.keep_days), ("keep-bytes", self.keep_bytes)):
-            if value is not None and not value > 0:
-                raise SettingsError(f"--{name} is {value:g}; give a number above 0.")
+        keep_gib = None if self.keep_bytes is None else self.keep_bytes / 2**30
+        _check_positive({"--keep-days": self.keep_days, "--keep-gib": keep_gib})
 
     @property
     def database_url(self) -> str:
@@ -205,6 +208,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_positive(given: Mapping[str, float | None]) -> None:
+    """Raise SettingsError for an option that is not above 0; None is for one that is not given."""
+    for option, value in given.items():
+        if value is not None and not 0 < value < math.inf:
+            raise SettingsError(f"{option} is {value:g}; give a number above 0.")
 
 
 def parse_models(texts: Iterable[str]) -> dict[str, Path]:

@@ -74,7 +74,7 @@ def wait_for(log):
         time.sleep(0.01)
 
 
-def test_what_is_added_meanwhile_is_written_when_it_is_back(log, database, tmp_path):
+def test_what_is_added_meanwhile_is_written_when_it_is_back(log, database, tmp_path, caplog):
     records = [inspection(seed) for seed in range(230)]
     for record in records[:3]:
         log.add(record)
@@ -88,6 +88,7 @@ def test_what_is_added_meanwhile_is_written_when_it_is_back(log, database, tmp_p
         with pytest.raises(UnavailableError):
             log.decide(records[9].id, DECISION)
     wait_for(log)
+    assert "available again" in caplog.text
     assert list(log.iterate(Query())) == records[::-1]
     assert len(log.edits().items) == 1
     assert list((tmp_path / "spool").iterdir()) == []

@@ -1,5 +1,6 @@
 """What docs/station/ and deploy/ say is tried: curl, Python, the signature, the unit."""
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image, ImageOps
 
 from patchcore_dual.station.watch.outlets import sign
 from station.watch.conftest import put, wait_until
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/station/integrate.md").read_text("utf-8")
 DEPLOY = ROOT / "deploy"
 CURL = re.findall(r"^    (curl .*)$", PAGE, re.MULTILINE)
+ID = re.search(r'"id": "(\w+)"', PAGE)[1]
 PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 SERVE = "from patchcore_dual.cli.main import main; main()"
 
@@ -28,7 +31,8 @@ SERVE = "from patchcore_dual.cli.main import main; main()"
 def place(part_model, images, tmp_path_factory):
     """A folder with `part.png`, where a served station's address stands in `address`."""
     folder = tmp_path_factory.mktemp("place")
-    (folder / "part.png").write_bytes(images[0])
+    # Mirrored, since an image of the test split may not be taught.
+    ImageOps.mirror(Image.open(io.BytesIO(images[0]))).save(folder / "part.png")
     (folder / "token-header").write_text("Authorization: Bearer not-needed-here\n")
     (folder / "camera").mkdir()
     arguments = ["serve", f"bracket={part_model}", "--port", "0", "--watch", "camera"]
@@ -42,6 +46,7 @@ def place(part_model, images, tmp_path_factory):
     )
     (folder / "address").write_text(address[0])
     wait_until(lambda: "ready" in _curl(f"curl -s {address[0]}/readyz", folder), 30)
+    (folder / "id").write_text(json.loads(_curl(at(CURL[0], folder), folder))["id"])
     yield folder
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
@@ -53,7 +58,8 @@ def _curl(line, folder):
 
 
 def at(text, place):
-    return text.replace("http://127.0.0.1:8000", (place / "address").read_text())
+    text = text.replace("http://127.0.0.1:8000", (place / "address").read_text())
+    return text.replace(ID, (place / "id").read_text()) if (place / "id").exists() else text
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -241,6 +241,21 @@ def test_errors_are_clear(client, pictures):
     assert client.inspect(pictures.good).status == 201
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"region": "1,2,3"}, "region: this has not the right form; /openapi.json has an example."),
+        ({"since": "today"}, "since: give a time with a time zone, as 2026-11-26T06:00:00Z"),
+        ({"verdit": "reject"}, "there is no filter 'verdit'. Filters: model, verdict, review, "),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/inspections", "/v1/inspections.csv"])
+def test_wrong_filters_are_said_in_words(client, path, query, message):
+    answer = client.get(path, query=query)
+    assert (answer.status, answer.code) == (422, "not_valid")
+    assert answer.message.startswith(message)
+
+
 def test_names_from_outside_are_no_paths(client, pictures, tmp_path):
     before = {p for p in tmp_path.rglob("*") if client.station.settings.data not in p.parents}
     for name in ("../../../x.png", "/etc/passwd", "C:\\x", "a\0b", "x" * 255, "\u202e.png"):

@@ -96,11 +96,13 @@ def test_it_serves_until_it_is_told_to_stop(folder, pictures):
         (("--host", "0.0.0.0"), "patchcore-dual token create"),
         (("--database", "postgresql://nobody@127.0.0.1:1/none"), "--database"),
         (("--database", "mysql://x"), "sqlite:///FILE"),
-        (("--queue", "0"), "queue"),
-        (("--keep-days", "-1"), "keep-days"),
-        (("--keep-gib", "0"), "keep-gib"),
-        (("--max-mib", "inf"), "max-mib"),
-        (("--max-seconds", "nan"), "max_seconds"),
+        (("--queue", "0"), "--queue is 0"),
+        (("--max-mib", "0"), "--max-mib is 0"),
+        (("--max-megapixels", "-2"), "--max-megapixels is -2"),
+        (("--keep-days", "-1"), "--keep-days is -1"),
+        (("--keep-gib", "-0.5"), "--keep-gib is -0.5"),
+        (("--max-mib", "inf"), "--max-mib is inf"),
+        (("--max-seconds", "nan"), "--max-seconds is nan"),
         (("--watch", "camera", "--settle", "inf"), "settle"),
     ],
 )
@@ -134,6 +136,7 @@ def test_a_damaged_or_missing_model_is_said_with_exit_code_2(folder):
 
 def test_tokens_are_made_listed_and_removed(tmp_path):
     data = ("--data", tmp_path / "data")
+    assert f"--data {data[1]}" in run("token", "list", *data).stdout
     made = run("token", "create", "camera 3", "--role", "inspect", *data)
     token = made.stdout.strip()
     assert token.startswith("pcd_")

@@ -272,6 +272,7 @@ class Log:
             if not self._spool.is_empty:
                 return False
             self._emptying = None
+            _log.warning("The database is available again, and has all records.")
             return True
 
     def _write_spooled(self) -> int:

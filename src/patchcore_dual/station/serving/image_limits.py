@@ -33,7 +33,7 @@ def check_image(content: bytes, max_pixels: int) -> tuple[int, int]:
 
     >>> check_image(b"<html>", 1000)
     Traceback (most recent call last):
-    patchcore_dual.station.serving.image_limits.NotAnImage: this is no image: send a PNG, JPEG, ...
+    patchcore_dual.station.serving.image_limits.NotAnImage: this is no image that ...
     """
     try:
         if content[:2] in (b"II", b"MM"):
@@ -46,7 +46,8 @@ def check_image(content: bytes, max_pixels: int) -> tuple[int, int]:
         raise TooManyPixels(_too_large(max_pixels)) from None
     except Exception:  # decoders raise whatever damaged bytes lead them to
         raise NotAnImage(
-            "this is no image: send a PNG, JPEG, BMP, TIFF, WebP, PNM or JPEG 2000 file."
+            "this is no image that can be read: send a PNG, JPEG, BMP, TIFF, WebP, PNM or "
+            "JPEG 2000 file."
         ) from None
     if width * height > max_pixels:
         raise TooManyPixels(f"the image is {width}x{height}. {_too_large(max_pixels)}")

@@ -131,7 +131,7 @@ class ServedModel:
     def _cannot_use(self, error: Exception, is_new: bool) -> None:
         problem = f"the model on disk cannot be used: {error}"
         if problem != self.problem:
-            _log.error("%s: %s The former one goes on.", self.name, problem)
+            _log.error("%s goes on as it was: %s", self.name, problem)
         self.problem = problem
         self._pause = _FIRST_PAUSE if is_new else min(2 * self._pause, _LONGEST_PAUSE)
         self._again = time.monotonic() + self._pause

@@ -125,9 +125,18 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
     said = []
     for one in error.errors():
         place = ".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0])
-        said.append(f"{place}: {one['msg']}")
+        said.append(f"{place}: {_what_is_wrong(one)}")
     message = "; ".join(said).encode(errors="replace").decode()
     return JSONResponse(error_body("not_valid", message), 422)
+
+
+def _what_is_wrong(error: Mapping[str, Any]) -> str:
+    """What a validator says, without the expressions and exceptions that it is made of."""
+    if error["type"] == "string_pattern_mismatch":
+        return "this has not the right form; /openapi.json has an example."
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return str(error["msg"])
 
 
 async def _of_the_input(request: Request, error: Exception) -> JSONResponse:

@@ -95,9 +95,14 @@ def listen(settings: StationSettings) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or error
+        why = (
+            "This user may not use it"
+            if isinstance(error, PermissionError)
+            else ("Another program may use it")
+        )
         raise StationError(
-            f"cannot listen on {settings.host}, port {settings.port}: {reason}. Another program "
-            "may use it: choose another --port, or --host."
+            f"cannot listen on {settings.host}, port {settings.port}: {reason}. {why}: choose "
+            "another --port, or --host."
         ) from None
     return listening
 

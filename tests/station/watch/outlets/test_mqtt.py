@@ -302,10 +302,13 @@ def test_options_that_contradict_each_other(tmp_path):
         Mqtt("mqtt://host", authority=tmp_path / "ca.pem")
 
 
-def test_a_broker_that_was_never_there_says_why():
-    outlet = opened(Mqtt(f"mqtt://127.0.0.1:{free_port()}", timeout=0.5))
+def test_a_broker_that_was_never_there_says_why(caplog):
+    port = free_port()
+    outlet = opened(Mqtt(f"mqtt://127.0.0.1:{port}", timeout=0.5))
     begun = time.monotonic()
-    with pytest.raises(Undelivered, match="cannot be used"):
+    wait_until(lambda: caplog.messages)  # also where there is no result to deliver
+    assert f"to the MQTT broker 127.0.0.1:{port}: Connection refused." in caplog.text
+    with pytest.raises(Undelivered, match=f"127.0.0.1:{port} cannot be used: Connection refused"):
         outlet.send(RESULT)
     outlet.close()
     assert time.monotonic() - begun < 5

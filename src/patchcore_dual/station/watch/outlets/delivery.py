@@ -138,7 +138,9 @@ class Delivery:
         try:
             self._outlet.send(message)
         except Refused as error:
-            _log.error("The %s refuses the result %s: %s", self._outlet.name, message.id, error)
+            _log.error(
+                "The outlet %s refuses the result %s: %s", self._outlet.name, message.id, error
+            )
             self._queue.refused(self._outlet.name, message)
         else:
             self._queue.delivered(self._outlet.name, message)
@@ -148,7 +150,7 @@ class Delivery:
         if self._failing_since is None:
             self._failing_since = time.monotonic()
             _log.warning(
-                "The %s takes no results: %s Inspecting goes on, and they are kept.",
+                "The outlet %s takes no results: %s Inspecting goes on, and they are kept.",
                 self._outlet.name,
                 failure,
             )
@@ -156,5 +158,5 @@ class Delivery:
 
     def _works(self) -> None:
         if self._failing_since is not None:
-            _log.warning("The %s takes results again.", self._outlet.name)
+            _log.warning("The outlet %s takes results again.", self._outlet.name)
         self._failure, self._failing_since = "", None

@@ -1,9 +1,11 @@
 """`Mqtt`: results by MQTT, the way of PLCs, gateways and dashboards (extra `mqtt`)."""
 
 import json
+import logging
 import re
 import secrets
 import ssl
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ from patchcore_dual.utils.dependencies import require
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessageInfo
 
+_log = logging.getLogger(__name__)
+_NOT_YET = "there is no connection yet"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -65,8 +69,9 @@ class Mqtt:
         self._timeout = timeout
         self._prefix = address.prefix
         self._address = address
+        self._broker = f"{address.host}:{address.port}"
         self._is_connected = threading.Event()
-        self._failure = "there is no connection yet"
+        self._failure = _NOT_YET
         self._pending: tuple[str, list[MQTTMessageInfo]] = ("", [])
         self._client = self._new_client()
         if password is not None and address.user is None:
@@ -87,7 +92,7 @@ class Mqtt:
     def send(self, message: Message) -> None:
         """Publish a message; see `Outlet.send`."""
         if not self._is_connected.wait(self._timeout):
-            raise Undelivered(f"{self._address.host} cannot be used: {self._failure}.")
+            raise Undelivered(f"{self._broker} cannot be used: {self._failure}.")
         id, infos = self._pending
         if id != message.id or not infos:  # else the client still tries to publish them
             infos = self._publish(message)
@@ -99,9 +104,7 @@ class Mqtt:
                 self._pending = "", []
                 raise Undelivered(f"the client takes no message: {error}.") from None
             if not info.is_published():
-                raise Undelivered(
-                    f"{self._address.host} has not confirmed it in {self._timeout:g} s."
-                )
+                raise Undelivered(f"{self._broker} has not confirmed it in {self._timeout:g} s.")
         self._pending = "", []
 
     def close(self) -> None:
@@ -136,6 +139,7 @@ class Mqtt:
         client.will_set(f"{self._prefix}/state", "offline", qos=1, retain=True)
         client.reconnect_delay_set(1, 60)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         return client
 
@@ -150,10 +154,23 @@ class Mqtt:
 
     def _on_connect(self, client: "Client", _data: Any, _flags: Any, reason: Any, _: Any) -> None:
         if reason.is_failure:
-            self._failure = str(reason)
+            self._has_no_connection(str(reason))
             return
         client.publish(f"{self._prefix}/state", "online", qos=1, retain=True)
+        if self._failure != _NOT_YET:
+            _log.warning("There is a connection to the MQTT broker %s again.", self._broker)
+            self._failure = _NOT_YET
         self._is_connected.set()
+
+    def _on_connect_fail(self, _client: "Client", _data: Any) -> None:
+        error = sys.exception()  # that the client is handling
+        self._has_no_connection(getattr(error, "strerror", None) or str(error or "no connection"))
+
+    def _has_no_connection(self, failure: str) -> None:
+        """Keep why, and say it once, since there may be no result to deliver for a long time."""
+        if failure != self._failure:
+            _log.warning("There is no connection to the MQTT broker %s: %s.", self._broker, failure)
+        self._failure = failure
 
     def _on_disconnect(self, _: Any, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
         if self._is_connected.is_set():  # else it was refused, and that said why

@@ -112,7 +112,7 @@ https:// address with a host.
             raise Undelivered(f"{self._host} cannot be reached: {_reason(error)}.") from None
         if 200 <= status < 300:
             return
-        said = f"{self._host} answered {status} {answer.reason}: {_one_line(text)}"
+        said = f"{self._host} answered {status} {answer.reason}{_quoted(text)}."
         if status in _REFUSALS:
             raise Refused(said)
         raise Undelivered(said, None if again is None else _seconds(again))
@@ -152,8 +152,9 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200] or "(no text)"
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())[:200].rstrip(".")
+    return f": {line}" if line else ""
 
 
 def _seconds(again: str) -> float | None:

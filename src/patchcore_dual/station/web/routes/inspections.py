@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from patchcore_dual.station import log
 from patchcore_dual.station.log.export import to_csv, to_json_lines
 from patchcore_dual.station.station import Station
+from patchcore_dual.station.web.errors import Refusal
 from patchcore_dual.station.web.routes.common import (
     InspectionId,
     ModelName,
@@ -104,6 +105,7 @@ async def inspect(
 
 
 def asked_for(
+    request: Request,
     model: Annotated[str | None, Query(max_length=64, examples=["bracket"])] = None,
     verdict: Annotated[list[Verdict] | None, Query(max_length=3, examples=[["reject"]])] = None,
     review: Annotated[Literal["open", "done"] | None, Query(examples=["open"])] = None,
@@ -124,7 +126,15 @@ def asked_for(
         ),
     ] = None,
 ) -> log.Query:
-    """The filters of a list."""
+    """The filters of a list. One that is misspelt is refused: without it, all would be answered."""
+    known = [name for name in asked_for.__annotations__ if name not in ("request", "return")]
+    for name_given in request.query_params:
+        if name_given not in (*known, "limit", "cursor"):
+            raise Refusal(
+                422,
+                f"there is no filter {name_given!r}. Filters: {', '.join(known)}.",
+                "not_valid",
+            )
     box = None
     if region is not None:
         x, y, width, height = map(int, region.split(","))
