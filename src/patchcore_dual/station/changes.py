@@ -1,14 +1,15 @@
 """Edits of the station's models: made as on the command line, written down, and told."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log import Decision, EditRecord, InspectionRecord
-from patchcore_dual.station.serving.edits import LessonAsked
 from patchcore_dual.station.serving.served_model import ServedModel
+from patchcore_dual.station.serving.teaching import LessonAsked, RemovalAsked
 from patchcore_dual.station.station import Station
 
 
@@ -32,7 +33,7 @@ def teach(
     dry_run: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Teach a model an image that was inspected; see `edits.teach`.
+    """Teach a model an image that was inspected; see `teaching.teach`.
 
     Raises:
         FileNotFoundError: where the image was removed.
@@ -49,12 +50,12 @@ def teach(
         mask,
         kind,
         group,
-        by.name,
-        by.why,
-        dry_run,
-        force,
-        tuple(one for one in station.recent_images(model) if one[0] != record.id),
         station.settings.limits.max_pixels,
+        by=by.name,
+        why=by.why,
+        dry_run=dry_run,
+        force=force,
+        inspected=tuple(one for one in station.recent_images(model) if one[0] != record.id),
     )
     done = station.lessons.teach(served, asked)
     if done["accepted"]:
@@ -67,6 +68,30 @@ def teach(
             taught_version=done["version"],
         )
         station.decide(record.id, decision)
+    return done
+
+
+def remove(
+    station: Station,
+    model: str,
+    images: Iterable[str],
+    by: By,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Take training images out of a model, as mislabelled ones; see `teaching.teach`."""
+    served = station.model(model)
+    asked = RemovalAsked(
+        tuple(images),
+        by=by.name,
+        why=by.why,
+        dry_run=dry_run,
+        force=force,
+        inspected=tuple(station.recent_images(model)),
+    )
+    done = station.lessons.teach(served, asked)
+    _write_down(station, served, done)
     return done
 
 

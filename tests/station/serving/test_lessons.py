@@ -16,8 +16,8 @@ from patchcore_dual.live.threshold import set_thresholds
 from patchcore_dual.station import changes
 from patchcore_dual.station.changes import By
 from patchcore_dual.station.log import Decision, Query
-from patchcore_dual.station.serving import edits
-from patchcore_dual.station.serving.edits import decode_mask, read_mask
+from patchcore_dual.station.serving import teaching
+from patchcore_dual.station.serving.teaching import decode_mask, read_mask
 
 
 def test_a_defect_is_taught_undone_and_written_down(station, pictures):
@@ -54,6 +54,36 @@ def test_a_defect_is_taught_undone_and_written_down(station, pictures):
     assert told.count("edit") == 2
     assert told.count("decision") == 1
     assert not verify(station.settings.models["part"])
+
+
+def test_a_training_image_is_taken_out_and_comes_back(station, pictures):
+    served = station.model("part")
+    before, station_sees = served.fingerprint, station.inspect("part", pictures.defect)
+    name = station_sees.nearest_defect["image"]
+    by = By("ada", "mislabelled")
+    shown = changes.remove(station, "part", [name.rpartition("/")[2]], by, dry_run=True)
+    assert (shown["removed"], shown["accepted"], served.fingerprint) == ([name], False, before)
+    done = changes.remove(station, "part", [name], by, force=True)
+    assert (done["version"], done["removed"], done["effects"]) == (2, [name], shown["effects"])
+    assert station.inspect("part", pictures.defect).nearest_defect["image"] != name
+    (edit,) = station.log.edits("part").items
+    assert (edit.action, edit.by, edit.why, edit.version) == ("remove", *by, 2)
+    with pytest.raises(DataError, match="no training image"):
+        changes.remove(station, "part", [name], by)
+    changes.undo(station, "part", None, By("bob"))
+    assert station.inspect("part", pictures.defect).nearest_defect["image"] == name
+    assert not verify(served.folder)
+
+
+def test_a_removal_that_costs_too_much_is_refused_as_on_the_command_line(station):
+    served = station.model("part")
+    goods = served.detector.model.calibration.normals
+    done = changes.remove(station, "part", goods[:2], By())
+    assert "The promised false-alarm rate would rise" in done["refusals"][0]
+    assert not done["accepted"]
+    with pytest.raises(DataError, match="fewer than two good images"):
+        changes.remove(station, "part", goods, By())
+    assert (served.version, station.log.edits("part").items) == (1, ())
 
 
 def test_refusals_are_those_of_the_command_line(station, pictures):
@@ -186,21 +216,21 @@ def test_what_was_shown_is_not_computed_again(settings, pictures, tmp_path, monk
     folder = settings.models["part"]
     image = tmp_path / "image.png"
     image.write_bytes(pictures.defect)
-    asked = edits.LessonAsked(image, "station/1", True, pictures.mask, force=True)
+    asked = teaching.LessonAsked(image, "station/1", True, pictures.mask, force=True)
     computed = []
     teach = PatchCoreDual.teach
     monkeypatch.setattr(
         PatchCoreDual, "teach", lambda self, *a, **o: computed.append(1) or teach(self, *a, **o)
     )
-    shown = edits.teach(folder, replace(asked, dry_run=True))
-    done = edits.teach(folder, replace(asked, why="missed"))
+    shown = teaching.teach(folder, replace(asked, dry_run=True))
+    done = teaching.teach(folder, replace(asked, why="missed"))
     assert (len(computed), done["version"]) == (1, 2)
     assert done["effects"] == shown["effects"]
     assert not verify(folder)
     undo(folder)
-    edits.teach(folder, replace(asked, dry_run=True))
+    teaching.teach(folder, replace(asked, dry_run=True))
     set_thresholds(folder, false_alarm_rate=0.5)
-    again = edits.teach(folder, asked)
+    again = teaching.teach(folder, asked)
     assert (len(computed), again["version"]) == (3, 5), "the model was another meanwhile"
     expected = PatchCoreDual.load(folder, device="cpu")
     assert again["fingerprint"] == expected.fingerprint

@@ -103,12 +103,31 @@ def test_a_lesson_is_shown_accepted_and_undone(client, pictures):
     assert [edit["action"] for edit in edits] == ["tag", "undo", "teach"]
 
 
-def test_a_lesson_that_costs_too_much_is_409_with_its_figures(client, pictures, monkeypatch):
-    record = client.inspect(pictures.defect).json()
-    refused = {"refusals": ["Recall would fall."], "accepted": False, "changed": False}
-    monkeypatch.setattr(client.station.lessons, "teach", lambda served, asked: refused)
-    answer = client.post("/v1/models/part/lessons", {"inspection": record["id"], "label": "defect"})
-    assert (answer.status, answer.json()) == (409, refused)
+def test_an_edit_that_costs_too_much_is_409_with_its_figures(client):
+    goods = client.station.model("part").detector.model.calibration.normals
+    removal = {"images": list(goods[:2])}
+    shown = client.post("/v1/models/part/removals", {**removal, "dry_run": True})
+    answer = client.post("/v1/models/part/removals", removal)
+    assert (shown.status, answer.status) == (200, 409)
+    assert answer.json()["refusals"]
+    assert answer.json() == shown.json()
+    assert not answer.json()["accepted"]
+
+
+def test_a_training_image_is_taken_out(client):
+    images = client.get("/v1/models/part/training-images").json()["items"]
+    name = next(one["image"] for one in images if one["is_in_model"])
+    removal = {"images": [name], "why": "mislabelled", "force": True}
+    shown = client.post("/v1/models/part/removals", {**removal, "dry_run": True})
+    assert (shown.status, shown.json()["accepted"]) == (200, False)
+    done = client.post("/v1/models/part/removals", removal)
+    assert (done.status, done.json()["version"], done.json()["removed"]) == (200, 2, [name])
+    again = client.post("/v1/models/part/removals", removal)
+    assert (again.status, again.code) == (422, "not_possible")
+    assert f"no training image {name}" in again.message
+    assert client.post("/v1/models/part/removals", {"images": []}).code == "not_valid"
+    assert client.post("/v1/models/other/removals", removal).code == "unknown_model"
+    assert client.post("/v1/models/part/undo", {}).json()["now"] == 1
 
 
 def test_thresholds_training_images_state_and_figures(client, pictures):

@@ -100,9 +100,10 @@ def training_images(folder: Path) -> list[dict[str, Any]]:
 
     Returns:
         Of each its `key` for a link, `image` (its name), `reason`, `score`, the threshold
-        `without` it, and whether a picture `is_at_hand`.
+        `without` it, whether it `is_in_model` (not set aside), and whether a picture `is_at_hand`.
     """
     model, _, _ = load_with_fingerprint(folder)
+    learned = model.calibration.sha256 if model.calibration else {}
     found = []
     for name, (one, reason) in deciding_images_of(model).reasons().items():
         found.append(
@@ -112,6 +113,7 @@ def training_images(folder: Path) -> list[dict[str, Any]]:
                 "reason": reason,
                 "score": one.score,
                 "without": one.without,
+                "is_in_model": name in learned,
                 "is_at_hand": _picture_path(model, folder, name) is not None,
             }
         )

@@ -1,136 +1,14 @@
-"""What the editor's process does to a model: each function takes and gives values that pickle."""
+"""Thresholds, versions and tags, set in the editor's process: plain values in, plain values out."""
 
-import base64
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from patchcore_dual.data.reading import read
-from patchcore_dual.data.resizing import resize_mask
-from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.errors import DataError
-from patchcore_dual.live import CalibrationImages, Lesson, Outcome, commit, editing, tag, undo
+from patchcore_dual.live import tag, undo
 from patchcore_dual.live.threshold import set_thresholds
-from patchcore_dual.model import read_fingerprint
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.operating_points import Costs, as_values, operating_point
-from patchcore_dual.station.serving.detectors import Detectors
-from patchcore_dual.station.serving.explanations import png
-from patchcore_dual.station.serving.image_limits import check_image
-
-
-@dataclass(frozen=True)
-class LessonAsked:
-    """A lesson as it comes from outside.
-
-    Attributes:
-        image: the stored file of the image.
-        name: what the model is to call it; no path.
-        is_defect: whether it shows a defect.
-        mask: the bytes of a picture in which the defect is bright; None to have it proposed.
-        kind, group: see `live.Lesson`.
-        by, why: for the ledger.
-        dry_run: only show what would change.
-        force: accept it whatever it costs.
-        inspected: files that were inspected lately, whose verdicts are compared, by their ids.
-        max_pixels: of the mask.
-    """
-
-    image: Path
-    name: str
-    is_defect: bool
-    mask: bytes | None = None
-    kind: str = ""
-    group: str = ""
-    by: str = ""
-    why: str = ""
-    dry_run: bool = False
-    force: bool = False
-    inspected: tuple[tuple[str, Path], ...] = ()
-    max_pixels: int = 100_000_000
-
-
-def teach(folder: Path, asked: LessonAsked) -> dict[str, Any]:
-    """Teach a model one image, or show what that would change.
-
-    Returns:
-        `Preview.to_json()`; and `notes`, `accepted`, the `version` that is in place, its
-        `fingerprint`, whether that was `changed`, and `proposed_mask`, a grey PNG in base64 of
-        the image's size, where no mask was given for a defect.
-
-    Raises:
-        DataError, SettingsError, ModelError: as on the command line.
-    """
-    former, number = len(history(folder)), None
-    with nullcontext() if asked.dry_run else editing(folder):
-        shown_before = _LATEST.get(folder)
-        if shown_before is None or not shown_before.is_of(folder, asked):
-            shown_before = _LATEST[folder] = _Shown.of(folder, asked)
-        detector, outcome = shown_before.detector, shown_before.outcome
-        is_accepted = not asked.dry_run and (asked.force or not outcome.preview.refusals)
-        if is_accepted:
-            del _LATEST[folder]
-            model = outcome.teaching.before
-            outcome.teaching.keep(CalibrationImages(model, detector.embed, folder))
-            edit = outcome.edit(by=asked.by, why=asked.why)
-            number = commit(folder, outcome.teaching.after, edit).number
-    (one,) = outcome.teaching.taught
-    proposed = None
-    if one.is_proposed and one.mask is not None:
-        height, width = one.original.shape[:2]
-        picture = resize_mask(one.mask, width, height).astype(np.uint8) * np.uint8(255)
-        proposed = base64.b64encode(png(picture)).decode()
-    shown = outcome.preview.to_json()
-    ids = {str(path): id for id, path in shown_before.asked.inspected}
-    shown["inspected"] = [{**c, "image": ids.get(c["image"], "")} for c in shown["inspected"]]
-    return {
-        **shown,
-        "notes": outcome.teaching.notes,
-        "accepted": is_accepted,
-        "version": number,
-        "changed": number is not None and number > former,
-        "fingerprint": read_fingerprint(folder),
-        "proposed_mask": proposed,
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """A lesson as it was shown: whoever accepts it need not wait for it again.
-
-    Attributes:
-        asked: the lesson.
-        detector: before it.
-        fingerprint: of the model before it.
-        outcome: what came of it, not accepted.
-    """
-
-    asked: LessonAsked
-    detector: PatchCoreDual
-    fingerprint: str
-    outcome: Outcome
-
-    @classmethod
-    def of(cls, folder: Path, asked: LessonAsked) -> "_Shown":
-        mask = None if asked.mask is None else read_mask(asked.mask, asked.max_pixels)
-        lesson = Lesson(asked.image, asked.is_defect, mask, asked.kind, asked.group, asked.name)
-        detector = Detectors().load(folder)
-        inspected = [path for _, path in asked.inspected]
-        outcome = detector.teach(lesson, inspected=inspected, dry_run=True)
-        return cls(asked, detector, detector.fingerprint, outcome)
-
-    def is_of(self, folder: Path, asked: LessonAsked) -> bool:
-        """Whether this is what the same lesson does to the model that is in the folder now."""
-        beside = {"by": "", "why": "", "dry_run": False, "force": False, "inspected": ()}
-        same = replace(self.asked, **beside) == replace(asked, **beside)  # type: ignore[arg-type]
-        return same and read_fingerprint(folder) == self.fingerprint
-
-
-_LATEST: dict[Path, _Shown] = {}  # of each model, in the process that edits
 
 
 def thresholds(
@@ -196,28 +74,6 @@ def tagged(folder: Path, name: str, number: int | None, by: str, why: str) -> di
         "fingerprint": version.fingerprint,
         "tags": history(folder).tags,
     }
-
-
-def read_mask(content: bytes, max_pixels: int) -> np.ndarray:
-    """The defect that somebody painted, bool `[H, W]`: what is bright and not transparent.
-
-    Raises:
-        ImageError: for what is no image, or a larger one.
-    """
-    check_image(content, max_pixels)
-    return np.asarray(read(content, name="the mask").pixels.max(axis=2) > 127)
-
-
-def decode_mask(text: str) -> bytes:
-    """The bytes of a mask in base64, with or without `data:image/png;base64,` before it.
-
-    >>> decode_mask("data:image/png;base64,iVBORw==")
-    b'\\x89PNG'
-    """
-    try:
-        return base64.b64decode(text.rpartition(",")[2], validate=True)
-    except ValueError:
-        raise DataError("the mask is not base64. Send a PNG file in base64.") from None
 
 
 def known_versions(folder: Path) -> Sequence[dict[str, Any]]:

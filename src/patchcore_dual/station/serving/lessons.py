@@ -7,7 +7,7 @@ from typing import Any, ParamSpec
 
 from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log.records import plain
-from patchcore_dual.station.serving import descriptions, edits
+from patchcore_dual.station.serving import descriptions, edits, teaching
 from patchcore_dual.station.serving.editor import Editor
 from patchcore_dual.station.serving.served_model import ServedModel
 
@@ -27,9 +27,9 @@ class Lessons:
         self._described: dict[str, dict[str, Any]] = {}  # by fingerprint
         self._lock = threading.Lock()
 
-    def teach(self, served: ServedModel, asked: edits.LessonAsked) -> dict[str, Any]:
-        """See `edits.teach`."""
-        return self._taken(served, self._run(edits.teach, served.folder, asked))
+    def teach(self, served: ServedModel, asked: teaching.Asked) -> dict[str, Any]:
+        """See `teaching.teach`."""
+        return self._taken(served, self._run(teaching.teach, served.folder, asked))
 
     def set_thresholds(
         self,

@@ -22,6 +22,7 @@ from patchcore_dual.station.web.metrics import Metrics
 from patchcore_dual.station.web.routes import (
     decisions,
     inspections,
+    lessons,
     models,
     pictures,
     service,
@@ -80,7 +81,7 @@ def create_app(station: Station) -> ASGIApp:
     app.state.senders = ThreadPoolExecutor(settings.limits.queue + 16, "sender")
     app.state.editors = ThreadPoolExecutor(_EDITORS, "edit")
     errors.install(app)
-    for routes in (inspections, pictures, decisions, models, versions, training, service):
+    for routes in (inspections, pictures, decisions, models, lessons, versions, training, service):
         app.include_router(routes.router)
     _add_openapi(app)
     _add_page(app)

@@ -42,6 +42,23 @@ INSPECTION: dict[str, Any] = {
 }
 
 
+THRESHOLD = {
+    "value": 1.52,
+    "asked": 0.01,
+    "expected": 0.008,
+    "promised": 0.01,
+    "images": 240,
+    "groups": 240,
+    "shortfall": "",
+}
+POINT = {
+    "threshold": THRESHOLD,
+    "recall_known": 0.94,
+    "recall_left_out": 0.81,
+    "rejected_of_1000": 8.0,
+}
+
+
 class ErrorText(BaseModel):
     """What is wrong."""
 
@@ -147,6 +164,26 @@ class LessonIn(BaseModel):
     mask: str | None = None
     kind: Word = ""
     group: Word = ""
+    why: Text = ""
+    dry_run: bool = False
+    force: bool = False
+
+
+class RemovalIn(BaseModel):
+    """Training images to take out of a model, named as inspections and lists name them."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"images": ["train/negative/3.png"], "why": "mislabelled", "dry_run": True}
+            ]
+        },
+    )
+    images: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=1000)]],
+        Field(min_length=1, max_length=100),
+    ]
     why: Text = ""
     dry_run: bool = False
     force: bool = False

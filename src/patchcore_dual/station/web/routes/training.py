@@ -32,6 +32,7 @@ _FOUND = {
     "reason": "good, near the threshold",
     "score": 1.4,
     "without": 1.3,
+    "is_in_model": True,
     "is_at_hand": True,
     "link": f"/v1/models/bracket/training-images/{_KEY}.png",
 }
