@@ -205,6 +205,8 @@ def test_versions_are_approved_and_compared(browser, station):
     browser.wait(".comparison table")
     assert "Threshold" in browser.wait(".comparison").text
     station.ask("POST", "/v1/models/bracket/undo", {})
+    browser.wait(".version.is-in-place .version-number", str(station.version()))
+    assert browser.find(".comparison table"), "what is compared stays when the model is changed"
 
 
 @pytest.mark.parametrize("verdict", ["pass", "review", "reject"])

@@ -155,3 +155,26 @@ def test_the_files_of_the_container_are_there():
         if line.startswith("COPY ") and "--from" not in line:
             *copied, _ = line.split()[1:]
             assert all((context / path).exists() for path in copied)
+
+
+def test_the_unit_finds_what_its_steps_make():
+    steps = (ROOT / "docs/station/security.md").read_text("utf-8").partition("As a service")[2]
+    unit = (DEPLOY / "patchcore-dual.service").read_text("utf-8")
+    user = re.search(r"^User=(.*)$", unit, re.MULTILINE)[1]
+    program, data = re.search(r"^ExecStart=(\S+) serve --data (\S+) ", unit, re.MULTILINE).groups()
+    model = re.search(
+        r"^STATION=(\S+) ", (DEPLOY / "station.env").read_text("utf-8"), re.MULTILINE
+    )[1]
+    assert f"sudo -u {user} {program} token create ada --role teach --data {data}" in steps
+    assert f"sudo cp -r models/{Path(model).name} {Path(model).parent}/" in steps
+    file = re.search(r"^EnvironmentFile=(.*)$", unit, re.MULTILINE)[1]
+    assert f"-t {Path(file).parent} deploy/{Path(file).name}" in steps
+
+
+def test_the_station_in_the_container_believes_its_proxy_alone():
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+    station, proxy = services["services"]["station"], services["services"]["proxy"]
+    assert station["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    assert (station["networks"], "ports" in station) == (["inside"], False)
+    assert services["networks"]["inside"]["internal"]
+    assert "inside" in proxy["networks"]

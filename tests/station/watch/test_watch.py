@@ -7,8 +7,8 @@ import pytest
 
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import StationError
-from patchcore_dual.station.settings import WatchedFolder
-from patchcore_dual.station.watch import Watch, Webhook
+from patchcore_dual.station.settings import StationSettings, WatchedFolder
+from patchcore_dual.station.watch import Watch, Webhook, watch_of
 from station.watch.conftest import files, logged, put, running, wait_until
 
 
@@ -75,3 +75,26 @@ def test_folders_that_lie_in_one_another_are_refused(station, folder, data):
     folders = [WatchedFolder(folder, "part"), WatchedFolder(folder / "below", "part")]
     with pytest.raises(StationError, match="watched both"):
         Watch(station, folders, [], data)
+
+
+@pytest.mark.parametrize(
+    ("above", "reason"),
+    [
+        ("model", "the files of the model part"),
+        ("prepared", "the training images of the model part"),
+        ("data", "the station's own files"),
+    ],
+)
+def test_a_folder_with_images_that_must_stay_is_not_watched(
+    station, part_model, data, tmp_path, above, reason
+):
+    # A link to it leads there as well.
+    places = {"model": part_model, "prepared": part_model.parent / "prepared", "data": data}
+    (tmp_path / "link").symlink_to(places[above])
+    before = files(part_model.parent)
+    for folder in (places[above], tmp_path / "link"):
+        watched = (WatchedFolder(folder, "part"),)
+        settings = StationSettings({"part": part_model}, data=data, watched=watched)
+        with pytest.raises(StationError, match=reason):
+            watch_of(station, settings)
+    assert files(part_model.parent) == before

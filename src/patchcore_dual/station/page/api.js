@@ -83,6 +83,7 @@ export const api = {
   tag: (model, tag, version, why) => post(`/v1/models/${name(model)}/tags`, { tag, version, why }),
   compare: (model, a, b) => get(`/v1/models/${name(model)}/compare?${queryOf({ a, b })}`),
   trainingImages: (model) => get(`/v1/models/${name(model)}/training-images`),
+  remove: (model, images) => post(`/v1/models/${name(model)}/removals`, images, { allowed: [409] }),
   judge: (model, { run, image }, isRejected) =>
     post(`/v1/models/${name(model)}/synthetic/${name(run)}/${name(image)}`, { is_rejected: isRejected }),
 };

@@ -20,7 +20,8 @@ export function percent(share) {
   const value = 100 * share;
   if (value > 0 && value < 0.01) return "<0.01 %";
   if (value > 0 && value < 0.1) return `${value.toPrecision(1)} %`;
-  return `${value < 10 || value % 1 ? value.toFixed(1) : value.toFixed(0)} %`;
+  const fixed = value.toFixed(1);
+  return `${value < 10 ? fixed : fixed.replace(/\.0$/, "")} %`;
 }
 
 /** The same without decimals, for recall. */

@@ -62,13 +62,26 @@ def image_path(folder: Path, run: str, image: str) -> Path:
     raise DataError(f"there is no synthetic image {image!r} in a run {run!r}.")
 
 
-def _runs(folder: Path) -> Iterator[Path]:
+def prepared_folder(folder: Path) -> Path | None:
+    """Where the images lie that a model was fitted on; None where it does not say.
+
+    Args:
+        folder: of the model.
+    """
     path = folder / MODEL_FILE
     try:
         calibration = read_model_file(path.read_bytes(), path).calibration
-        prepared = Path(calibration["prepared"]) if calibration else None
-        if prepared is not None:
-            Manifest.load(prepared)
-            yield from sorted(p for p in (prepared / _RUNS).iterdir() if p.is_dir())
+    except (PatchCoreDualError, OSError):
+        return None
+    return Path(calibration["prepared"]) if calibration else None
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    prepared = prepared_folder(folder)
+    if prepared is None:
+        return
+    try:
+        Manifest.load(prepared)
+        yield from sorted(p for p in (prepared / _RUNS).iterdir() if p.is_dir())
     except (PatchCoreDualError, OSError):
         return

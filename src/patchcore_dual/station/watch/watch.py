@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from patchcore_dual.station.serving.synthetic import prepared_folder
 from patchcore_dual.station.settings import StationSettings, WatchedFolder
 from patchcore_dual.station.watch.database import WatchDatabase
 from patchcore_dual.station.watch.file_inspection import Station
-from patchcore_dual.station.watch.folder import check_apart
+from patchcore_dual.station.watch.folder import check_apart, check_clear
 from patchcore_dual.station.watch.outlets import Delivery, Mqtt, Outlet, OutletQueue, Webhook
 from patchcore_dual.station.watch.watcher import Watcher
 
@@ -69,9 +70,16 @@ def watch_of(station: Station, settings: StationSettings) -> Watch:
     """What a station is told to watch, not begun yet.
 
     Raises:
-        StationError: for an address or a file that cannot be used, and as `Watch`.
+        StationError: for an address or a file that cannot be used, for a watched folder in which
+            a model, its training images or the station's own files lie, and as `Watch`.
         MissingDependencyError: without paho-mqtt, where results are to go by MQTT.
     """
+    kept = {"the station's own files": settings.data}
+    for name, folder in settings.models.items():
+        kept[f"the files of the model {name}"] = folder
+        if (prepared := prepared_folder(folder)) is not None:
+            kept[f"the training images of the model {name}"] = prepared
+    check_clear(settings.watched, kept)
     outlets: list[Outlet] = []
     if (hook := settings.webhook) is not None:
         outlets.append(Webhook(hook.url, hook.secret, hook.authority))

@@ -3,38 +3,52 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, percent, score, share } from "../format.js";
-import { t } from "../texts.js";
+import { hasText, t } from "../texts.js";
 import { noteError } from "./dialogs.js";
 import { baseName, changes } from "./preview.js";
 
 /**
- * A card in which two versions are chosen and compared; `between(a, b)` chooses them.
+ * A card in which two versions are chosen and compared.
+ *
+ * `update(versions)` takes the versions as of `GET …/versions`, and keeps what is chosen and shown:
+ * the page fetches them anew whenever somebody changes the model. `between(a, b)` compares two.
  * @param {string} model
- * @param {object} versions as of `GET …/versions`
  */
-export function comparison(model, versions) {
-  const numbers = versions.versions.filter((one) => ["fit", "teach", "remove", "threshold", "migrate"].includes(one.action) && !one.pruned).map((one) => one.number).sort((a, b) => a - b);
-  const choice = (chosen) => h("select", {}, numbers.map((n) => h("option", { value: n, selected: n === chosen }, t("version.short", { version: n }))));
-  const before = numbers.filter((n) => n < versions.in_place).at(-1) ?? numbers[0];
-  const [first, second] = [choice(before), choice(versions.in_place)];
+export function comparison(model) {
+  const [first, second] = [h("select", {}), h("select", {})];
   const place = h("div", { class: "comparison", role: "status" });
+  const body = h("div", {});
+  let attempt = 0; // of a comparison; an older answer is dropped
+  const update = (versions) => {
+    const numbers = versions.versions.filter((one) => ["fit", "teach", "remove", "threshold", "migrate"].includes(one.action) && !one.pruned).map((one) => one.number).sort((a, b) => a - b);
+    const before = numbers.filter((n) => n < versions.in_place).at(-1) ?? numbers[0];
+    for (const [select, usual] of [[first, before], [second, versions.in_place]]) {
+      const chosen = numbers.includes(Number(select.value)) && place.hasChildNodes() ? Number(select.value) : usual;
+      replace(select, numbers.map((n) => h("option", { value: n, selected: n === chosen }, t("version.short", { version: n }))));
+    }
+    if (numbers.length < 2) replace(body, h("p", { class: "quiet" }, t("compare.onlyOne")));
+    else if (!form.isConnected) replace(body, form);
+  };
   const run = async () => {
+    const mine = ++attempt;
     replace(place, h("div", { class: "working" }, h("span", { class: "spinner" }), h("p", {}, t("compare.working"))));
     try {
-      replace(place, result(await api.compare(model, first.value, second.value), first.value, second.value));
+      const [a, b] = [first.value, second.value];
+      const found = await api.compare(model, a, b);
+      if (mine === attempt) replace(place, result(found, a, b));
     } catch (error) {
-      replace(place);
+      if (mine === attempt) replace(place);
       noteError(error);
     }
   };
-  const element = h("section", { class: "card", id: "compare" }, h("h2", {}, t("compare.title")),
-    numbers.length < 2 ? h("p", { class: "quiet" }, t("compare.onlyOne")) : h("form", { class: "field-row", onsubmit: (event) => { event.preventDefault(); run(); } },
-      h("label", { class: "field" }, h("span", {}, t("compare.first")), first),
-      h("label", { class: "field" }, h("span", {}, t("compare.second")), second),
-      h("button", { type: "submit", class: "button" }, t("compare.run"))),
-    place);
+  const form = h("form", { class: "field-row", onsubmit: (event) => { event.preventDefault(); run(); } },
+    h("label", { class: "field" }, h("span", {}, t("compare.first")), first),
+    h("label", { class: "field" }, h("span", {}, t("compare.second")), second),
+    h("button", { type: "submit", class: "button" }, t("compare.run")));
+  const element = h("section", { class: "card", id: "compare" }, h("h2", {}, t("compare.title")), body, place);
   return {
     element,
+    update,
     between(a, b) {
       [first.value, second.value] = [a, b];
       element.scrollIntoView({ block: "start" });
@@ -52,7 +66,7 @@ function result({ differences: found, calibration, logged }, a, b) {
     [t("preview.recall"), found.held_out?.recall_known, share],
     [t("preview.recallLeftOut"), found.held_out?.recall_left_out, share],
     ...["normal", "defect"].map((name) => [t(`compare.bank.${name}`), found.banks?.[name]?.vectors, count]),
-    ...Object.entries(found.settings ?? {}).map(([name, pair]) => [name.replaceAll("_", " "), pair, (value) => (typeof value === "number" ? score(value) : String(value ?? "–"))]),
+    ...Object.entries(found.settings ?? {}).map(([name, pair]) => [hasText(`compare.setting.${name}`) ? t(`compare.setting.${name}`) : name, pair, /_rate$/.test(name) ? percent : (value) => (typeof value === "number" ? score(value) : String(value ?? "–"))]),
   ].filter(([, pair]) => pair?.some((value) => value !== null));
   const images = ["normal", "defect"].flatMap((bank) => ["added", "removed"].flatMap((how) => (found.banks?.[bank]?.[how] ?? []).map((name) => h("li", {}, t(`compare.${how}.${bank}`, { name: baseName(name) })))));
   return [

@@ -7,15 +7,18 @@ import { icon } from "./icons.js";
 
 const NOTE_TIME = 8_000; // ms that a note stays; one with a button stays longer
 
-function open(title, className, ...content) {
+/** A dialog with a title and what closes it, shown; it is removed once it is closed. */
+export function openDialog(title, className, ...content) {
   const dialog = h(
     "dialog",
-    { class: `dialog ${className}`, "aria-labelledby": "dialog-title", onclose: () => dialog.remove() },
+    { class: `dialog ${className}`, "aria-labelledby": "dialog-title", onclose: () => { removeEventListener("hashchange", leave); dialog.remove(); } },
     h("div", { class: "dialog-head" },
-      h("h2", { id: "dialog-title" }, title),
+      h("h2", { id: "dialog-title", tabindex: -1 }, title),
       h("button", { type: "button", class: "tool", "aria-label": t("dialog.close"), title: t("dialog.close"), onclick: () => dialog.close() }, icon("close"))),
     content,
   );
+  const leave = () => dialog.close(); // a link in it leads to another view
+  addEventListener("hashchange", leave);
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
@@ -31,7 +34,7 @@ export function showHelp() {
   const single = h("label", { class: "check" },
     h("input", { type: "checkbox", checked: areSingleKeysOn(), onchange: (event) => setSingleKeys(event.target.checked) }),
     h("span", {}, t("help.singleKeys")));
-  open(t("help.title"), "dialog-help",
+  openDialog(t("help.title"), "dialog-help",
     h("div", { class: "help-groups", tabindex: 0, role: "group", "aria-label": t("help.title") }, lists), single);
 }
 
@@ -49,7 +52,7 @@ export function ask({ title, text, yes, asksWhy = false, isGrave = false }) {
       h("div", { class: "buttons" },
         h("button", { type: "button", class: "button", onclick: () => dialog.close() }, t("dialog.cancel")),
         h("button", { type: "submit", class: isGrave ? "button button-grave" : "button button-main" }, yes)));
-    const dialog = open(title, "dialog-ask", form);
+    const dialog = openDialog(title, "dialog-ask", form);
     (asksWhy ? why : form.querySelector("[type=submit]")).focus();
     dialog.addEventListener("close", () => resolve(answer));
   });

@@ -103,7 +103,7 @@ export function lessonPanel({ painter, onDone }) {
         say(t("lesson.proposed"));
       }
       busy = false;
-      showPreview();
+      showPreview({ isNew: true });
     } catch (error) {
       if (mine !== attempt) return;
       busy = false;
@@ -143,7 +143,7 @@ export function lessonPanel({ painter, onDone }) {
     };
   }
 
-  function showPreview() {
+  function showPreview({ isNew = false } = {}) {
     const isRefused = preview.refusals?.length > 0;
     const force = h("input", { type: "checkbox", onchange: () => { accepting.disabled = !force.checked; } });
     const accepting = h("button", { type: "button", class: "button button-main button-wide", disabled: isRefused, onclick: accept },
@@ -155,12 +155,15 @@ export function lessonPanel({ painter, onDone }) {
         h("button", { type: "button", class: "button button-small", onclick: () => { kind = ""; askKind(); } }, t("lesson.changeKind"))),
       isStale && h("div", { class: "stale" }, icon("warning"), h("span", {}, isStale),
         h("button", { type: "button", class: "button button-small", onclick: () => choose(label) }, t("lesson.again"), h("kbd", {}, label === "good" ? "G" : "D"))),
+      preview.taught?.[0] && preview.taught[0].before !== inspection.verdict && h("p", { class: "quiet small" }, t("lesson.judgedAnew")),
       h("div", { class: isStale ? "is-stale" : "" }, previewOf(preview)),
       h("div", { class: "panel-actions" },
         isRefused && !isStale && h("label", { class: "check" }, force, h("span", {}, t("lesson.force"))),
         !isStale && accepting,
         h("div", { class: "buttons" }, noteButton(), backButton())));
-    place.querySelector("h2").focus({ preventScroll: true });
+    const title = place.querySelector("h2");
+    title.focus({ preventScroll: true });
+    if (isNew && matchMedia("(max-width: 999px)").matches) title.scrollIntoView({ block: "center" }); // it stands below the picture
   }
 
   function showFailure(error) {

@@ -16,13 +16,17 @@ const NAMES = {
   "recall on left-out kinds": ["preview.recallLeftOut", share],
 };
 
-/** A preview as the station gives it, as elements. */
-export function previewOf(preview) {
+/**
+ * A preview as the station gives it, as elements.
+ * @param {object} preview
+ * @param {(change: object) => string} name of an image that is taught or taken out
+ */
+export function previewOf(preview, name = () => t("preview.thisPart")) {
   const refusals = preview.refusals ?? [];
   return h("div", { class: "preview" },
     refusals.length > 0 && h("div", { class: "refused", role: "alert" }, icon("warning"),
       h("div", {}, h("p", { class: "strong" }, t("preview.refused")), refusals.map((text) => h("p", {}, text)))),
-    h("ul", { class: "changes", "aria-label": t("preview.taught") }, (preview.taught ?? []).map((change) => taught(change))),
+    h("ul", { class: "changes", "aria-label": t("preview.taught") }, (preview.taught ?? []).map((change) => taught(change, name(change)))),
     effects(preview.effects ?? {}),
     changes(t("preview.calibration"), preview.calibration ?? []),
     preview.n_inspected !== null && preview.n_inspected !== undefined &&
@@ -39,11 +43,11 @@ export function fromTo(before, after) {
     h("span", { class: "visually-hidden" }, t("preview.becomes")), mark(after));
 }
 
-function taught(change) {
+function taught(change, name) {
   return h("li", { class: "change-main" },
     sign(change.after, `change-sign change-${change.after}`),
     h("div", {},
-      h("p", { class: "strong" }, t("preview.thisPart")),
+      h("p", { class: "strong image-name" }, name),
       fromTo(change.before, change.after),
       h("p", { class: "quiet small" }, t("preview.scores", { before: score(change.score_before), after: score(change.score_after) }))));
 }

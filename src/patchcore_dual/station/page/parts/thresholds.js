@@ -45,14 +45,14 @@ function table(points, own, set) {
   const head = ["asked", "value", "expected", "promised", "known", "leftOut"];
   const hasLeftOut = points.some((point) => point.recall_left_out !== null);
   const columns = head.filter((name) => name !== "leftOut" || hasLeftOut);
-  return h("table", { class: "table" },
-    h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: "number" }, t(`points.${name}`))), h("th", {}, h("span", { class: "visually-hidden" }, t("points.use"))))),
+  return h("table", { class: "table points" },
+    h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: `number col-${name}` }, t(`points.${name}`))), h("th", {}, h("span", { class: "visually-hidden" }, t("points.use"))))),
     h("tbody", {}, points.map((point) => {
       const { threshold } = point;
       const isOwn = Math.abs(threshold.value - own.value) < 1e-12;
       const cells = { asked: percent(threshold.asked), value: score(threshold.value), expected: percent(threshold.expected), promised: percent(threshold.promised), known: share(point.recall_known), leftOut: share(point.recall_left_out) };
       return h("tr", { class: isOwn ? "is-own" : "", "aria-current": isOwn ? "true" : null },
-        columns.map((name) => h("td", { class: "number" }, cells[name])),
+        columns.map((name) => h("td", { class: `number col-${name}` }, cells[name])),
         h("td", {}, isOwn ? h("span", { class: "mark mark-strong" }, t("points.own"))
           : mayTeach() && h("button", { type: "button", class: "button button-small", "aria-label": t("points.useLabel", { value: score(threshold.value) }), onclick: () => set({ false_alarm_rate: threshold.asked }) }, t("points.use"))));
     })));

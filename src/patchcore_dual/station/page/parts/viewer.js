@@ -100,7 +100,7 @@ export class Viewer {
       return svg("g", {},
         svg("rect", { x, y, width, height, class: "region-halo" }),
         svg("rect", { x, y, width, height, class: "region" }),
-        svg("text", { x, y, class: "region-number", "data-x": x, "data-y": y }, String(index + 1)));
+        svg("text", { x, y, class: y < this.height / 10 ? "region-number is-inside" : "region-number" }, String(index + 1)));
     });
     return svg("svg", { class: "viewer-regions", viewBox: `0 0 ${this.width} ${this.height}`, "aria-hidden": "true" }, boxes);
   }

@@ -16,7 +16,7 @@ import { whatIf } from "../parts/what_if.js";
 
 export function inspectionView(id) {
   const viewer = new Viewer();
-  const bandPlace = h("div", {});
+  const bandPlace = h("div", { class: "band-place" });
   const titlePlace = h("div", { class: "inspection-title" });
   const side = h("div", { class: "inspection-side" });
   const review = h("a", { class: "button button-main", href: `#/review/${encodeURIComponent(id)}` }, icon("review"), t("inspection.review"));

@@ -20,6 +20,8 @@ export function modelsView() {
   const right = h("div", { class: "models-right" });
   const element = h("div", { class: "view models" }, head, left, right);
   let versions = null;
+  let compare = null; // kept while the model is the same, with what it shows
+  let compared = "";
 
   async function load() {
     const name = oneModel();
@@ -29,7 +31,8 @@ export function modelsView() {
       versions = known;
       replace(head, heading(model, known));
       replace(left, whatIf(model), thresholds(model, load));
-      const compare = comparison(name, known);
+      if (compared !== name) [compare, compared] = [comparison(name), name];
+      compare.update(known);
       replace(right, ledger(known, { onApprove: approve, onRollBack: rollBack, onCompare: (number) => compare.between(number, known.in_place) }), compare.element);
     } catch (error) {
       noteError(error);

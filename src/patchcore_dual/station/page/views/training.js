@@ -8,6 +8,8 @@ import { bind } from "../keyboard.js";
 import { mayTeach, oneModel, onModel } from "../session.js";
 import { hasText, t } from "../texts.js";
 import { noteError } from "../parts/dialogs.js";
+import { baseName } from "../parts/preview.js";
+import { takeOut } from "../parts/removal.js";
 
 export function trainingView() {
   const place = h("div", { class: "training-groups" });
@@ -20,7 +22,7 @@ export function trainingView() {
       const found = await api.trainingImages(name);
       const reasons = [...new Set(found.items.map((one) => one.reason))]; // the likely mistakes first
       replace(place,
-        reasons.map((reason) => section(reason, found.items.filter((one) => one.reason === reason))),
+        reasons.map((reason) => section(name, reason, found.items.filter((one) => one.reason === reason))),
         reasons.length ? null : h("p", { class: "quiet" }, t("training.none")),
         synthetic(name, found.synthetic ?? []));
     } catch (error) {
@@ -35,8 +37,9 @@ export function trainingView() {
       { keys: ["ArrowRight"], text: t("list.next"), run: () => step(element, 1) },
       { keys: ["ArrowLeft"], text: t("list.previous"), run: () => step(element, -1) },
       ...(mayTeach() ? [
-        { keys: ["a"], text: t("synthetic.accept"), run: () => judge("accept") },
-        { keys: ["r"], text: t("synthetic.reject"), run: () => judge("reject") },
+        { keys: ["t"], text: t("removal.key"), run: () => press(".take-out") },
+        { keys: ["a"], text: t("synthetic.accept"), run: () => press('[data-mark="accept"]') },
+        { keys: ["r"], text: t("synthetic.reject"), run: () => press('[data-mark="reject"]') },
       ] : []),
     ]),
   ];
@@ -45,8 +48,8 @@ export function trainingView() {
 }
 
 /** Press a button of the card that has the focus. */
-function judge(mark) {
-  document.activeElement.closest?.(".synthetic-card")?.querySelector(`[data-mark="${mark}"]`)?.click();
+function press(button) {
+  document.activeElement.closest?.(".image-card")?.querySelector(button)?.click();
 }
 
 function step(element, by) {
@@ -63,7 +66,7 @@ function picture(address) {
   return h("img", { src: address, alt: "", loading: "lazy", onerror: (event) => event.target.replaceWith(notAtHand()) });
 }
 
-function section(reason, images) {
+function section(model, reason, images) {
   const key = `training.${reason}`;
   const isKnown = hasText(`${key}.hint`);
   return h("section", { class: "card" },
@@ -71,9 +74,10 @@ function section(reason, images) {
     isKnown && h("p", { class: "quiet" }, t(`${key}.hint`)),
     h("ul", { class: "image-cards" }, images.map((one) => h("li", { class: "image-card", tabindex: 0 },
       one.is_at_hand ? picture(one.link) : notAtHand(),
-      h("p", { class: "image-name" }, one.image),
+      h("p", { class: "image-name", title: one.image }, baseName(one.image)),
       h("p", { class: "quiet small" }, t("part.score", { score: score(one.score) })),
-      one.without !== null && h("p", { class: "quiet small" }, t("training.without", { threshold: score(one.without) }))))));
+      one.without !== null && h("p", { class: "quiet small" }, t("training.without", { threshold: score(one.without) })),
+      one.is_in_model && mayTeach() && h("button", { type: "button", class: "button button-small button-wide take-out", title: t("removal.hint"), "aria-label": t("removal.takeOutLabel", { image: one.image }), onclick: () => takeOut(model, one) }, t("removal.takeOut"))))));
 }
 
 function synthetic(model, images) {

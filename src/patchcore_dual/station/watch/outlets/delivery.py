@@ -12,6 +12,10 @@ from patchcore_dual.station.watch.outlets.queue import Message, OutletQueue
 _log = logging.getLogger(__name__)
 
 
+LONGEST_ASKED = 3600.0
+"""Seconds that a receiver may ask to be left alone for; a longer wait would be its mistake."""
+
+
 class Undelivered(Exception):
     """A receiver did not take a message now, but may later.
 
@@ -117,14 +121,16 @@ class Delivery:
                     continue
                 self._deliver(message)
             except Undelivered as error:
-                wait = self._first_wait * 2**failures if error.wait is None else error.wait
+                wait = self._wait_after(failures)
+                if error.wait is not None:  # not before it asked for, and not all at once
+                    wait = min(error.wait, LONGEST_ASKED) * random.uniform(1, 1.25)
                 self._fails(str(error))
             except PatchCoreDualError as error:  # the queue cannot be read or written now
-                wait = self._first_wait * 2**failures
+                wait = self._wait_after(failures)
                 self._fails(str(error))
             except Exception as error:
                 # No fault here may end the thread, since nobody would see it.
-                wait = self._longest_wait
+                wait = self._wait_after(30)
                 self._fails(f"{type(error).__name__}: {error}")
                 _log.exception("A fault in the %s", self._outlet.name)
             else:
@@ -132,7 +138,11 @@ class Delivery:
                 self._works()
                 continue
             failures = min(failures + 1, 30)
-            self._is_stopping.wait(min(wait, self._longest_wait) * random.uniform(0.75, 1))
+            self._is_stopping.wait(wait)
+
+    def _wait_after(self, failures: int) -> float:
+        wait = min(self._first_wait * 2**failures, self._longest_wait)
+        return wait * random.uniform(0.75, 1)
 
     def _deliver(self, message: Message) -> None:
         try:
