@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from patchcore_dual.errors import UnavailableError
+from patchcore_dual.errors import DataError, UnavailableError
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log import Decision, EditRecord, InspectionRecord
@@ -38,9 +38,15 @@ def teach(
 
     Raises:
         FileNotFoundError: where the image was removed.
-        DataError, SettingsError, ModelError: as on the command line.
+        DataError: for an inspection that another model made; as on the command line.
+        SettingsError, ModelError: as on the command line.
     """
     served = station.model(model)
+    if record.model != model:
+        raise DataError(
+            f"inspection {record.id} was made by {record.model!r}. Have its image inspected by "
+            f"{model!r} first, and name that inspection."
+        )
     path = station.images.path(record.image)
     if not station.images.hold(record.image):  # from now on retention spares it
         raise FileNotFoundError(path)

@@ -80,7 +80,7 @@ class Station:
             name: ServedModel(name, folder, detectors) for name, folder in settings.models.items()
         }
         try:
-            settings.data.mkdir(parents=True, exist_ok=True)
+            settings.data.mkdir(0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StationError(
                 f"{settings.data} cannot be made: {error.strerror}. Name another one with --data."

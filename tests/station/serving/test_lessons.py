@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patchcore_dual.detector import PatchCoreDual
-from patchcore_dual.errors import DataError, ModelError, SettingsError, StationError
+from patchcore_dual.errors import DataError, ImageError, ModelError, SettingsError, StationError
 from patchcore_dual.live import undo, verify
 from patchcore_dual.live.threshold import set_thresholds
 from patchcore_dual.station import changes
@@ -55,6 +55,18 @@ def test_a_defect_is_taught_undone_and_written_down(station, pictures):
     assert told.count("edit") == 2
     assert told.count("decision") == 1
     assert not verify(station.settings.models["part"])
+
+
+def test_an_inspection_of_another_model_teaches_nothing(station, pictures):
+    record = replace(station.inspect("part", pictures.defect), model="gear")
+    with pytest.raises(DataError, match=r"was made by 'gear'\. Have its image inspected by 'part'"):
+        changes.teach(station, "part", record, "defect", By("ada"), force=True)
+    assert station.model("part").version == 1
+
+
+def test_a_mask_that_is_no_image_is_called_a_mask():
+    with pytest.raises(ImageError, match=r"^the mask is no image"):
+        read_mask(b"<html>", 10**6)
 
 
 def test_a_training_image_is_taken_out_and_comes_back(station, pictures):

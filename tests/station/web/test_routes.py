@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from patchcore_dual.model.ledger import system_user
+
 MULTIPART = "multipart/form-data; boundary=x"
 
 
@@ -75,7 +77,9 @@ def test_exports_hold_every_inspection(client, pictures):
 def test_a_decision_leaves_the_queue_and_comes_back(client, pictures):
     record = client.inspect(pictures.defect).json()
     path = f"{record['links']['self']}/decision"
-    assert client.post(path, {"label": "good", "why": "dust"}).json()["review"] == "done"
+    decided = client.post(path, {"label": "good", "why": "dust"}).json()
+    assert decided["review"] == "done"
+    assert decided["decision"]["by"] == system_user(), "as in the model's history"
     assert not client.get("/v1/inspections", query={"review": "open"}).json()["items"]
     image = client.station.images.path(record["image"])
     os.utime(image, (0, 0))

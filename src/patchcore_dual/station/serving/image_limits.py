@@ -21,8 +21,8 @@ class TooManyPixels(ImageError):
     """An image with more pixels than are allowed."""
 
 
-def check_image(content: bytes, max_pixels: int) -> tuple[int, int]:
-    """Look at what an image says of itself, without decoding it.
+def check_image(content: bytes, max_pixels: int, name: str = "this") -> tuple[int, int]:
+    """Look at what an image says of itself, without decoding it; errors call it by its name.
 
     Returns:
         Its width and height, as they are stored.
@@ -46,7 +46,7 @@ def check_image(content: bytes, max_pixels: int) -> tuple[int, int]:
         raise TooManyPixels(_too_large(max_pixels)) from None
     except Exception:  # decoders raise whatever damaged bytes lead them to
         raise NotAnImage(
-            "this is no image that can be read: send a PNG, JPEG, BMP, TIFF, WebP, PNM or "
+            f"{name} is no image that can be read: send a PNG, JPEG, BMP, TIFF, WebP, PNM or "
             "JPEG 2000 file."
         ) from None
     if width * height > max_pixels:

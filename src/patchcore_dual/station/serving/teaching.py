@@ -171,7 +171,7 @@ def read_mask(content: bytes, max_pixels: int) -> np.ndarray:
     Raises:
         ImageError: for what is no image, or a larger one.
     """
-    check_image(content, max_pixels)
+    check_image(content, max_pixels, "the mask")
     return np.asarray(read(content, name="the mask").pixels.max(axis=2) > 127)
 
 

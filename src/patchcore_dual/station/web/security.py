@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patchcore_dual.errors import StationError
+from patchcore_dual.model.ledger import system_user
 from patchcore_dual.station.settings import is_loopback
 from patchcore_dual.station.web.errors import Refusal, refuse
 from patchcore_dual.station.web.tokens import Identity, Role, Tokens
@@ -120,7 +121,7 @@ class Security:
                     f"the station is for this PC alone, and was asked for as {name[:100]!r}. Start "
                     "it with --ask-token to reach it under another name, as behind a proxy.",
                 )
-            return Identity("", "teach")
+            return Identity(system_user(), "teach")
         token = _token_in(headers)
         path: str = scope["path"]
         is_free = path in _FREE or path.startswith(_PAGE)
