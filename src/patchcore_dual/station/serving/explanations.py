@@ -11,7 +11,7 @@ from patchcore_dual.errors import StationError
 from patchcore_dual.scoring.drawing import heat_overlay
 from patchcore_dual.scoring.inspection import Inspection
 
-KEPT_BYTES = 256 * 2**20
+KEPT_BYTES = 64 * 2**20
 _NOTHING = np.empty((0, 0, 3), np.uint8)
 
 
