@@ -41,8 +41,10 @@ def test_links_lead_to_files(page):
 
 @BY_PAGE
 def test_commands_take_the_options_that_are_shown(page):
-    for line in re.findall(r"^.*patchcore-dual [a-z].*$", page.read_text("utf-8"), re.MULTILINE):
-        for shown in re.findall(r"patchcore-dual ([a-z][^`\n|]*)", line):
+    for line in re.findall(
+        r"^.*(?<!/)patchcore-dual [a-z].*$", page.read_text("utf-8"), re.MULTILINE
+    ):
+        for shown in re.findall(r"(?<!/)patchcore-dual ([a-z][^`\n|]*)", line):
             words = shown.split()
             command = typer.main.get_command(app)
             while words and words[0] in (below := _subcommands(command)):

@@ -169,7 +169,7 @@ def test_without_a_mask_the_defect_is_proposed(load, new_images):
     true = read_mask(new_images.mask)
     assert (taught.mask & true).any()
     assert taught.is_proposed
-    assert "--mask" in " ".join(outcome.teaching.notes)
+    assert "give a mask" in " ".join(outcome.teaching.notes)
 
 
 def test_a_dry_run_changes_nothing(load, lesson):

@@ -14,7 +14,7 @@ from patchcore_dual.utils.pages import page_environment, write_page
 def test_templates_of_every_part_are_found_once():
     names = page_environment().list_templates()
     assert {"base.html", "report.html", "protocol.html", "contact_sheet.html"} <= set(names)
-    files = [path.name for path in Path(patchcore_dual.__file__).parent.rglob("*.html")]
+    files = [path.name for path in Path(patchcore_dual.__file__).parent.rglob("templates/*.html")]
     assert sorted(files) == sorted(names)  # so no part hides a template of another
 
 

@@ -162,6 +162,8 @@ def teach(
     else:
         for line in (*outcome.teaching.notes, shown):
             print(line)
+        if pictures is None and any(one.is_proposed for one in outcome.teaching.taught):
+            print("See where the defect is taken to be with --pictures; correct it with --mask.")
     refused = bool(shown.refusals) and not force
     if not as_json:
         if dry_run:

@@ -244,11 +244,12 @@ def test_a_spooled_record_that_is_damaged_holds_nothing_up(log, database, tmp_pa
     with database.away():
         for record in records:
             log.add(record)
-        (tmp_path / "spool" / f"{records[1].id}.inspection.json").write_text("{")
+        damaged = inspection(3).id
+        (tmp_path / "spool" / f"{damaged}.inspection.json").write_text("{")
     wait_for(log)
-    assert list(log.list(Query()).items) == [records[2], records[0]]
+    assert list(log.list(Query()).items) == records[::-1]
     (left,) = (tmp_path / "spool").iterdir()
-    assert left.name == f"{records[1].id}.inspection.damaged"
+    assert left.name == f"{damaged}.inspection.damaged"
 
 
 def test_a_spool_that_cannot_be_used_is_refused(sqlite_url, tmp_path):

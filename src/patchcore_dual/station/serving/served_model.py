@@ -17,6 +17,7 @@ from patchcore_dual.model.schema import MODEL_FILE, read_model_file
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.inspection import Match
 from patchcore_dual.station.serving.detectors import Detectors
+from patchcore_dual.station.serving.drift import ScoreDrift
 
 _log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
@@ -24,10 +25,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries to load wh
 
 
 class InUse(NamedTuple):
-    """A detector, and the number of its version in the ledger; None where it is not in it."""
+    """A detector, its version in the ledger, None where it is not in it, and its drift."""
 
     detector: PatchCoreDual
     version: int | None
+    drift: ScoreDrift
 
 
 class ServedModel:
@@ -146,8 +148,9 @@ class ServedModel:
             ),
             None,
         )
-        self.in_use = InUse(detector, number)
-        model = detector.model
+        model, results = detector.model, detector.model.held_out
+        good = results.normals.scores if results else np.empty(0)
+        self.in_use = InUse(detector, number, ScoreDrift(good))
         self._pictures = TrainingPictures(
             self.folder / FOLDER, self._prepared, model.size, model.spec.stride
         )
