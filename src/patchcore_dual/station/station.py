@@ -22,6 +22,7 @@ from patchcore_dual.station.log import (
 )
 from patchcore_dual.station.log.retention import Clock, named_images
 from patchcore_dual.station.serving.detectors import Detectors, compute_without_torch
+from patchcore_dual.station.serving.drift import drift_of
 from patchcore_dual.station.serving.explanations import HeatMaps
 from patchcore_dual.station.serving.image_limits import check_image
 from patchcore_dual.station.serving.image_work import ImageWork
@@ -237,10 +238,11 @@ class Station:
                     "version": served.version,
                     "fingerprint": served.fingerprint,
                     "problem": served.problem,
-                    "drift": served.in_use.drift.state(),
+                    "drift": drift_of(name),
                 }
                 for name, served in self.models.items()
             ],
+            "drift": drift_of(""),
             "watch": self.watch_state(),
             "queue": {"waiting": self.inspector.waiting, "limit": self.inspector.limit},
             "database": {"is_available": self.log.is_available},

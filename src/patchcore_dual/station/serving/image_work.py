@@ -68,7 +68,7 @@ class ImageWork:
     def __call__(self) -> Inspected:
         begun = time.monotonic()
         self._served.refresh(wait=False)
-        detector, version, drift = self._served.in_use
+        detector, version = self._served.in_use
         try:
             pixels, _, how_read = read_pixels(self._content, "the image", detector.model.bit_depth)
             self.is_decoded = True
@@ -76,7 +76,6 @@ class ImageWork:
             self.read.set()
         decoded = time.monotonic()
         inspection = detector.inspect(pixels)
-        drift.add(inspection.score)
         notes = "; ".join(note for note in (how_read, inspection.note) if note)
         steps = {
             "queue": begun - self._submitted,

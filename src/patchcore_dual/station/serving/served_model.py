@@ -17,7 +17,6 @@ from patchcore_dual.model.schema import MODEL_FILE, read_model_file
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.inspection import Match
 from patchcore_dual.station.serving.detectors import Detectors
-from patchcore_dual.station.serving.drift import ScoreDrift
 
 _log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
@@ -25,11 +24,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries to load wh
 
 
 class InUse(NamedTuple):
-    """A detector, its version in the ledger, None where it is not in it, and its drift."""
+    """A detector, and the number of its version in the ledger; None where it is not in it."""
 
     detector: PatchCoreDual
     version: int | None
-    drift: ScoreDrift
 
 
 class ServedModel:
@@ -148,9 +146,8 @@ class ServedModel:
             ),
             None,
         )
-        model, results = detector.model, detector.model.held_out
-        good = results.normals.scores if results else np.empty(0)
-        self.in_use = InUse(detector, number, ScoreDrift(good))
+        self.in_use = InUse(detector, number)
+        model = detector.model
         self._pictures = TrainingPictures(
             self.folder / FOLDER, self._prepared, model.size, model.spec.stride
         )

@@ -58,16 +58,7 @@ class Metrics:
                 ("queue_limit", "Images that may wait.", ()),
                 ("model_version", "Version of the model in use; NaN for none.", ("model",)),
                 ("model_is_current", "1 where the model on disk is in use.", ("model",)),
-                (
-                    "drift",
-                    "1 where the latest parts score higher than good ones; NaN: too few.",
-                    ("model",),
-                ),
-                (
-                    "drift_parts_above_median",
-                    "Share of the latest parts; NaN: too few.",
-                    ("model",),
-                ),
+                ("drift_is_measured", "1 where drift is measured.", ("model",)),
                 ("database_is_available", "0 while results are spooled.", ()),
                 ("watch_is_reachable", "0 while a watched folder is away.", ("folder",)),
                 ("watch_waiting", "Files in it that are not inspected yet.", ("folder",)),
@@ -102,13 +93,8 @@ class Metrics:
             name, version = model["name"], model["version"]
             gauges["model_version"].labels(name).set(float("nan") if version is None else version)
             gauges["model_is_current"].labels(name).set(not model["problem"])
-            drift, unknown = model["drift"], float("nan")
-            is_measured = drift["above"] is not None
-            is_drifting = drift["status"] == "drifting"
-            gauges["drift"].labels(name).set(is_drifting if is_measured else unknown)
-            gauges["drift_parts_above_median"].labels(name).set(
-                drift["above"] if is_measured else unknown
-            )
+            is_measured = model["drift"]["status"] != "not measured"
+            gauges["drift_is_measured"].labels(name).set(is_measured)
         for watched in state["watch"]["folders"]:
             for name in ("is_reachable", "waiting", "unplaced"):
                 gauges[f"watch_{name}"].labels(watched["folder"]).set(watched[name])

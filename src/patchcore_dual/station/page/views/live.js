@@ -7,7 +7,7 @@ import { count, gigabytes, percent } from "../format.js";
 import { bind } from "../keyboard.js";
 import { chosenModel, onModel } from "../session.js";
 import { read, write } from "../storage.js";
-import { t } from "../texts.js";
+import { hasText, t } from "../texts.js";
 import { note, noteError } from "../parts/dialogs.js";
 import { icon, sign } from "../parts/icons.js";
 import { empty, row } from "../parts/rows.js";
@@ -158,12 +158,11 @@ export function liveView() {
 
 /** The drift of a model: its name where there are several, and its state in words. */
 function driftOf(model, isNamed) {
-  const { status, parts, above } = model.drift;
+  const status = model.drift?.status ?? "not measured";
+  const key = `drift.${status}`;
   return h("p", {}, isNamed && h("span", { class: "quiet" }, `${model.name}: `),
-    h("span", { class: `state state-${status.replaceAll(" ", "-")}` }, t(`drift.${status}`)),
-    h("span", { class: "quiet" }, above === null
-      ? t("drift.tooFew", { parts })
-      : t("drift.share", { parts, share: percent(above) })));
+    h("span", { class: `state state-${status.replaceAll(" ", "-")}` }, hasText(key) ? t(key) : status),
+    model.drift?.message && h("span", { class: "quiet" }, ` ${model.drift.message}`));
 }
 
 /** When the period began that is counted. */

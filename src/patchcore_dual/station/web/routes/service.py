@@ -21,9 +21,10 @@ _STATE = {
             "version": 3,
             "fingerprint": "0123456789abcdef",
             "problem": "",
-            "drift": {"status": "stable", "parts": 200, "above": 0.54, "usual": 0.82},
+            "drift": {"status": "not measured"},
         }
     ],
+    "drift": {"status": "not measured"},
     "watch": {"folders": [], "outlets": []},
     "queue": {"waiting": 0, "limit": 8},
     "database": {"is_available": True},
