@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log.records import plain
 from patchcore_dual.station.serving import descriptions, edits, teaching
 from patchcore_dual.station.serving.editor import Editor
@@ -32,31 +31,9 @@ class Lessons:
         """See `teaching.teach`."""
         return self._taken(served, self._run(teaching.teach, served.folder, asked))
 
-    def set_thresholds(
-        self,
-        served: ServedModel,
-        *,
-        false_alarm_rate: float | None = None,
-        recall: float | None = None,
-        costs: Costs | None = None,
-        review_rate: float | None = None,
-        by: str = "",
-        why: str = "",
-        dry_run: bool = False,
-    ) -> dict[str, Any]:
-        """See `edits.thresholds`."""
-        done = self._run(
-            edits.thresholds,
-            served.folder,
-            false_alarm_rate=false_alarm_rate,
-            recall=recall,
-            costs=costs,
-            review_rate=review_rate,
-            by=by,
-            why=why,
-            dry_run=dry_run,
-        )
-        return self._taken(served, done)
+    def set_thresholds(self, served: ServedModel, **asked: Any) -> dict[str, Any]:
+        """See `edits.thresholds`, for what can be asked."""
+        return self._taken(served, self._run(edits.thresholds, served.folder, **asked))
 
     def undo(self, served: ServedModel, to: int | None, by: str, why: str) -> dict[str, Any]:
         """See `edits.undone`."""
