@@ -124,8 +124,8 @@ def fill(url: str, count: int) -> None:
         begun = connection.scalar(select(func.count()).select_from(inspections)) or 0
     for begin in range(begun, count, 1000):
         with engine.begin() as connection:
-            for number in range(begin, min(begin + 1000, count)):
-                insert(connection, made_up(ids, number))
+            numbers = range(begin, min(begin + 1000, count))
+            insert(connection, [made_up(ids, number) for number in numbers])
     engine.dispose()
 
 

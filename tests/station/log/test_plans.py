@@ -36,8 +36,7 @@ def log(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plans")
     engine = open_database(f"sqlite:///{folder}/station.db")
     with engine.begin() as connection:
-        for seed in range(2000):
-            insert(connection, inspection(seed))
+        insert(connection, [inspection(seed) for seed in range(2000)])
     log = Log(engine, folder / "spool")
     yield log
     log.close()

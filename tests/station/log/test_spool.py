@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, event, make_url, text
 
 from patchcore_dual.errors import StationError, UnavailableError
 from patchcore_dual.station.log import Decision, Log, Query, open_database
+from patchcore_dual.station.log.rows import insert
 from station.log.makers import START, edit, inspection
 from station.log.wire import Wire
 
@@ -185,6 +186,22 @@ def test_the_spool_becomes_empty_although_more_is_added_all_the_time(log, databa
         time.sleep(0.005)  # an inspection
         add()
     assert list(log.iterate(Query())) == records[::-1]
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_many_records_take_the_round_trips_of_one(url, tmp_path, count):
+    """Else a spool would not become empty over a slow network."""
+    engine, statements = open_database(url), []
+    records = [inspection(seed) for seed in range(7 + count)]
+    with engine.begin() as connection:
+        insert(connection, records[:7])
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    with engine.begin() as connection:
+        insert(connection, [*records, edit(1)])
+    assert len(statements) <= 3
+    log = Log(engine, tmp_path / "spool")
+    assert list(log.iterate(Query())) == records[::-1]
+    log.close()
 
 
 def test_a_server_that_was_restarted_is_not_taken_for_one_that_is_away(tmp_path, postgres_url):

@@ -225,7 +225,7 @@ class Log:
         if self.is_available:
             try:
                 with self._connection() as connection:
-                    insert(connection, record)
+                    insert(connection, [record])
                 return
             except UnavailableError as error:
                 _log.warning("%s Records are spooled until it is back.", error)
@@ -299,7 +299,6 @@ class Log:
 
     def _write(self, records: tuple[Record, ...]) -> None:
         with self._connection() as connection:
-            for record in records:
-                insert(connection, record)
+            insert(connection, records)
         for record in records:
             self._spool.remove(record)
