@@ -108,8 +108,7 @@ class PatchCoreDual:
         """Score one image and say where it is anomalous (4.3.5).
 
         Args:
-            image: an `Image`, of any size; it is resized to the model's, and the map and regions
-                are brought back to its own.
+            image: an `Image`, of any size; the map and regions are in its own pixels.
             name: what it is called in the result; a file's path by default.
 
         Raises:
@@ -137,12 +136,13 @@ class PatchCoreDual:
 
     def _inspect(self, image: InputImage) -> Inspection:
         model, thresholds = self.model, self.model.thresholds
-        banks = model.normal_bank, model.defect_bank
+        banks, image = (model.normal_bank, model.defect_bank), image.aligned(model.aligner)
         features = self.embed(image.resized)
         share = model.adaptive_search.exact_share
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         output = model.rule(evidence)
         heat = heat_map(output.grid, image.resized.shape, image.original.shape, model.rule.sigma)
+        heat = image.as_given(heat)
         is_suspicious = output.score > thresholds.review.value
         uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=output.peak)
         return Inspection(
@@ -161,6 +161,7 @@ class PatchCoreDual:
             self.fingerprint,
             image.note,
             model.is_foreign(evidence.normal),
+            image.motion,
             self._teacher.pictures(model),
         )
 

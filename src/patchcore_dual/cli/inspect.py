@@ -104,7 +104,7 @@ def inspect(
         run.finish()
     if run.has_problems:
         raise typer.Exit(2)
-    if strict and run.counts["reject"]:
+    if strict and (run.counts["reject"] or run.counts["not inspected"]):
         raise typer.Exit(1)
 
 
@@ -167,6 +167,11 @@ class _Run:
     def _is_complete(self) -> bool:
         return len(self.results) == len(self.paths)
 
+    @property
+    def _counted(self) -> list[str]:
+        rare = ["not inspected"] if self.counts["not inspected"] else []
+        return ["pass", "review", "reject", *rare, "error"]
+
     def _print(self, page: Path | None) -> None:
         from patchcore_dual.cli.console import console, print_json
         from patchcore_dual.cli.inspect_summary import totals
@@ -178,7 +183,7 @@ class _Run:
             print_json(
                 {
                     "results": self.results,
-                    "counts": {k: self.counts[k] for k in ("pass", "review", "reject", "error")},
+                    "counts": {k: self.counts[k] for k in self._counted},
                     "complete": self._is_complete,
                     "left_out": self.left_out,
                     **({"page": str(page) if page else None} if self.folder else {}),

@@ -22,7 +22,7 @@ def inspect_lines(model: Path, images: list[Path], *, device: str, strict: bool)
         model: the model's folder.
         images: files and folders, or `-` alone for paths on standard input.
         device: as of `PatchCoreDual.load`.
-        strict: whether a rejected image makes the exit code 1.
+        strict: whether an image that is rejected or not inspected makes the exit code 1.
 
     Returns:
         2 where an image could not be read, 1 as `strict` says, else 0.
@@ -70,7 +70,7 @@ def inspect_lines(model: Path, images: list[Path], *, device: str, strict: bool)
     _say(totals(counts))
     if counts["error"]:
         return 2
-    return 1 if strict and counts["reject"] else 0
+    return 1 if strict and (counts["reject"] or counts["not inspected"]) else 0
 
 
 def _groups_of(paths: Iterable[Path]) -> Iterator[list[Path]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from patchcore_dual.data.prepare.summary import PreparationSummary, Range
 
 LayoutName = StrEnum("LayoutName", {name: name for name in LAYOUTS})  # type: ignore[misc]
+AlignMode = StrEnum("AlignMode", ("none", "translation", "rigid"))
 
 DEFAULT_SIZES = {"ksdd2": "224x632"}  # the thesis's own; `auto` for all others
 
@@ -107,6 +108,34 @@ def prepare(
         bool,
         typer.Option("--large-masks", help="Accept masks that mark more than half of an image."),
     ] = False,
+    align: Annotated[
+        AlignMode,
+        typer.Option(
+            help="Bring every part to where it lies in a reference image: shifted, or shifted and "
+            "turned (rigid). Images that cannot be aligned are left out and listed; `inspect` then "
+            "calls such images not inspected.",
+        ),
+    ] = AlignMode.none,
+    align_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The reference, an image of a good part.",
+            show_default="the good training image that is most like the others",
+        ),
+    ] = None,
+    max_shift: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="The largest shift that is undone, as a share of the shorter side.",
+            show_default="0.2",
+        ),
+    ] = None,
+    max_turn: Annotated[
+        float | None,
+        typer.Option(metavar="DEGREES", help="The largest turn that is undone.", show_default="10"),
+    ] = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -136,11 +165,13 @@ def prepare(
       patchcore-dual prepare ksdd2 KolektorSDD2 prepared
       patchcore-dual prepare folder photos prepared
       patchcore-dual prepare folder photos prepared --group-pattern 'part[0-9]+'
+      patchcore-dual prepare folder photos prepared --align rigid
       patchcore-dual prepare folder photos prepared --update
     """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.mask_rule import MaskRule
     from patchcore_dual.data.prepare.additions import AdditionsError
+    from patchcore_dual.data.prepare.aligning import AlignmentRule
     from patchcore_dual.data.prepare.groups import GroupRule
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
@@ -158,6 +189,12 @@ def prepare(
         "train_defects": train_defects,
     }
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    limits = {"max_shift": max_shift, "max_turn": max_turn}
+    align_rule = AlignmentRule(
+        align.value,  # type: ignore[arg-type]
+        align_to,
+        **{name: value for name, value in limits.items() if value is not None},
+    )
     size = size or ("" if update else DEFAULT_SIZES.get(layout.value, "auto"))
     asked_pixels = None if size in ("", "auto") else parse_size(size, "auto or native")
     width, height = asked_pixels or (None, None)
@@ -167,6 +204,7 @@ def prepare(
         "bit_depth": parse_bit_depth(bit_depth),
         "skip_unreadable": skip_unreadable,
         "masks": MaskRule(parse_label(ignore_label), large_masks),
+        "align": align_rule,
     }
 
     def prepare_anew(delete_additions: bool) -> "PreparationSummary":
@@ -247,6 +285,7 @@ def _print(summary: "PreparationSummary", prepared: Path) -> None:
         f"{_range(summary.original_height)} pixels (smallest / median / largest)",
         f"defect area {_range(summary.defect_area)} pixels, "
         f"{_range(summary.defect_share, 100)} % of the image (smallest / median / largest)",
+        *([summary.motion_line] if summary.motion_line else []),
         *summary.notes,
         *(
             f"left out: {why if name in why else f'{name}: {why}'}"

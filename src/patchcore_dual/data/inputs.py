@@ -7,9 +7,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image as Pillow
 
+from patchcore_dual.data.alignment import Aligner
 from patchcore_dual.data.pixels import Image, read_pixels
 from patchcore_dual.data.resizing import resize_image, resizing_note
 from patchcore_dual.errors import ImageError
+from patchcore_dual.utils.motion import Motion
 from patchcore_dual.utils.prefetch import prefetch
 
 __all__ = ["Image", "InputImage", "OnError", "read_input", "read_inputs"]
@@ -26,19 +28,48 @@ class InputImage(NamedTuple):
             fill with its next frame.
         resized: uint8 `[h, w, 3]`; `original` itself where no resizing is needed.
         how_read: what is to be known of how its file was read, in words.
+        motion: how its part lies against the reference, which `resized` has undone unless it has a
+            `reason`; None where images are not aligned.
     """
 
     name: str
     original: np.ndarray
     resized: np.ndarray
     how_read: str = ""
+    motion: Motion | None = None
 
     @property
     def note(self) -> str:
         """How it was read and resized, in words; empty where there is nothing to say."""
-        is_resized = self.resized is not self.original
+        is_resized = self.resized.shape != self.original.shape
         resizing = resizing_note(self.original, self.resized) if is_resized else ""
         return "; ".join(note for note in (self.how_read, resizing) if note)
+
+    def aligned(self, aligner: Aligner | None) -> "InputImage":
+        """The image aligned to a reference; as it is where it cannot be, or without an aligner.
+
+        The image as it was given is moved and then resized, so that pixels are interpolated once.
+        """
+        if aligner is None:
+            return self
+        (height, width), (rows, columns) = self.original.shape[:2], self.resized.shape[:2]
+        motion = aligner.find(self.resized, (width, height))
+        if motion.reason or motion.is_none:
+            return self._replace(motion=motion)
+        moved = motion.undo(self.original)
+        return self._replace(resized=resize_image(moved, columns, rows), motion=motion)
+
+    def as_given(self, anomaly_map: np.ndarray) -> np.ndarray:
+        """An anomaly map, float32 `[H, W]`, where the part lies in the image as it was given."""
+        if self.motion is None or self.motion.reason:
+            return anomaly_map
+        return self.motion.redo(anomaly_map)
+
+    def aligned_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A mask drawn on the image as it was given, bool `[h, w]` of any size, aligned as it."""
+        if self.motion is None or self.motion.reason:
+            return mask
+        return self.motion.scaled(mask.shape[1] / self.original.shape[1]).undo_mask(mask)
 
 
 def read_input(

@@ -274,6 +274,8 @@ def _key_of(model: Model) -> str:
         "projection": settings.seed if settings.bank_vectors == "projected" else None,
         "graph": hashlib.sha256(model.graph.weights).hexdigest() if model.graph else None,
     }
+    if model.aligner is not None:  # taught images are kept as they were aligned
+        facts["aligned to"] = hashlib.sha256(model.aligner.reference.tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 

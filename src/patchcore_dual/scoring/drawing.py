@@ -8,7 +8,12 @@ import numpy as np
 from patchcore_dual.scoring.regions import Region
 
 _RED, _GREEN, _WHITE = (214, 48, 49), (39, 154, 92), (255, 255, 255)
-_BAR_COLOURS = {"reject": _RED, "review": (201, 125, 16), "pass": _GREEN}
+_BAR_COLOURS = {
+    "reject": _RED,
+    "review": (201, 125, 16),
+    "pass": _GREEN,
+    "not inspected": (96, 84, 148),
+}
 _INK = (60, 66, 74)
 _PANEL_NAMES = ("image, suspicious regions", "heat map", "true defect")
 _PATCH = 96  # of the picture of a patch, in pixels
@@ -50,7 +55,7 @@ def draw_inspection(
         regions: drawn as boxes on the image.
         mask: bool `[H, W]`, the true defect, if known.
         caption: text of the bar.
-        verdict: "pass", "review" or "reject", which decides the colour of the bar.
+        verdict: "pass", "review", "reject" or "not inspected", which decides the colour of the bar.
         largest_panel: width and height in pixels that each panel is shrunk to fit into; None for
             the size of the image.
         patches: what each of some patches is, its source, and its picture, uint8 `[h, w, 3]`; they

@@ -12,6 +12,7 @@ from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.scoring.regions import Region
 from patchcore_dual.scoring.thresholds import Verdict
+from patchcore_dual.utils.motion import Motion
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Inspection:
         note: a remark on how the image was prepared, e.g. that it was resized; "" if none.
         is_foreign: whether it is not like the parts that the model was fitted on, as another
             product or a covered lens. Such an image is rejected whatever its score.
+        motion: how the part lies against the model's reference image; None where the model does not
+            align images. With a `reason`, the image could not be aligned and is not inspected: its
+            score, map and regions are those of the image as it lies, and decide nothing.
         picture_of: gives a picture of the patch of a match, uint8 `[h, w, 3]`; None, or nothing,
             where its training image is not at hand.
 
@@ -124,21 +128,32 @@ class Inspection:
     model: str
     note: str = ""
     is_foreign: bool = False
+    motion: Motion | None = None
     picture_of: Callable[[Match], np.ndarray | None] | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> Verdict:
         """The decision on the image.
 
-        "reject" if the image is foreign or its score above the threshold, "review" if it is above
-        the review threshold only, else "pass".
+        "not inspected" if it could not be aligned, "reject" if the image is foreign or its score
+        above the threshold, "review" if it is above the review threshold only, else "pass".
         """
+        if self.reason:
+            return "not inspected"
         if self.is_foreign or self.score > self.threshold:
             return "reject"
         return "review" if self.score > self.review_threshold else "pass"
 
+    @property
+    def reason(self) -> str:
+        """Why it was not inspected, a sentence; "" where it was."""
+        return self.motion.reason if self.motion is not None else ""
+
     def __str__(self) -> str:
         """The verdict with the score, and one line for each region."""
+        if self.reason:
+            lines = [f"{self.name}: " * bool(self.name) + self.verdict, f"  {self.reason}"]
+            return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
         sign = ">" if self.score > self.threshold else "≤"
         name = f"{self.name}: " if self.name else ""
         score = f"{self.score:.4g} ± {self.uncertainty:.2g}"
@@ -160,7 +175,8 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         """Return all but the image, the anomaly map and its scale as values for `json.dumps`.
 
-        Keys are the names of the attributes, with "path" for `name`, and "verdict".
+        Keys are the names of the attributes, with "path" for `name`, and "verdict"; "motion" is
+        left out where the model does not align images.
         """
         defect = self.nearest_defect
         return {
@@ -176,6 +192,7 @@ class Inspection:
             "model": self.model,
             "note": self.note,
             "is_foreign": self.is_foreign,
+            **({"motion": asdict(self.motion)} if self.motion is not None else {}),
         }
 
     def thumbnails(self) -> dict[str, np.ndarray | None]:
@@ -216,7 +233,11 @@ class Inspection:
         Returns:
             uint8 `[h, w, 3]`, RGB. Narrow images are enlarged to a readable size.
         """
-        scores = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
+        why = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
+        if self.reason:
+            why = "it cannot be aligned"
+        elif self.is_foreign:
+            why = FOREIGN
         patches = [
             (f"{name} patch", self._matches[name].image, picture)
             for name, picture in self.thumbnails().items()
@@ -227,7 +248,7 @@ class Inspection:
             self.heat,
             self.regions,
             mask,
-            caption=f"{self.verdict.upper()}  " + (FOREIGN if self.is_foreign else scores),
+            caption=f"{self.verdict.upper()}  {why}",
             verdict=self.verdict,
             largest_panel=largest_panel,
             patches=patches,

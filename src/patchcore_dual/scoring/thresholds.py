@@ -16,7 +16,7 @@ from patchcore_dual.scoring.evidence import HeldOutImage
 from patchcore_dual.scoring.maps import anomaly_map
 from patchcore_dual.scoring.tail import Scale
 
-Verdict = Literal["pass", "review", "reject"]
+Verdict = Literal["pass", "review", "reject", "not inspected"]
 
 _ROUNDING = 1e-9  # by which sums of weights may miss a rate
 

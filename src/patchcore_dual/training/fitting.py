@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.aligning import aligner_of
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.errors import SettingsError
@@ -219,7 +220,9 @@ def fit(
             chosen = choose_synthetic(chosen, gain.kept)
         model = first.model(chosen)
         facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
-        model = replace(model, trained_on={**model.trained_on, **facts})
+        model = replace(
+            model, trained_on={**model.trained_on, **facts}, aligner=aligner_of(training_set)
+        )
         check_on_cpu(model, context, training_set, embedder)
         cost = None
         if compare_precision:  # before the model is saved, so that an interrupted run can resume
