@@ -129,7 +129,7 @@ def prepare(
         typer.Option(
             metavar="SHARE",
             help="The largest shift that is undone, as a share of the shorter side.",
-            show_default="0.2",
+            show_default="0.3",
         ),
     ] = None,
     max_turn: Annotated[

@@ -20,12 +20,12 @@ from patchcore_dual.utils.motion import Motion
 
 Mode = Literal["translation", "rigid"]
 
-MAX_SHIFT, MAX_TURN = 0.2, 10.0  # unless the user says otherwise
+MAX_SHIFT, MAX_TURN = 0.3, 10.0  # unless the user says otherwise
 MOST_SHIFT, MOST_TURN = 0.4, 45.0
 PIXELS = 2**16  # of the frame in which motion is measured
 LEAST_COMMON = 0.3  # confidence that good images have, or else there is nothing to align to
 LEAST_CONTRAST = 2.0  # grey levels that the steepest places of a reference change by
-USUAL_SHARE = 0.75  # of the usual confidence, below which an image is never alike enough
+USUAL_SHARE = 0.5  # of the usual confidence, below which an image is never alike enough
 SPREADS = 4.0  # by which good images may be less alike than the usual one
 
 _SMOOTHING = 2.0  # standard deviation in pixels of the frame
@@ -132,7 +132,8 @@ class Aligner:
     def with_usual(self, confidences: Sequence[float]) -> "Aligner":
         """The same with the least confidence that follows from those of good images.
 
-        It is four standard deviations below the usual one, and at most three quarters of it.
+        It is four standard deviations below the usual one, and at most half of it: what has a large
+        defect can still be aligned, and is better inspected than not.
 
         Raises:
             DataError: where the good images have too little in common with the reference.
@@ -187,7 +188,12 @@ class Aligner:
         step = max(1, min(height, width) // _COARSE_SIDE)
         small = [_resized(one, width // step, height // step) for one in (self._gradients, frame)]
         rows, columns = small[0].shape
-        margin = min(max(1, round(self._reach / step)), (min(rows, columns) - 1) // 2)
+        reach = min(max(1, round(self._reach / step)), min(rows, columns) - 1)
+        cut = (
+            reach // 2
+        )  # from the reference; as far as it may still reach over, the image is padded
+        pad = reach - cut
+        padded = cv2.copyMakeBorder(small[1], pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
         turns = np.zeros(1)
         if self.mode == "rigid":
             n = int(np.ceil(self.max_turn / _COARSE_TURN))
@@ -195,11 +201,11 @@ class Aligner:
         best = Motion(confidence=-2.0)
         for turn in turns.tolist():
             turned = Motion(turn=turn).undo(small[0]) if turn else small[0]
-            middle = turned[margin : rows - margin, margin : columns - margin]
-            fits = cv2.matchTemplate(small[1], middle, cv2.TM_CCOEFF_NORMED)
+            middle = turned[cut : rows - cut, cut : columns - cut]
+            fits = cv2.matchTemplate(padded, middle, cv2.TM_CCOEFF_NORMED)
             _, fit, _, (x, y) = cv2.minMaxLoc(np.nan_to_num(fits))
             if fit > best.confidence:
-                best = Motion((x - margin) * step, (y - margin) * step, -turn, fit)
+                best = Motion((x - reach) * step, (y - reach) * step, -turn, fit)
         return best
 
     def _refined(self, frame: np.ndarray, start: Motion) -> Motion:

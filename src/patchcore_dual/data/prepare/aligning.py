@@ -28,7 +28,8 @@ from patchcore_dual.utils.progress import Progress
 
 REFERENCE_NAME = "alignment.png"
 SAMPLE = 24  # good training images on which motion is measured
-_CANDIDATES, _COMPARED = 6, 12  # for a reference, and images that each is compared with
+_CANDIDATES = {"none": 4, "translation": 12, "rigid": 12}  # for a reference, by mode
+_COMPARED = 12  # images that each is compared with
 _LEAST_IMAGES, _LEAST_SIDE = 3, 32
 _NEARLY = 0.05  # of confidence, by which a reference may be less like the others to lie amid them
 
@@ -166,7 +167,7 @@ def measure(
             f"{_LEAST_IMAGES} of at least {_LEAST_SIDE} pixels a side are needed."
         )
     else:
-        found = _medoid(seen, mode, limits)
+        found = _medoid(seen, mode, limits, _CANDIDATES[rule.mode])
         if found is None:
             if rule.mode == "none":
                 return None, None
@@ -194,11 +195,13 @@ def _sample(placed: Sequence[Placed], bit_depth: int | None, progress: Progress)
     return seen
 
 
-def _medoid(seen: Sequence[_Seen], mode: Mode, limits: dict[str, float]) -> Aligner | None:
+def _medoid(
+    seen: Sequence[_Seen], mode: Mode, limits: dict[str, float], candidates: int
+) -> Aligner | None:
     """The image that is most like the others, and of those that are nearly so lies amid them."""
     tried: list[tuple[float, float, Aligner]] = []
     compared = seen[:: max(1, len(seen) // _COMPARED)]
-    for one in seen[:: max(1, len(seen) // _CANDIDATES)]:
+    for one in seen[:: max(1, len(seen) // candidates)]:
         try:
             aligner = Aligner(one.frame, mode, **limits, source=one.name)
         except DataError:  # blank
