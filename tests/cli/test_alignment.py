@@ -166,3 +166,37 @@ def test_bad_options_are_refused(fails, folders, tmp_path):
     assert "none.png" in fails(*command, "--align", "rigid", "--align-to", tmp_path / "none.png")
     Image.new("RGB", (160, 120)).save(tmp_path / "blank.png")
     assert "blank" in fails(*command, "--align", "rigid", "--align-to", tmp_path / "blank.png")
+
+
+def test_auto_aligns_where_held_out_defects_say_that_it_pays(run, folders, tmp_path):
+    result = run(
+        "prepare",
+        "folder",
+        folders / "photos",
+        tmp_path / "p",
+        "--size",
+        "160x120",
+        "--align",
+        "auto",
+        "--train-fraction",
+        "0.9",
+        "--json",
+    )
+    assert result.code == 0, result.err
+    choice = result.json["alignment_choice"]
+    without, with_ = choice["recall"]
+    assert (choice["mode"] == "rigid") == ("Aligned: it finds more" in choice["reason"])
+    assert (choice["mode"] == "rigid") <= (with_ > without)
+    mode = (Manifest.load(tmp_path / "p").preparation()["alignment"] or {"mode": "none"})["mode"]
+    assert mode == choice["mode"]
+
+
+def test_auto_leaves_textures_as_they_are(run, fails, tmp_path):
+    for number in range(8):
+        save(tmp_path / f"photos/good/{number}.png", surface(number, 160, 120))
+    command = "prepare", "folder", tmp_path / "photos", tmp_path / "p", "--align", "auto"
+    result = run(*command, "--size", "160x120", "--train-fraction", "1")
+    assert result.code == 0, result.err
+    assert "Not aligned: nothing can be aligned to good/" in result.out
+    assert Manifest.load(tmp_path / "p").preparation()["alignment"] is None
+    assert "Leave --align out" in fails(*command, "--update")

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from patchcore_dual.data.prepare.summary import PreparationSummary, Range
 
 LayoutName = StrEnum("LayoutName", {name: name for name in LAYOUTS})  # type: ignore[misc]
-AlignMode = StrEnum("AlignMode", ("none", "translation", "rigid"))
+AlignMode = StrEnum("AlignMode", ("none", "translation", "rigid", "auto"))
 
 DEFAULT_SIZES = {"ksdd2": "224x632"}  # the thesis's own; `auto` for all others
 
@@ -112,8 +113,9 @@ def prepare(
         AlignMode,
         typer.Option(
             help="Bring every part to where it lies in a reference image: shifted, or shifted and "
-            "turned (rigid). Images that cannot be aligned are left out and listed; `inspect` then "
-            "calls such images not inspected.",
+            "turned (rigid); auto does so where held-out training images show that it pays, by two "
+            "fits, which need PyTorch. Images that cannot be aligned are left out and listed; "
+            "`inspect` then calls such images not inspected.",
         ),
     ] = AlignMode.none,
     align_to: Annotated[
@@ -174,9 +176,11 @@ def prepare(
     from patchcore_dual.data.prepare.aligning import AlignmentRule
     from patchcore_dual.data.prepare.groups import GroupRule
     from patchcore_dual.data.prepare.placement import SplitSettings
+    from patchcore_dual.data.prepare.preparation import CONTENT, MANIFEST_NAME, REMEDY
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
     from patchcore_dual.data.prepare.update import update as update_data
     from patchcore_dual.errors import SettingsError
+    from patchcore_dual.utils.staging import check_replaceable
 
     if update and overwrite:
         raise SettingsError("--update keeps the folder and --overwrite replaces it. Say one.")
@@ -190,8 +194,11 @@ def prepare(
     }
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     limits = {"max_shift": max_shift, "max_turn": max_turn}
+    is_open = align.value == "auto"
+    if is_open and update:
+        raise SettingsError("--update aligns new images as the others were. Leave --align out.")
     align_rule = AlignmentRule(
-        align.value,  # type: ignore[arg-type]
+        "rigid" if is_open else align.value,  # type: ignore[arg-type]
         align_to,
         **{name: value for name, value in limits.items() if value is not None},
     )
@@ -207,18 +214,34 @@ def prepare(
         "align": align_rule,
     }
 
+    anew: dict[str, Any] = {"width": width, "height": height, "choose_size": size == "auto"}
+    choice = None
+    if is_open:
+        from patchcore_dual.detector import PatchCoreDual
+        from patchcore_dual.training.alignment_choice import choose_alignment
+
+        check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY)
+        detector = PatchCoreDual()
+        with progress_bar() as progress:
+
+            def prepare_with(mode: Literal["none", "rigid"], folder: Path) -> None:
+                rule = align_rule if mode == "rigid" else AlignmentRule()
+                facts = {**options, **anew, "align": rule, "progress": progress}
+                prepare_data(layout.value, source, folder, **facts)
+
+            choice = choose_alignment(prepare_with, detector.embedder, detector.settings, progress)
+        options["align"] = align_rule if choice.mode == "rigid" else AlignmentRule()
+
     def prepare_anew(delete_additions: bool) -> "PreparationSummary":
         with progress_bar() as progress:
             return prepare_data(
                 layout.value,
                 source,
                 prepared,
-                width=width,
-                height=height,
-                choose_size=size == "auto",
                 overwrite=overwrite,
                 delete_additions=delete_additions,
                 progress=progress,
+                **anew,
                 **options,
             )
 
@@ -237,9 +260,10 @@ def prepare(
             typer.confirm("Delete it now?", abort=True, err=True)
             summary = prepare_anew(delete_additions=True)
     if as_json:
-        print_json({"prepared": str(prepared), **summary.to_json()})
+        chosen = {"alignment_choice": asdict(choice)} if choice else {}
+        print_json({"prepared": str(prepared), **summary.to_json(), **chosen})
     else:
-        _print(summary, prepared)
+        _print(summary, prepared, choice.reason if choice else "")
 
 
 def parse_bit_depth(bit_depth: str) -> int | None:
@@ -267,7 +291,7 @@ def parse_label(label: str) -> int | Literal["ask", "count"]:
 _CLASSES = {"negative": "normal", "positive": "defective"}  # as the user guide calls them
 
 
-def _print(summary: "PreparationSummary", prepared: Path) -> None:
+def _print(summary: "PreparationSummary", prepared: Path, alignment: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -285,7 +309,7 @@ def _print(summary: "PreparationSummary", prepared: Path) -> None:
         f"{_range(summary.original_height)} pixels (smallest / median / largest)",
         f"defect area {_range(summary.defect_area)} pixels, "
         f"{_range(summary.defect_share, 100)} % of the image (smallest / median / largest)",
-        *([summary.motion_line] if summary.motion_line else []),
+        *(line for line in (summary.motion_line, alignment) if line),
         *summary.notes,
         *(
             f"left out: {why if name in why else f'{name}: {why}'}"
