@@ -176,11 +176,9 @@ def prepare(
     from patchcore_dual.data.prepare.aligning import AlignmentRule
     from patchcore_dual.data.prepare.groups import GroupRule
     from patchcore_dual.data.prepare.placement import SplitSettings
-    from patchcore_dual.data.prepare.preparation import CONTENT, MANIFEST_NAME, REMEDY
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
     from patchcore_dual.data.prepare.update import update as update_data
     from patchcore_dual.errors import SettingsError
-    from patchcore_dual.utils.staging import check_replaceable
 
     if update and overwrite:
         raise SettingsError("--update keeps the folder and --overwrite replaces it. Say one.")
@@ -217,19 +215,10 @@ def prepare(
     anew: dict[str, Any] = {"width": width, "height": height, "choose_size": size == "auto"}
     choice = None
     if is_open:
-        from patchcore_dual.detector import PatchCoreDual
-        from patchcore_dual.training.alignment_choice import choose_alignment
+        from patchcore_dual.cli.alignment_trial import try_alignment
 
-        check_replaceable(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY)
-        detector = PatchCoreDual()
-        with progress_bar() as progress:
-
-            def prepare_with(mode: Literal["none", "rigid"], folder: Path) -> None:
-                rule = align_rule if mode == "rigid" else AlignmentRule()
-                facts = {**options, **anew, "align": rule, "progress": progress}
-                prepare_data(layout.value, source, folder, **facts)
-
-            choice = choose_alignment(prepare_with, detector.embedder, detector.settings, progress)
+        trial = {**anew, **options}
+        choice = try_alignment(layout.value, source, prepared, overwrite, trial)
         options["align"] = align_rule if choice.mode == "rigid" else AlignmentRule()
 
     def prepare_anew(delete_additions: bool) -> "PreparationSummary":
