@@ -60,7 +60,7 @@ def test_reference_limits_and_motions_are_stored(aligned):
     assert 0.2 < stored["alignment"]["least_confidence"] < 0.6
     assert stored["alignment"]["source"].startswith("good/")
     assert stored["moves"]["turn"][1] > 1
-    assert "try --align rigid" in summary.motion_line
+    assert "--align auto tries whether aligning pays" in summary.motion_line
     aligner = aligner_of(manifest)
     assert aligner.settings() == stored["alignment"]
     by_source = {s.source: s.provenance["alignment"] for s in manifest}

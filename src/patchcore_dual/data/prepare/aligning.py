@@ -106,10 +106,9 @@ class Moves:
             f"{wide:.1f}° (95th percentile) ({measured})"
         )
         if most > CELL:
-            mode = "rigid" if wide >= 0.5 else "translation"
             return (
                 f"{line}. They move by up to {most:.0f} pixels of the prepared images, more than "
-                f"the {CELL}-pixel cells of a model: try --align {mode}."
+                f"the {CELL}-pixel cells of a model: --align auto tries whether aligning pays."
             )
         return f"{line}. That is less than the {CELL}-pixel cells of a model: no need to align."
 
