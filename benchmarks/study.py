@@ -8,8 +8,9 @@ photographed three times, as a camera would that is not fixed: shifted by up to 
 brighter or darker, with noise of 2 grey levels. It writes OUT/parts.csv for `study`.
 
 The second simulates studies of parts whose trials are dependent, and counts how often the 95 %
-interval of a share of trials holds the true one: that of `study` and the one for independent
-trials.
+intervals hold the truth: that of a share of trials, by parts as in `study` and as if trials were
+independent; and that of kappa with the reference, as in `study` and as the value with 1.96
+standard errors.
 """
 
 import csv
@@ -21,10 +22,10 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image, write_png
 from patchcore_dual.evaluation.metrics import proportion_interval
-from patchcore_dual.evaluation.study.agreement import parts_interval
+from patchcore_dual.evaluation.study.agreement import cohen_kappa, kappa_of_pairs, parts_interval
 
 TRIALS, SHIFT, GAIN, NOISE = 3, 2, 0.03, 2.0
-N_STUDIES = 20_000
+N_STUDIES, N_KAPPA_STUDIES = 20_000, 1_000
 
 
 def photograph(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -73,30 +74,61 @@ def coverage() -> None:
                 for hit, n in zip(counts, times, strict=True):
                     n_trials = n_parts * TRIALS
                     for i, (low, high) in enumerate(
-                        (parts_interval(hit / n_trials, n_parts), proportion_interval(hit, n_trials))
+                        (
+                            parts_interval(hit / n_trials, n_parts),
+                            proportion_interval(hit, n_trials),
+                        )
                     ):
                         held[i] += n * (low <= share <= high)
                 ours, naive = (f"{100 * h / N_STUDIES:.1f} %" for h in held)
                 print(f"| {n_parts} | {share} | {correlation} | {ours} | {naive} |")
 
 
+def kappa_coverage() -> None:
+    """The same of kappa, for 25 defective and 25 good parts, both judged wrongly as often."""
+    generator = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 25)[:, None]
+    print("| parts | wrong verdicts | correlation of trials | by parts | ± 1.96 standard errors |")
+    print("|---|---|---|---|---|")
+    for share in (0.02, 0.05, 0.2):
+        true = cohen_kappa(np.array([[1 - share, share], [share, 1 - share]]))
+        for correlation in (0.0, 0.3, 0.7, 1.0):
+            held = np.zeros(2)
+            for _ in range(N_KAPPA_STUDIES):
+                counts = wrong_trials(generator, (len(truth),), share, correlation)
+                said = np.where(np.arange(TRIALS) < counts[:, None], 1 - truth, truth)
+                kappa = kappa_of_pairs(said, np.broadcast_to(truth, said.shape))
+                held[0] += kappa.low <= true <= kappa.high
+                held[1] += abs(true - kappa.value) <= 1.96 * kappa.standard_error
+            ours, usual = (f"{100 * h / N_KAPPA_STUDIES:.1f} %" for h in held)
+            print(f"| {len(truth)} | {share} | {correlation} | {ours} | {usual} |")
+
+
 def simulated(
     generator: np.random.Generator, n_parts: int, share: float, correlation: float
 ) -> np.ndarray:
-    """Number of trials that count, int `[N_STUDIES]`: beta-binomial within parts."""
-    shape = (N_STUDIES, n_parts)
+    """Number of trials that count in each study, int `[N_STUDIES]`."""
+    return wrong_trials(generator, (N_STUDIES, n_parts), share, correlation).sum(1)
+
+
+def wrong_trials(
+    generator: np.random.Generator, shape: tuple[int, ...], share: float, correlation: float
+) -> np.ndarray:
+    """Of each part, the number of trials that count, int of a shape: beta-binomial."""
     if correlation == 0:
-        return generator.binomial(TRIALS, share, shape).sum(1)
+        return generator.binomial(TRIALS, share, shape)
     if correlation == 1:
-        return TRIALS * generator.binomial(1, share, shape).sum(1)
+        return TRIALS * generator.binomial(1, share, shape)
     strength = 1 / correlation - 1
     own = generator.beta(share * strength, (1 - share) * strength, shape)
-    return generator.binomial(TRIALS, own).sum(1)
+    return generator.binomial(TRIALS, own)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["coverage"]:
         coverage()
+        print()
+        kappa_coverage()
     else:
         _, prepared, out, *rest = sys.argv[1:]
         photographs(Path(prepared), Path(out), int(rest[0]) if rest else 27)

@@ -147,7 +147,7 @@ def _lines(study: "Study") -> list[str]:
         lines.append("the model:" if a.name == MODEL else f"{printable(a.name)}:")
         rows = [("repeatability", a.repeatability, "")]
         rows += [
-            (m, f, f"{rating(m, f.value)} ({LIMITS[m]})")  # type: ignore[misc]
+            (m, f, f"{rating(m, f.value)} (AIAG: {LIMITS[m][0]})")  # type: ignore[misc]
             for m, f in a.measures().items()
         ]
         for label, figure, grade in rows:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 40
-_N_TICKS = 5
+_MOST_TICKS = 7
 
 
 def score_chart(
@@ -29,8 +29,8 @@ def score_chart(
 
     >>> chart = score_chart(np.array([[1.0, 1.1], [2.0, 2.2]]), np.array([False, True]),
     ...                     {"threshold": 1.5}, (1.1, 2.0))
-    >>> chart.count("<circle"), "threshold" in chart
-    (4, True)
+    >>> chart.count("<circle"), "threshold" in chart  # four trials, two in the legend
+    (6, True)
     """
     order = np.argsort(scores.mean(1), kind="stable")
     low, high = _range([*scores.ravel(), *limits.values()])
@@ -48,11 +48,11 @@ def score_chart(
             f'<rect class="zone" x="{_LEFT}" y="{y(zone[1]):.1f}" width="{inner}" '
             f'height="{y(zone[0]) - y(zone[1]):.1f}"/>'
         )
-    for tick in np.linspace(low, high, _N_TICKS):
+    for tick in _ticks(low, high):
         marks.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" '
             f'y2="{y(tick):.1f}"/><text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" '
-            f'text-anchor="end">{tick:.3g}</text>'
+            f'text-anchor="end">{tick:.5g}</text>'
         )
     for name, limit in limits.items():
         marks.append(
@@ -73,6 +73,8 @@ def score_chart(
         ]
     middle = _LEFT + inner / 2
     marks.append(
+        f'<text transform="translate(14 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">score'
+        "</text>"
         f'<text x="{middle}" y="{_HEIGHT - 20}" text-anchor="middle">parts, by mean score</text>'
         f'<circle class="good" cx="{middle - 92}" cy="{_HEIGHT - 7}" r="3.2"/>'
         f'<text x="{middle - 84}" y="{_HEIGHT - 3}">good</text>'
@@ -89,3 +91,10 @@ def _range(values: list[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or 1.0
     return float(low - margin), float(high + margin)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers in a range: multiples of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10((high - low) / _MOST_TICKS))
+    step = next(s * power for s in (1, 2, 5, 10, 20) if (high - low) / (s * power) <= _MOST_TICKS)
+    return [float(i * step) for i in range(int(np.ceil(low / step)), int(high // step) + 1)]

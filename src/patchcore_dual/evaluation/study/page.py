@@ -67,25 +67,31 @@ def study_page(study: Study, title: str, facts: Mapping[str, str]) -> str:
         scores=_scores(study),
         disagreeing=_disagreeing(study),
         appraisers="".join(f"<th>{who(name)}</th>" for name in study.appraisers),
+        columns=2 if len(study.appraisers) < 3 else 1,
         data=data_rows(study),
     )
 
 
 def lead(study: Study) -> str:
-    """What the study says, in a sentence for each appraiser."""
+    """What AIAG's limits say of each appraiser, in a sentence each."""
     sentences = []
     for a in study.figures.appraisers:
-        worst: dict[Rating, list[str]] = {}
+        by_rating: dict[Rating, list[str]] = {}
         for measure, figure in a.measures().items():
-            worst.setdefault(rating(measure, figure.value), []).append(measure)
+            by_rating.setdefault(rating(measure, figure.value), []).append(measure)
         said = "; ".join(
-            f"{grade}: {', '.join(worst[grade])}"
-            for grade in ("not acceptable", "marginal", "undefined", "acceptable")
-            if grade in worst
+            f"{grade} by {_listed(by_rating[grade])}"
+            for grade in ("not acceptable", "marginal", "acceptable", "undefined")
+            if grade in by_rating
         )
         name = "The model" if a.name == MODEL else a.name
-        sentences.append(f"{name}: {said}.")
+        sentences.append(f"{name} is {said}.")
     return " ".join(sentences)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _needed(study: Study) -> str:
@@ -169,17 +175,17 @@ def _disagreeing(study: Study) -> str:
     for i in parts[:MOST_PICTURED]:
         reference = "defective" if study.reference[i] else "good"
         said = "; ".join(
-            f"{who(name)}: {', '.join(study.verdict_of(t) for t in study.trials[a][i])}"
+            f"of {who(name)} {', '.join(study.verdict_of(t) for t in study.trials[a][i])}"
             for a, name in enumerate(study.appraisers)
         )
         cards.append(
             f'<div class="part-card"><p><strong>{escape(printable(study.parts[i]))}</strong>, '
-            f"{reference} by the reference. {said}.{_spread(study, i)}</p>{_pictures(study, i)}"
-            "</div>"
+            f"{reference} by the reference. Verdicts {said}.{_spread(study, i)}</p>"
+            f"{_pictures(study, i)}</div>"
         )
     if len(parts) > MOST_PICTURED:
         cards.append(f"<p>{len(parts) - MOST_PICTURED} more, in the table below.</p>")
-    return "".join(cards)
+    return f'<div class="cards">{"".join(cards)}</div>'
 
 
 def _spread(study: Study, i: int) -> str:

@@ -1,7 +1,6 @@
 """Small pictures of the photographs of a study, with the regions that the model found."""
 
 import cv2
-import numpy as np
 
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.errors import DataError
@@ -23,7 +22,7 @@ def trial_picture(record: Record) -> str:
     except DataError:
         return ""
     width = max(1, round(max(image.shape[:2]) / max(_SIZE)))
-    picture = np.ascontiguousarray(image)
+    picture = image.copy()
     for region in record.regions:
         corners = (region.x, region.y), (region.x + region.width, region.y + region.height)
         cv2.rectangle(picture, *corners, (255, 255, 255), 4 * width)

@@ -27,18 +27,17 @@ def limit_rows(study: Study) -> str:
         for a in study.figures.appraisers:
             figure = a.measures()[measure]
             grade = rating(measure, figure.value)
-            name = "kappa with the reference" if measure == "kappa" else measure
-            counted = f" ({figure.hits} of {figure.n})" if isinstance(figure, Share) else ""
+            counted = f"{figure.hits} of {figure.n}" if isinstance(figure, Share) else ""
             rows.append(
                 _row(
-                    name.capitalize(),
+                    measure.capitalize(),
                     who(a.name),
-                    f"{value_text(figure)}{counted}",
+                    f"{value_text(figure)} <small>{counted}</small>",
                     interval_text(figure),
-                    escape(LIMITS[measure]),
+                    *map(escape, LIMITS[measure]),
                     f'<span class="{grade.replace(" ", "-")}">{grade}</span>',
-                    "yes" if is_shown(measure, figure) else "no",
-                    figures=(2, 3),
+                    "acceptable" if is_shown(measure, figure) else "not shown",
+                    figures=(2, 3, 4, 5),
                 )
             )
     return "".join(rows)

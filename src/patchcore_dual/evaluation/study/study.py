@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from patchcore_dual.evaluation.study.attribute_study import (
     REVIEW,
     TRIALS,
     AttributeStudy,
+    Share,
     Verdicts,
     attribute_study,
     is_shown,
@@ -77,32 +78,31 @@ class Study:
             "review_counts_as": self.review,
             "appraisers": [
                 {
-                    **_values(asdict(a)),
+                    **_values(a),
                     "ratings": {m: rating(m, f.value) for m, f in a.measures().items()},
                     "shown_with_95_percent": {m: is_shown(m, f) for m, f in a.measures().items()},
                 }
                 for a in figures.appraisers
             ],
-            "between": _values(asdict(figures.between)) if figures.between else None,
-            "all_effective": (
-                _values(asdict(figures.all_effective)) if figures.all_effective else None
-            ),
+            "between": _values(figures.between),
+            "all_effective": _values(figures.all_effective),
             "pairs": [
-                {"appraisers": list(names), "kappa": _values(asdict(kappa))}
+                {"appraisers": list(names), "kappa": _values(kappa)}
                 for names, kappa in figures.pairs.items()
             ],
-            "kappa_between": (
-                _values(asdict(figures.kappa_between)) if figures.kappa_between else None
-            ),
+            "kappa_between": _values(figures.kappa_between),
             "scores": self._score_values(),
             "disagreeing_parts": [self.parts[i] for i in self.disagreeing()],
             "warnings": list(self.warnings),
         }
 
     def disagreeing(self) -> list[int]:
-        """The parts that were not judged as the reference says by all appraisers in all trials."""
+        """The parts that were not judged as the reference says by all appraisers in all trials.
+
+        Defective ones first, since an error on them is a miss.
+        """
         right = (self.verdicts == self.reference[None, :, None]).all((0, 2))
-        return [int(i) for i in np.flatnonzero(~right)]
+        return sorted(map(int, np.flatnonzero(~right)), key=lambda i: -self.reference[i])
 
     def _score_values(self) -> dict[str, Any] | None:
         s = self.scores
@@ -269,7 +269,10 @@ def _name(appraiser: str) -> str:
 
 
 def _values(value: Any) -> Any:
-    """The same with None for NaN and infinity, which JSON lacks."""
+    """As values for `json.dumps`, with None for NaN and infinity."""
+    if is_dataclass(value):
+        inside = {f.name: _values(getattr(value, f.name)) for f in fields(value)}
+        return {"value": _values(value.value), **inside} if isinstance(value, Share) else inside
     if isinstance(value, dict):
         return {key: _values(one) for key, one in value.items()}
     if isinstance(value, list):
