@@ -175,7 +175,7 @@ def _disagreeing(study: Study) -> str:
     for i in parts[:MOST_PICTURED]:
         reference = "defective" if study.reference[i] else "good"
         said = "; ".join(
-            f"of {who(name)} {', '.join(study.verdict_of(t) for t in study.trials[a][i])}"
+            f"of {who(name)}: {', '.join(study.verdict_of(t) for t in study.trials[a][i])}"
             for a, name in enumerate(study.appraisers)
         )
         cards.append(
