@@ -11,7 +11,7 @@ from patchcore_dual.data import pixels as source
 from patchcore_dual.data.pixels import read_pixels
 from patchcore_dual.data.resizing import resize_image, resizing_note
 from patchcore_dual.data.roi import region_for
-from patchcore_dual.errors import ImageError
+from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.utils.prefetch import prefetch
 
 __all__ = ["Image", "InRegion", "InputImage", "OnError", "read_input", "read_inputs"]
@@ -79,8 +79,8 @@ def read_input(
         bit_depth: of 16-bit files; see `read_image`.
 
     Raises:
-        ImageError: for a file that cannot be read, or something else than an `Image`.
-        DataError: for a region of other proportions than its image.
+        ImageError: for a file that cannot be read, something else than an `Image`, or a region
+            of other proportions than its image.
     """
     region = None
     if isinstance(image, InRegion):
@@ -89,7 +89,10 @@ def read_input(
     resized = resize_image(pixels, *size) if size else pixels
     if region is not None:
         sizes = [(one.shape[1], one.shape[0]) for one in (resized, pixels)]
-        region = region_for(region, sizes, what=name or "the image")
+        try:
+            region = region_for(region, sizes, what=f"{name or 'the image'} is")
+        except DataError as error:  # of this image, after which others may follow
+            raise ImageError(str(error)) from None
     return InputImage(name, pixels, resized, how_read, region)
 
 

@@ -59,7 +59,7 @@ def read_roi(roi: Path | str | None, ignore: Path | str | None = None) -> NDArra
         remaining = _read(Path(ignore), to_ignore=True)
         if region is not None:
             height, width = remaining.shape
-            remaining &= resize_region(region, width, height, str(roi), str(ignore))
+            remaining &= resize_region(region, width, height, str(roi), f"{ignore} is")
         region = remaining
     if region is not None and not region.any():
         names = " and ".join(str(path) for path in (roi, ignore) if path is not None)
@@ -75,7 +75,7 @@ def resize_region(
     width: int,
     height: int,
     name: str = "the region of interest",
-    what: str = "the image",
+    what: str = "the image is",
 ) -> NDArray[np.bool_]:
     """A region at the size of an image, which is resized in the same way.
 
@@ -98,8 +98,8 @@ def resize_region(
     own = region.shape[1], region.shape[0]
     if distortion(own, (width, height)) > MAX_DISTORTION:
         raise DataError(
-            f"{name} is {own[0]}x{own[1]}, and {what} {width}x{height}, which has other "
-            "proportions. Draw the region on one of the images."
+            f"{name} is {own[0]}x{own[1]}, and {what} {width}x{height}: their proportions differ. "
+            "Draw the region on one of the images."
         )
     return _resized(region, width, height)
 
@@ -108,7 +108,7 @@ def region_for(
     region: NDArray[np.bool_],
     sizes: Sequence[tuple[int, int]],
     name: str = "the region of interest",
-    what: str = "the image",
+    what: str = "the image is",
 ) -> NDArray[np.bool_]:
     """A region that was drawn on an image of one of some sizes, at the first of them.
 
@@ -137,7 +137,7 @@ def in_both(
     if one is None or other is None:
         return other if one is None else one
     height, width = other.shape
-    region: NDArray[np.bool_] = other & resize_region(one, width, height, what="another region")
+    region: NDArray[np.bool_] = other & resize_region(one, width, height, what="another region is")
     if not region.any():
         raise DataError("nothing is left to inspect: two regions of interest have no common part.")
     return region

@@ -91,8 +91,7 @@ def evaluate(
         threshold = inspection.threshold
         mask = known_mask(manifest, sample, inspection.anomaly_map.shape)
         label, kind = sample.label, sample.kind
-        inside = inspection.inspected
-        if sample.is_defective and not (mask is None or inside is None or (mask & inside).any()):
+        if mask is not None and mask.any() and np.isnan(inspection.anomaly_map[mask]).all():
             label, kind, outside = "negative", "", outside + 1
         result = ImageResult(sample.image, label, kind, float(inspection.score), inspection.verdict)
         results.append(result)

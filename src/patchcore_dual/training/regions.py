@@ -26,7 +26,7 @@ def within_region(manifest: Manifest, roi: np.ndarray | None) -> Manifest:
     if roi is None:
         return manifest
     sizes = list(_sizes(manifest))
-    return manifest.within(region_for(roi, sizes, what="the images") if sizes else roi)
+    return manifest.within(region_for(roi, sizes, what="the images are") if sizes else roi)
 
 
 def _sizes(manifest: Manifest) -> Iterator[tuple[int, int]]:
