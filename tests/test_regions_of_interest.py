@@ -211,7 +211,7 @@ def test_what_cannot_be_fitted(stained):
         DataError, match="leaves out the defects of all 6 defective training images"
     ):
         fit(stained, roi=~masks)
-    with pytest.raises(DataError, match="is 32x16, and the images are 32x32"):
+    with pytest.raises(DataError, match="is 32x16, and the image is 32x32"):
         fit(stained, roi=LEFT[:16])
     with pytest.raises(SettingsError, match="patches crop cuts images around"):
         PatchCoreDual(embedder=MadeUpEmbedder(), patches="crop").fit(stained, roi=LEFT)
