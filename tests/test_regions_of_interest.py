@@ -195,14 +195,18 @@ def test_masks_are_guessed_inside_only(stained, tmp_path):
     assert not any(mask[:, EDGE:].any() for mask in guessed.values())
 
 
-def test_approximate_search_knows_the_region(stained):
-    detector = PatchCoreDual(embedder=MadeUpEmbedder(), search="approximate", normal_rate=1.0)
-    detector.fit(stained, roi=LEFT)
-    exact = fit(stained, roi=LEFT)
-    assert np.isfinite(detector.model.normal_bank.vectors).all()
-    path = stained.image_path(stained.samples[0])
-    assert np.isnan(detector.inspect(path).anomaly_map).mean() == 1 - EDGE / SIDE
-    assert np.isfinite(exact.inspect(path).score)
+def test_approximate_search_knows_the_region(tmp_path):
+    stained, region = make_stained(tmp_path, 20, 4, 64), LEFT.repeat(2, axis=0).repeat(2, axis=1)
+    options = {"embedder": MadeUpEmbedder(), "scoring": "ratio", "normal_rate": 1.0}
+    approximate = PatchCoreDual(search="approximate", **options).fit(stained, roi=region)
+    exact = PatchCoreDual(**options).fit(stained, roi=region)
+    assert approximate.model.adaptive_search.images == 24
+    assert not approximate.model.normal_bank.is_small
+    for sample in stained:
+        path = stained.image_path(sample)
+        inspections = [one.inspect(path) for one in (approximate, exact)]
+        assert inspections[0].score == pytest.approx(inspections[1].score, rel=1e-3)
+        assert np.array_equal(inspections[0].inspected, region)
 
 
 def test_what_cannot_be_fitted(stained):
