@@ -10,6 +10,7 @@ from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, r
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
 from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
+from patchcore_dual.features.inspected import restricted
 from patchcore_dual.live import Lesson, Outcome, Teacher
 from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint
 from patchcore_dual.scoring import (
@@ -100,9 +101,10 @@ class PatchCoreDual:
             raise ModelError("this detector is not fitted. Call fit() or load() first.")
         return self._model
 
-    def embed(self, image: np.ndarray) -> np.ndarray:
-        """Patch features float32 `[h, w, d]` of an image uint8 `[H, W, 3]` of the model's size."""
-        return projected(self.embedder, self.settings)(image[None])[0]
+    def embed(self, image: np.ndarray, region: np.ndarray | None = None) -> np.ndarray:
+        """Patch features float32 `[h, w, d]`, NaN outside a region, of an image of its size."""
+        features = projected(self.embedder, self.settings)(image[None])[0]
+        return restricted(features, image.shape, self._model.roi if self._model else None, region)
 
     def inspect(self, image: Image, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
@@ -137,9 +139,8 @@ class PatchCoreDual:
 
     def _inspect(self, image: InputImage) -> Inspection:
         model, thresholds = self.model, self.model.thresholds
-        banks = model.normal_bank, model.defect_bank
-        features = self.embed(image.resized)
-        share = model.adaptive_search.exact_share
+        share, banks = model.adaptive_search.exact_share, (model.normal_bank, model.defect_bank)
+        features = self.embed(image.resized, image.region)
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         output = model.rule(evidence)
         heat = heat_map(output.grid, image.resized.shape, image.original.shape, model.rule.sigma)

@@ -54,6 +54,8 @@ class Model:
             that was made without one.
         segments: how many vectors each segment holds that a bank on disk consists of, by the bank's
             role; nothing for a bank that is not on disk yet.
+        roi: the region of interest, bool `[H, W]` at `size`, True where images are inspected; None
+            for everywhere.
     """
 
     settings: Settings
@@ -70,6 +72,7 @@ class Model:
     trained_on: dict[str, Any]
     read_calibration: Callable[[], CalibrationSet | None]
     segments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    roi: np.ndarray | None = None
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:

@@ -51,6 +51,8 @@ def serialise(model: Model) -> Serialised:
     constants, rule_arrays = model.rule.state()
     if rule_arrays:
         parts["rule"] = [rule_arrays]
+    if model.roi is not None:
+        parts["roi"] = [{"inspected": model.roi}]
     calibration = None
     if model.calibration is not None:
         calibration, arrays = model.calibration.to_arrays()

@@ -55,6 +55,7 @@ class PreparationSummary:
         bit_depth: how many bits of 16-bit files were taken as used; None without such files.
         notes: remarks on the source, a sentence each.
         audit: the audit of all readable images.
+        roi: file of the region of interest in the folder; None where all of an image is inspected.
     """
 
     prepared: Path
@@ -76,6 +77,7 @@ class PreparationSummary:
     bit_depth: int | None
     notes: list[str]
     audit: AuditReport
+    roi: str | None = None
 
     @property
     def n_images(self) -> int:
@@ -86,6 +88,8 @@ class PreparationSummary:
         """All but the path of the folder, so that equal preparations give equal JSON."""
         fields = {k: v for k, v in vars(self).items() if k not in ("prepared", "audit", "counts")}
         plain = {k: asdict(v) if isinstance(v, Range) else v for k, v in fields.items()}
+        if self.roi is None:
+            del plain["roi"]
         counts = [asdict(c) for c in self.counts]
         return {
             "schema_version": SCHEMA_VERSION,

@@ -134,6 +134,7 @@ def update(
                 likeness,
                 {s.source or s.image: s.split for s in real},
             ),
+            roi=facts.get("roi"),
         )
         if added or old.changes:
             commit.make(old.changes, added, to_text(summary))
