@@ -64,6 +64,11 @@ def test_what_comes_in_repeats_the_border_and_what_is_not_seen_gets_the_least_of
     np.testing.assert_array_equal(moved.redo(values), [[7, 8, 9, 5, 5]])
 
 
+def test_what_is_not_inspected_of_a_map_moves_with_it():
+    values = np.array([[np.nan, 6, 7, 8, 9]], np.float32)
+    np.testing.assert_array_equal(Motion(x=2).redo(values), [[6, 6, np.nan, 6, 7]])
+
+
 @pytest.mark.parametrize(("turn", "text"), [(0, "moved by 1.0, -2.5 pixels"), (3, ", turned by 3")])
 def test_a_motion_prints_itself(turn, text):
     assert text in str(Motion(x=1, y=-2.5, turn=turn))

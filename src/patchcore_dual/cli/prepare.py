@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, parse_size
+from patchcore_dual.cli.choices import AsJson, Ignore, Roi, parse_size
 from patchcore_dual.data.layouts import LAYOUTS
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ def prepare(
         float | None,
         typer.Option(metavar="DEGREES", help="The largest turn that is undone.", show_default="10"),
     ] = None,
+    roi: Roi = None,
+    ignore: Ignore = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -178,10 +180,16 @@ def prepare(
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
     from patchcore_dual.data.prepare.update import update as update_data
+    from patchcore_dual.data.roi import read_roi
     from patchcore_dual.errors import SettingsError
 
     if update and overwrite:
         raise SettingsError("--update keeps the folder and --overwrite replaces it. Say one.")
+    if update and (roi or ignore):
+        raise SettingsError(
+            "--update keeps the region of interest of the folder. To change it, give --roi or "
+            "--ignore to fit, or prepare again with --overwrite."
+        )
     if delete_additions and not overwrite:
         raise SettingsError("--delete-additions is for --overwrite. Add that, or leave it out.")
     asked = {
@@ -229,11 +237,13 @@ def prepare(
                 prepared,
                 overwrite=overwrite,
                 delete_additions=delete_additions,
+                roi=region,
                 progress=progress,
                 **anew,
                 **options,
             )
 
+    region = read_roi(roi, ignore)
     if update:
         with progress_bar() as progress:
             summary = update_data(
@@ -299,6 +309,7 @@ def _print(summary: "PreparationSummary", prepared: Path, alignment: str) -> Non
         f"defect area {_range(summary.defect_area)} pixels, "
         f"{_range(summary.defect_share, 100)} % of the image (smallest / median / largest)",
         *(line for line in (summary.motion_line, alignment) if line),
+        *(["Outside the region of interest nothing is inspected."] if summary.roi else []),
         *summary.notes,
         *(
             f"left out: {why if name in why else f'{name}: {why}'}"

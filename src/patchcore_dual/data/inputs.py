@@ -7,16 +7,35 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image as Pillow
 
+from patchcore_dual.data import pixels as source
 from patchcore_dual.data.alignment import Aligner
-from patchcore_dual.data.pixels import Image, read_pixels
+from patchcore_dual.data.pixels import read_pixels
 from patchcore_dual.data.resizing import resize_image, resizing_note
-from patchcore_dual.errors import ImageError
+from patchcore_dual.data.roi import region_for
+from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.utils.motion import Motion
 from patchcore_dual.utils.prefetch import prefetch
 
-__all__ = ["Image", "InputImage", "OnError", "read_input", "read_inputs"]
+__all__ = ["Image", "InRegion", "InputImage", "OnError", "read_input", "read_inputs"]
 
 OnError = Literal["raise", "yield"]
+
+
+class InRegion(NamedTuple):
+    """An image of which a region alone is inspected; it can be given in place of the image.
+
+    Attributes:
+        image: the image.
+        region: bool `[H, W]`, True where it is inspected, of the image's size or proportions; None
+            inspects all of it.
+    """
+
+    image: source.Image
+    region: np.ndarray | None
+
+
+Image = source.Image | InRegion
+"""What can be inspected: see `data.pixels.Image`, or a region of one."""
 
 
 class InputImage(NamedTuple):
@@ -28,14 +47,16 @@ class InputImage(NamedTuple):
             fill with its next frame.
         resized: uint8 `[h, w, 3]`; `original` itself where no resizing is needed.
         how_read: what is to be known of how its file was read, in words.
-        motion: how its part lies against the reference, which `resized` has undone unless it has a
-            `reason`; None where images are not aligned.
+        region: bool `[h, w]`, where it is inspected, at the model's size; None for everywhere.
+        motion: how its part lies against the reference, which `resized` and `region` have undone
+            unless it has a `reason`; None where images are not aligned.
     """
 
     name: str
     original: np.ndarray
     resized: np.ndarray
     how_read: str = ""
+    region: np.ndarray | None = None
     motion: Motion | None = None
 
     @property
@@ -56,8 +77,11 @@ class InputImage(NamedTuple):
         motion = aligner.find(self.resized, (width, height))
         if motion.reason or motion.is_none:
             return self._replace(motion=motion)
-        moved = motion.undo(self.original)
-        return self._replace(resized=resize_image(moved, columns, rows), motion=motion)
+        resized = resize_image(motion.undo(self.original), columns, rows)
+        region = self.region
+        if region is not None:
+            region = motion.scaled(columns / width).undo_mask(region)
+        return self._replace(resized=resized, region=region, motion=motion)
 
     def as_given(self, anomaly_map: np.ndarray) -> np.ndarray:
         """An anomaly map, float32 `[H, W]`, where the part lies in the image as it was given."""
@@ -73,7 +97,10 @@ class InputImage(NamedTuple):
 
 
 def read_input(
-    image: Image, size: tuple[int, int] | None, name: str = "", bit_depth: int | None = None
+    image: Image,
+    size: tuple[int, int] | None,
+    name: str = "",
+    bit_depth: int | None = None,
 ) -> InputImage:
     """Read what is to be inspected, and bring it to the model's size.
 
@@ -86,11 +113,21 @@ def read_input(
         bit_depth: of 16-bit files; see `read_image`.
 
     Raises:
-        ImageError: for a file that cannot be read, or something else than an `Image`.
+        ImageError: for a file that cannot be read, something else than an `Image`, or a region
+            of other proportions than its image.
     """
+    region = None
+    if isinstance(image, InRegion):
+        image, region = image
     pixels, name, how_read = read_pixels(image, name, bit_depth)
     resized = resize_image(pixels, *size) if size else pixels
-    return InputImage(name, pixels, resized, how_read)
+    if region is not None:
+        sizes = [(one.shape[1], one.shape[0]) for one in (resized, pixels)]
+        try:
+            region = region_for(region, sizes, what=f"{name or 'the image'} is")
+        except DataError as error:  # of this image, after which others may follow
+            raise ImageError(str(error)) from None
+    return InputImage(name, pixels, resized, how_read, region)
 
 
 def read_inputs(

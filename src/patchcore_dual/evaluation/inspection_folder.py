@@ -207,6 +207,10 @@ def _earlier_results(
 def _thumbnail(inspection: Inspection) -> str:
     """The image with its regions as base64 JPEG."""
     framed, _ = draw_panels(
-        inspection.image, inspection.heat, inspection.regions, largest=_THUMBNAIL_SIZE
+        inspection.image,
+        inspection.heat,
+        inspection.regions,
+        largest=_THUMBNAIL_SIZE,
+        inspected=inspection.inspected,
     )
     return jpeg_base64(framed.astype(np.uint8), _THUMBNAIL_SIZE, quality=78)

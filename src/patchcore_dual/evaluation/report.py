@@ -13,7 +13,7 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.evaluation import plots
 from patchcore_dual.evaluation.advice import advice
 from patchcore_dual.evaluation.deciding_cards import DecidingCard
-from patchcore_dual.evaluation.evaluation import Detector, known_mask
+from patchcore_dual.evaluation.evaluation import Detector, image_in_region, known_mask
 from patchcore_dual.evaluation.figures import (
     DAGGER,
     counted_parts,
@@ -142,11 +142,16 @@ def report_on(
         drawn += 1
         progress("pictures for the report", drawn, n_cards)
         sample = samples[result.path]
-        (inspection,) = detector.inspect_many([manifest.image_path(sample)])
+        (inspection,) = detector.inspect_many([image_in_region(manifest, sample)])
         mask = known_mask(manifest, sample, inspection.anomaly_map.shape)
         shown = mask if result.is_defective else None
         return draw_panels(
-            inspection.image, inspection.heat, inspection.regions, shown, _PANEL_SIZE
+            inspection.image,
+            inspection.heat,
+            inspection.regions,
+            shown,
+            _PANEL_SIZE,
+            inspection.inspected,
         )
 
     path = folder / REPORT_NAME

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.duplicates import digest
 from patchcore_dual.data.inputs import Image, InputImage, read_input
 from patchcore_dual.data.mask_rule import MaskRule
@@ -14,6 +15,7 @@ from patchcore_dual.data.masks import read_mask
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.errors import DataError, ImageError, SettingsError
 from patchcore_dual.features import EmbedImage
+from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import RuleOutput, gather_evidence
@@ -126,6 +128,11 @@ def read_lesson(
         mask = propose_mask(output.grid, *given.resized.shape[:2])
     elif lesson.is_defect:
         mask = _read_mask(lesson.mask, given, what)
+        if not (covered_cells(mask, *features.shape[:2]) & ~uninspected(features)).any():
+            raise DataError(
+                f"the defect of {what} lies outside the region of interest of the model, where "
+                "nothing is inspected."
+            )
     return LearnedImage(
         name,
         label,

@@ -191,6 +191,7 @@ def _model(folder: Path, path: Path, text: bytes) -> Model:
                 for role in _BANKS
                 if role in data
             },
+            roi=data["roi"][0]["inspected"] if "roi" in data else None,
         )
     except (KeyError, TypeError, IndexError, SettingsError, DataError) as error:
         raise ModelError(f"{path} is damaged ({error}). Fit again.") from None

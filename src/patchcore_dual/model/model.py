@@ -56,6 +56,8 @@ class Model:
         segments: how many vectors each segment holds that a bank on disk consists of, by the bank's
             role; nothing for a bank that is not on disk yet.
         aligner: brings parts to where they lie in a reference; None where images are not aligned.
+        roi: the region of interest, bool `[H, W]` at `size`, True where images are inspected; None
+            for everywhere.
     """
 
     settings: Settings
@@ -73,6 +75,7 @@ class Model:
     read_calibration: Callable[[], CalibrationSet | None]
     segments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     aligner: Aligner | None = None
+    roi: np.ndarray | None = None
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:

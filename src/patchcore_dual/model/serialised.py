@@ -53,6 +53,8 @@ def serialise(model: Model) -> Serialised:
         parts["rule"] = [rule_arrays]
     if model.aligner is not None:
         parts["reference"] = [{"pixels": model.aligner.reference}]
+    if model.roi is not None:
+        parts["roi"] = [{"inspected": model.roi}]
     calibration = None
     if model.calibration is not None:
         calibration, arrays = model.calibration.to_arrays()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
+from patchcore_dual.banks.uninspected import marked
 from patchcore_dual.scoring.neighbourhood_weights import defect_weight, normal_weight
 
 NEIGHBOURS = 3  # b, thesis 5.1.3
@@ -36,7 +37,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is measured of one image's patches.
+    """What is measured of one image's patches; NaN in cells that are not inspected.
 
     Attributes:
         normal: d_N and w_N, from the normal bank.
@@ -142,7 +143,7 @@ def search(
         queries: the features as `MemoryBank.queries` prepared them, to avoid doing so again.
     """
     distance, index = bank.nearest(features if queries is None else queries)
-    nearest = Nearest(distance, index)
+    nearest = Nearest(marked(distance, features), index)
     return nearest if weight is None else with_neighbourhood_weight(nearest, features, bank, weight)
 
 
@@ -162,7 +163,7 @@ def with_neighbourhood_weight(
         bank: the bank.
         weight: the formula.
     """
-    farthest = np.unravel_index(nearest.distance.argmax(), nearest.distance.shape)
+    farthest = np.unravel_index(np.nanargmax(nearest.distance), nearest.distance.shape)
     neighbourhood = bank.vectors[bank.neighbourhood(int(nearest.index[farthest]), NEIGHBOURS)]
     to_neighbours = np.linalg.norm(neighbourhood - bank.own(features[farthest]), axis=1)
     return replace(nearest, weight=weight(to_neighbours, neighbourhood.shape[1]))

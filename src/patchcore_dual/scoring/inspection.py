@@ -69,7 +69,7 @@ class Inspection:
         review_threshold: threshold on the score above which an image that is not rejected is for
             review; not above `threshold`.
         anomaly_map: float32 `[H, W]`, anomaly score of each pixel. Its unit is that of the patch
-            scores, which need not be that of `score`.
+            scores, which need not be that of `score`. NaN outside the region of interest.
         map_threshold: threshold on the anomaly map, above which pixels belong to a region.
         map_floor: median value of the anomaly map on normal images.
         regions: the suspicious regions, highest peak first. A rejected image and one for review
@@ -214,10 +214,18 @@ class Inspection:
     def heat(self) -> np.ndarray:
         """The anomaly map scaled for display, `[H, W]` in 0 to 1.
 
-        `map_floor` becomes 0, `map_threshold` 0.5, and twice as far above the floor 1.
+        `map_floor` becomes 0, `map_threshold` 0.5, and twice as far above the floor 1. It is 0
+        where the image is not inspected.
         """
         scale = 2 * (self.map_threshold - self.map_floor) or 1.0
-        return np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
+        heat = np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
+        return np.where(np.isnan(heat), np.float32(0), heat)
+
+    @property
+    def inspected(self) -> np.ndarray | None:
+        """bool `[H, W]`: the region of interest, in whole cells; None where all is inspected."""
+        outside = np.isnan(self.anomaly_map)
+        return ~outside if outside.any() else None
 
     def draw(
         self, mask: np.ndarray | None = None, largest_panel: tuple[int, int] | None = None
@@ -252,4 +260,5 @@ class Inspection:
             verdict=self.verdict,
             largest_panel=largest_panel,
             patches=patches,
+            inspected=self.inspected,
         )

@@ -110,20 +110,19 @@ class Motion:
         Where the aligned image does not reach, it has its lowest value.
 
         Args:
-            values: float32 `[H, W]`.
+            values: float32 `[H, W]`; NaN where nothing is inspected, not everywhere.
         """
         if self.is_none:
             return values
         height, width = values.shape
-        given = cv2.warpAffine(
-            values,
-            self.matrix(height, width),
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=float(values.min()),
-        )
-        return np.asarray(given)
+        outside, least = np.isnan(values), float(np.nanmin(values))
+        matrix, size = self.matrix(height, width), (width, height)
+        known = np.where(outside, np.float32(least), values) if outside.any() else values
+        given = np.asarray(cv2.warpAffine(known, matrix, size, borderValue=least))
+        if outside.any():
+            moved = cv2.warpAffine(outside.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
+            given[moved > 0] = np.nan
+        return given
 
     def __str__(self) -> str:
         turned = f", turned by {self.turn:.1f}°" if self.turn else ""

@@ -8,6 +8,7 @@ from patchcore_dual.data.layouts.layout import some
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.prepare.aligning import REFERENCE_NAME
 from patchcore_dual.data.review import ACCEPT_NAME, REJECT_NAME, read_list, run_images
+from patchcore_dual.data.roi import ROI_NAME
 from patchcore_dual.data.sample import Sample
 from patchcore_dual.errors import DataError
 
@@ -82,6 +83,7 @@ def _other_files(prepared: Path, samples: Sequence[Sample], runs: Sequence[Path]
         MANIFEST_NAME,
         PREPARATION_NAME,
         REFERENCE_NAME,
+        ROI_NAME,
         *(s.image for s in real),
         *(s.mask for s in real),
     }

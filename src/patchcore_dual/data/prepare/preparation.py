@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from patchcore_dual.data.audit import build_report
 from patchcore_dual.data.bit_depth import check_bit_depth
 from patchcore_dual.data.layouts.recognise import read_source
@@ -29,6 +32,9 @@ from patchcore_dual.data.prepare.sizes import (
 )
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
 from patchcore_dual.data.prepare.writing import Size, write_all
+from patchcore_dual.data.reading import write_png
+from patchcore_dual.data.resizing import MAX_DISTORTION, distortion
+from patchcore_dual.data.roi import ROI_NAME, region_for, resize_region
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
 from patchcore_dual.utils.staging import check_replaceable, staged_folder
@@ -53,6 +59,7 @@ def prepare(
     delete_additions: bool = False,
     masks: MaskRule = ASK,
     align: AlignmentRule | None = None,
+    roi: NDArray[np.bool_] | None = None,
     progress: Progress = silent,
 ) -> PreparationSummary:
     """Prepare a data set for training.
@@ -77,6 +84,8 @@ def prepare(
         masks: answers to what masks cannot say by themselves.
         align: how parts are aligned; None for not at all. Images that cannot be aligned are left
             out and listed in the summary's `skipped`.
+        roi: the region of interest, bool `[H, W]`, True where images are inspected, of the size or
+            proportions of the photographs, or of the prepared images; see `data.roi.read_roi`.
         progress: called with stage, number of images done, and number of all.
 
     Returns:
@@ -128,6 +137,7 @@ def prepare(
         proposed = propose_size(originals)
         about = proposed.width, proposed.height
     aligner, moves = measure(placed, about, bit_depth, align or AlignmentRule(), progress)
+    region = None if roi is None else _region(roi, size, originals)
     with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY) as folder:
         samples, n_crops, not_aligned = write_all(
             placed, folder, size, bit_depth, progress, aligner
@@ -158,7 +168,10 @@ def prepare(
             alignment=store(aligner, folder) if aligner else None,
             moves=moves.to_json() if moves else None,
             motion_line=str(moves or ""),
+            roi=None if region is None else ROI_NAME,
         )
+        if region is not None:
+            write_png(folder / ROI_NAME, region)
         (folder / PREPARATION_NAME).write_text(to_text(summary), encoding="utf-8")
         Manifest(folder, tuple(samples)).save()
         if not delete_additions:
@@ -204,6 +217,22 @@ def _size(
         notes.append(kept.reason)
     notes += size_notes(originals, width, height)
     return (width, height) if width and height else None, notes
+
+
+def _region(
+    roi: NDArray[np.bool_], size: Size | None, originals: Sequence[Original]
+) -> NDArray[np.bool_]:
+    """The region of interest at the size of the images, as far as they have one.
+
+    Raises:
+        DataError: the region has other proportions than some photograph, and than the size.
+    """
+    photographs = sorted({(one.width, one.height) for one in originals})
+    if size is not None and distortion((roi.shape[1], roi.shape[0]), size) <= MAX_DISTORTION:
+        return resize_region(roi, *size)
+    for width, height in photographs:
+        resize_region(roi, width, height, what="an image is")
+    return roi if size is None else region_for(roi, [size, photographs[0]])
 
 
 def _check_sides(placed: Sequence[Placed], source: Path) -> None:

@@ -58,6 +58,7 @@ class PreparationSummary:
         alignment: the reference and limits by which images were aligned; None where they were not.
         moves: how much good parts move; None where that was not measured.
         motion_line: the same in words; not stored.
+        roi: file of the region of interest in the folder; None where all of an image is inspected.
     """
 
     prepared: Path
@@ -82,6 +83,7 @@ class PreparationSummary:
     alignment: dict[str, Any] | None = None
     moves: dict[str, Any] | None = None
     motion_line: str = ""
+    roi: str | None = None
 
     @property
     def n_images(self) -> int:
@@ -93,6 +95,8 @@ class PreparationSummary:
         apart = ("prepared", "audit", "counts", "motion_line")
         fields = {k: v for k, v in vars(self).items() if k not in apart}
         plain = {k: asdict(v) if isinstance(v, Range) else v for k, v in fields.items()}
+        if self.roi is None:
+            del plain["roi"]
         counts = [asdict(c) for c in self.counts]
         return {
             "schema_version": SCHEMA_VERSION,

@@ -143,6 +143,7 @@ def update(
             ),
             alignment=facts.get("alignment"),
             moves=facts.get("moves"),
+            roi=facts.get("roi"),
         )
         if added or old.changes:
             commit.make(old.changes, added, to_text(summary))
