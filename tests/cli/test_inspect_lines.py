@@ -11,6 +11,7 @@ import tracemalloc
 import psutil
 import pytest
 
+from patchcore_dual.cli.console import console
 from patchcore_dual.detector import PatchCoreDual
 
 MIB = 2**20
@@ -157,6 +158,7 @@ def test_nothing_is_kept_of_an_image(run, stdin, model_folder, images, detector,
     monkeypatch.setattr(sys, "stdin", os.fdopen(read))
     with open(os.devnull, "w") as nowhere:
         monkeypatch.setattr(sys, "stdout", nowhere)
+        console.print("", markup=False, soft_wrap=True)  # rich loads more as it prints
         grown = _Growth(PatchCoreDual.load(model_folder))
         monkeypatch.setattr(PatchCoreDual, "load", lambda folder, device: grown.begin())
         code = run("inspect", model_folder, "-", "--jsonl").code
