@@ -52,6 +52,16 @@ def test_variants_are_in_the_fold_of_their_image_and_make_no_bank_larger(stained
             assert all(banks.fold_of[name] != fold for name in bank.sources)
 
 
+def test_variants_are_inspected_where_their_image_is(stained):
+    region = np.zeros((32, 32), bool)
+    region[16:] = True
+    lower = stained.within(region)
+    with context_of(lower, Settings()) as context:
+        banks = build_normal_banks(context.in_light(PLAN), lower)
+    assert any("#" in name for name in banks.whole.sources)
+    assert banks.whole.cell[:, 0].min() >= 16 // 4
+
+
 def test_the_promise_counts_images_and_not_their_variants(stained):
     settings = Settings(scoring="ratio")
     with context_of(stained, settings) as context:
