@@ -49,6 +49,8 @@ class Settings(BaseModel):
             times `false_alarm_rate`, at most a half.
         search: exact, or approximate as long as image scores of training images stay within a
             thousandth (`scoring/adaptive_search.py`).
+        robust: what the model is to be robust to beside: with light, good images in changed light
+            are fitted on too, as many as help on held-out images.
         precision: of the network's arithmetic; int8 is faster on a CPU, of a ResNet about twice.
         seed: of the random projection, the first vector of a coreset, and the folds.
     """
@@ -68,6 +70,7 @@ class Settings(BaseModel):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
     review_rate: Annotated[float, Field(gt=0, le=0.5)] | None = None
     search: Literal["exact", "approximate"] = "exact"
+    robust: Literal["none", "light"] = "none"
     precision: Literal["float32", "int8"] = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -86,6 +86,15 @@ def fit(
     ] = None,
     roi: Roi = None,
     ignore: Ignore = None,
+    robust: Annotated[
+        Literal["none", "light"] | None,
+        typer.Option(
+            help="light: also fit on good images in changed light (gain, offset, gamma, colours, "
+            "blur, shading), as many as lower false alarms of held-out ones without missing "
+            "defects. Fitting takes several times as long.",
+            show_default="none",
+        ),
+    ] = None,
     memory: Annotated[
         str, typer.Option(help="The most memory that fitting may use, as 800MiB.")
     ] = "4GiB",
@@ -274,6 +283,7 @@ def fit(
         "defect_rate": defect_rate,
         "false_alarm_rate": false_alarm_rate,
         "review_rate": review_rate,
+        "robust": robust,
         "precision": precision,
         "search": search,
         "seed": seed,
@@ -350,6 +360,8 @@ def _print(fitted: "Fit", folder: Path, manifest: "Manifest", lines: list[str]) 
         print(fitted.size)
     if fitted.synthetic:
         print(fitted.synthetic)
+    if fitted.light:
+        print(fitted.light)
     if fitted.precision:
         print(fitted.precision)
     elif fitted.model.spec.precision == "int8":

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from patchcore_dual.training import Fit
     from patchcore_dual.training.deciding_images import DecidingImages
 
+_WORTH = 0.03  # share of good parts rejected in other light, from which a better fit is worth it
+
 
 def describe(
     fitted: "Fit",
@@ -101,7 +103,28 @@ def summary(
             f"Defective images without a mask: {count}. The place of each defect was guessed."
             f"{where or ' Draw masks where you can'}, prepare and fit again."
         )
-    return [*lines, *_threshold(model, folder, costs), *_unknown_kinds(model), *_search(model)]
+    lines += [*_threshold(model, folder, costs), *_unknown_kinds(model), *_search(model)]
+    return [*lines, *light_lines(model)]
+
+
+def light_lines(model: "Model") -> list[str]:
+    """What small changes of light do to good images, as a table; nothing where not measured."""
+    from patchcore_dual.data.light import DESCRIPTIONS
+
+    effects = model.trained_on.get("light")
+    if not effects:
+        return []
+    lines = ["If the light changes: what it adds to the scores of good parts, and how many are"]
+    lines += ["rejected, estimated from held-out training images:"]
+    lines += [
+        f"  {DESCRIPTIONS.get(name, name):<24} {one['rise']:+6.2f} {100 * one['rejected']:6.1f} %"
+        for name, one in effects.items()
+    ]
+    if model.settings.robust == "none":
+        usual = effects["unchanged"]["rejected"]
+        if any(one["rejected"] > max(2 * usual, _WORTH) for one in effects.values()):
+            lines.append("Where light varies on the line, fit with --robust light: it may help.")
+    return lines
 
 
 def _threshold(model: "Model", folder: Path, costs: "Costs | None") -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patchcore_dual.data.review import rejected
-from patchcore_dual.data.sample import Label, Sample, Split
+from patchcore_dual.data.sample import LIGHT, Label, Sample, Split
 from patchcore_dual.data.schema import PREPARATION_NAME, SCHEMA_VERSION, bring_up_to_date
 from patchcore_dual.data.table import read_csv, to_csv
 from patchcore_dual.errors import DataError
@@ -131,7 +131,9 @@ class Manifest:
         return children
 
     def image_path(self, sample: Sample) -> Path:
-        """The path of a sample's image."""
+        """The path of a sample's image; of a light variant, that of the image in its own light."""
+        if sample.origin == LIGHT:
+            return self.folder / sample.image.rpartition("#")[0]
         return self.folder / sample.image
 
     def mask_path(self, sample: Sample) -> Path | None:
@@ -150,7 +152,13 @@ class Manifest:
         from patchcore_dual.data.resizing import resize_image
 
         image = read_image(self.image_path(sample))
-        return resize_image(image, *self.resized) if self.resized else image
+        if self.resized:
+            image = resize_image(image, *self.resized)
+        if sample.origin == LIGHT:
+            from patchcore_dual.data.light import read_variant
+
+            return read_variant(image, sample.image)
+        return image
 
     def read_mask(self, sample: Sample) -> "NDArray[np.bool_]":
         """The mask of a sample that has one, bool `[H, W]`, True in defects, at that size too.

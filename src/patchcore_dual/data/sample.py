@@ -9,6 +9,8 @@ from patchcore_dual.errors import DataError
 Label = Literal["positive", "negative"]
 Split = Literal["train", "test"]
 
+LIGHT = "light"  # the origin of a good image in another light, which lies in no file (`light.py`)
+
 
 @dataclass(frozen=True)
 class Sample:

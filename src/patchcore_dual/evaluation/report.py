@@ -67,6 +67,7 @@ FACTS = (
     ("Groups of these images", "n_threshold_groups"),
     ("Good training images set aside as mislabelled", "n_set_aside"),
     ("Synthetic training images", "synthetic_note"),
+    ("Good training parts rejected in other light", "light_note"),
 )
 
 

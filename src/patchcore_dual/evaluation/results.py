@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patchcore_dual.data.light import light_sentences
 from patchcore_dual.evaluation.image_result import ImageResult, Outcome
 from patchcore_dual.evaluation.metrics import (
     auroc,
@@ -73,6 +74,8 @@ class Evaluation:
         false_alarm_rate_promised: what its threshold guarantees, on average over new normal parts.
         n_threshold_images: number of normal training images behind the threshold.
         n_threshold_groups: number of groups that these images are of.
+        light: what changes of light do to the scores of good images, as measured when the model was
+            fitted; see `light_sentences`.
         n_set_aside: number of good training images that the model was fitted without, since they
             are probably mislabelled.
         review_threshold: above which an image that is not rejected is for review.
@@ -123,6 +126,7 @@ class Evaluation:
     false_alarm_rate_promised: float = math.nan
     n_threshold_images: int = 0
     n_threshold_groups: int = 0
+    light: dict[str, dict[str, float]] = field(default_factory=dict)
     n_set_aside: int = 0
     review_threshold: float = math.nan
     review_share_expected: float = math.nan
@@ -194,6 +198,11 @@ class Evaluation:
         """The synthetic images that the model was trained on, in words."""
         made = ", ".join(f"{n} {origin}" for origin, n in self.synthetic_images.items())
         return f"{made}, with masks of test defects" if self.test_masks_used else made or "none"
+
+    @property
+    def light_note(self) -> str:
+        """What changes of light do to good images, in words."""
+        return "; ".join(light_sentences(self.light)) or "not measured"
 
     @property
     def scores(self) -> NDArray[np.float64]:

@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 
 from patchcore_dual.data.duplicates import digest
+from patchcore_dual.data.light import is_variant, with_variants
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.reading import read_image
+from patchcore_dual.data.sample import LIGHT
 from patchcore_dual.errors import DataError, ModelError
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.model import CalibrationSet, Model
@@ -129,7 +131,8 @@ class CalibrationImages:
             row = ImageRow(said["label"], sha256=calibration.sha256.get(name, ""))
             self.rows[name] = replace(self.rows.get(name, row), **facts)
         synthetic = _bank_sources(model, calibration) - calibration.sha256.keys()
-        names = [*calibration.sha256, *sorted(synthetic)]
+        lit = [name for name in calibration.normals if name not in calibration.sha256]
+        names = [*calibration.sha256, *sorted(synthetic), *lit]
         scored = [*calibration.normals, *calibration.defectives]
         missing = [n for n in names if not self._is_known(n, calibration.sha256.get(n, ""))]
         absent = [n for n in scored if n in missing or not self._array(n).is_file()]
@@ -186,6 +189,9 @@ class CalibrationImages:
     def _array(self, name: str) -> Path:
         row = self.rows.get(name)
         content = row.sha256 or row.pixels if row is not None else ""
+        if row is not None and row.origin == LIGHT:  # known by its file and its change of light
+            files = [self.rows[parent].sha256 for parent in row.parents if parent in self.rows]
+            content = hashlib.sha256("".join([*files, name]).encode()).hexdigest()
         return self._folder / f"{self._key}-{content[:32]}.npy"
 
     def _gather(
@@ -204,6 +210,7 @@ class CalibrationImages:
         if self._size is not None:
             manifest = manifest.at_size(*self._size)
         samples = {s.image: s for s in manifest.part("train")}
+        samples |= with_variants(samples, [*missing, *absent])
         # A taught image has a copy here, or lies where it was when it was taught.
         for name in absent:
             if name not in missing and name not in samples:
@@ -213,7 +220,9 @@ class CalibrationImages:
         for name in dict.fromkeys([*missing, *absent]):
             if name in taught:
                 continue
-            sample, sha256 = samples.get(name), calibration.sha256.get(name, "")
+            sample = samples.get(name)
+            parent = next(iter(sample.parents)) if sample and is_variant(sample) else name
+            sha256 = calibration.sha256.get(parent, "")
             path = manifest.image_path(sample) if sample else None
             if path is None or not path.is_file() or (sha256 and file_sha256(path) != sha256):
                 lost.append(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from patchcore_dual.data.light import without_change
 from patchcore_dual.data.reading import read_image
 from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.errors import ImageError
@@ -58,6 +59,8 @@ class TrainingPictures:
         prepared = self._prepared
         if path is None and prepared is not None:
             path = prepared / name
+            if not path.is_file():  # a variant of an image in other light
+                path = prepared / without_change(name)
         if path is None or not path.is_file():
             return None
         try:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.light import is_variant
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.model import CalibrationSet, Model
@@ -69,7 +70,7 @@ class TrainingState:
         defects = None if bank is None else DefectPatches(bank, calibration.defect_sample or bank)
         sources = defects.patches.sources if defects else ()
         return cls(
-            images.samples(dict.fromkeys([*calibration.sha256, *sources])),
+            images.samples(dict.fromkeys([*calibration.sha256, *sources, *calibration.normals])),
             model.normal_bank,
             defects,
             {name: one.fold for name, one in held_out.items()},
@@ -120,7 +121,11 @@ def described(
         "defective_images": sum(s.is_defective for s in real),
         "kinds": sorted({s.kind for s in real if s.is_defective and s.kind}),
         "synthetic_images": dict(
-            sorted(Counter(s.origin for s in state.samples if s.is_synthetic).items())
+            sorted(
+                Counter(
+                    s.origin for s in state.samples if s.is_synthetic and not is_variant(s)
+                ).items()
+            )
         ),
         "taught": {name: facts for name, facts in all_taught.items() if name in names},
     }

@@ -47,7 +47,7 @@ def remove(
     named = {name_of(source, known) for source in sources}
     removed = Manifest(images.folder, state.samples).with_offspring(named)
     samples = tuple(sample for sample in state.samples if sample.image not in removed)
-    if sum(not sample.is_defective for sample in samples) < 2:
+    if sum(not (sample.is_defective or sample.is_synthetic) for sample in samples) < 2:
         raise DataError("that leaves fewer than two good images, by which nothing is calibrated.")
     if len({state.fold_of[s.image] for s in samples if not s.is_defective}) < 2:
         raise DataError(

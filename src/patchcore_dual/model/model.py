@@ -154,6 +154,7 @@ class Model:
             "review_threshold": review.value,
             "review_share_expected": self.thresholds.review_share,
             "operating_points": self.operating_points(),
+            "light": self.trained_on.get("light", {}),
             "n_set_aside": len(self.trained_on.get("set_aside", {})),
             "synthetic_images": self.trained_on.get("synthetic_images", {}),
             "test_masks_used": self.trained_on.get("test_masks_used", False),

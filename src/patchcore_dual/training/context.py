@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual._version import __version__
+from patchcore_dual.data.light import LightPlan
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage, graph_of, unwrapped
 from patchcore_dual.features.inspected import restricted
@@ -41,6 +42,7 @@ class FitContext:
         memory: limit of the process; what does not fit is mapped from files of the checkpoint.
         progress: gets the stage and how far it is.
         cached_bytes: how many bytes of features are kept between steps.
+        light: the light variants of good images that are fitted on beside them.
     """
 
     embed: EmbedImage
@@ -51,6 +53,7 @@ class FitContext:
     memory: Memory = UNLIMITED
     progress: Progress = silent
     cached_bytes: int = 0
+    light: LightPlan = field(default_factory=LightPlan)
 
     def embed_in(self, training_set: Manifest, sample: Sample) -> EmbedImage:
         """`embed` for one training image; the features outside its region of interest are NaN."""
@@ -65,6 +68,15 @@ class FitContext:
         """The context of a fit without some of the images; its checkpoint lies in this one's."""
         folder = self.checkpoint.folder / "without"
         return replace(self, checkpoint=FitCheckpoint(folder, {"without": list(images)}))
+
+    def in_light(self, plan: LightPlan) -> "FitContext":
+        """The context of a fit with light variants; its checkpoint lies in this one's."""
+        checkpoint = FitCheckpoint(self.checkpoint.folder / f"light-{plan.each}", asdict(plan))
+
+        def progress(stage: str, done: int, total: int) -> None:
+            self.progress(f"with {plan.each} in other light each: {stage}", done, total)
+
+        return replace(self, light=plan, checkpoint=checkpoint, progress=progress)
 
 
 @contextmanager

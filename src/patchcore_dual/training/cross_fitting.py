@@ -3,7 +3,8 @@
 A normal image is scored by the normal bank without its fold, the defect bank without its group, and
 a probe trained without its fold's normal patches. A defective image is scored by all three without
 its fold. For the guard, images are scored once more as if a cluster of defects had never been seen.
-A synthetic image is excluded wherever one of its parents is, and is never scored itself.
+A synthetic image is excluded wherever one of its parents is, and is never scored itself; a light
+variant of a good image is scored as that image is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.banks.uninspected import uninspected
+from patchcore_dual.data.light import is_variant
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.model import CalibrationSet
@@ -87,7 +89,7 @@ def cross_fit(
         return SeenImage(features, height, width, cells)
 
     return cross_fit_seen(
-        training_set,
+        training_set.where([*training_set, *banks.variants]),
         banks,
         defects,
         see,
@@ -122,8 +124,9 @@ def cross_fit_seen(
     known = set(defects.patches.sources) if defects else set()
     scored = [
         s
-        for s in training_set.real()
-        if not s.is_defective or (probes is not None and s.image in known)
+        for s in training_set
+        if (is_variant(s) or not s.is_synthetic)
+        and (not s.is_defective or (probes is not None and s.image in known))
     ]
     # Fold by fold, so that each bank is made once; the result keeps the manifest's order.
     score = _Scorer(training_set, banks, defects, probes)
@@ -239,7 +242,7 @@ def out_of_fold_images(
 def _group(sample: Sample, training_set: Manifest) -> set[str]:
     """The images of a sample's group, and the synthetic ones made from them."""
     group = {s.image for s in training_set.real() if sample.group and s.group == sample.group}
-    return training_set.with_offspring(group | {sample.image})
+    return training_set.with_offspring(group | {sample.image} | sample.parents)
 
 
 def _without(bank: MemoryBank, group: set[str]) -> MemoryBank:

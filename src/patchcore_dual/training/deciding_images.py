@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from patchcore_dual.data.light import without_change
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import HeldOutScores
 
@@ -85,7 +86,7 @@ def deciding_images(
     """Find the training images that decide the threshold or contradict their label.
 
     Args:
-        normals: names of the held-out good images.
+        normals: names of the held-out good images; those of light variants are that of the image.
         normal_scores: float64 `[n]`, their scores.
         defectives: names of the held-out defective images.
         defective_scores: float64 `[k]`, their scores.
@@ -100,11 +101,14 @@ def deciding_images(
     by_rate = HeldOutScores(normal_scores, groups).threshold(false_alarm_rate).value
     if threshold is None:
         threshold = by_rate
-    order = np.argsort(-normal_scores, kind="stable")
-    shown = order[: int((normal_scores >= threshold).sum()) + SHOWN_BELOW]
+    highest: dict[str, int] = {}  # of the variants of an image, that with the highest score
+    for i in np.argsort(-normal_scores, kind="stable"):
+        highest.setdefault(normals[i], int(i))
+    order = np.array(list(highest.values()))
+    shown = order[: int((normal_scores[order] >= threshold).sum()) + SHOWN_BELOW]
 
     def good(i: int) -> DecidingImage:
-        others = np.arange(len(normals)) != i
+        others = np.array([name != normals[i] for name in normals])
         if threshold != by_rate or not others.any():
             return DecidingImage(normals[i], float(normal_scores[i]))
         rest = HeldOutScores(normal_scores[others], np.array(groups)[others] if len(groups) else ())
@@ -134,7 +138,7 @@ def deciding_images_of(model: Model) -> DecidingImages:
     pairs = zip(kept.defectives, kept.evidence.defectives, strict=True)
     known = [name for name, one in pairs if one.is_known]
     found = deciding_images(
-        kept.normals,
+        [name if name in kept.sha256 else without_change(name) for name in kept.normals],
         results.normals.scores,
         known,
         results.known,

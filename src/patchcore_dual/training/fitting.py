@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ from patchcore_dual.training.context import FitContext, fit_context
 from patchcore_dual.training.cpu_check import check_on_cpu
 from patchcore_dual.training.first_steps import FirstSteps
 from patchcore_dual.training.folds import check_training_set
+from patchcore_dual.training.light_choice import LightChoice, check_light_choice, choose_light
+from patchcore_dual.training.light_effect import measure_light
 from patchcore_dual.training.normal_banks import NormalBanks
 from patchcore_dual.training.precision import PrecisionCost, precision_cost
 from patchcore_dual.training.regions import check_regions, within_region
@@ -68,6 +70,7 @@ class Fit:
         size: how the size of the images was chosen; None where it was given.
         embedder: that of the model: in 8-bit integers, where the settings say so.
         precision: what 8-bit integers cost; None unless that was asked for.
+        light: how many variants in other light were fitted on; None unless that was asked for.
     """
 
     model: Model
@@ -77,6 +80,7 @@ class Fit:
     former: Version | None = None
     size: SizeChoice | None = None
     precision: PrecisionCost | None = None
+    light: LightChoice | None = None
 
 
 def fit(
@@ -106,6 +110,7 @@ def fit(
     3. The defect bank: a coreset of the patches on defects.
     4. Cross-fitting: out-of-fold evidence for every training image.
     5. The fusion rule and the thresholds, calibrated on that evidence.
+    6. What small changes of light do to good images, measured on some of them.
 
     Where that evidence says that good images are probably mislabelled, they are set aside, and all
     of it is done again without them.
@@ -166,6 +171,8 @@ def fit(
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
     outside = check_regions(training_set, settings)
+    if settings.robust == "light":
+        check_light_choice(training_set)
     in_integers = settings.precision == "int8" and normal_banks is None
     if compare_precision and not in_integers:
         raise SettingsError("precisions are compared where one is chosen: add --precision int8.")
@@ -227,8 +234,18 @@ def fit(
         if synthetic == "best":
             gain = choose_synthetic_count(first.scores, chosen)
             chosen = choose_synthetic(chosen, gain.kept)
-        model = first.model(chosen)
-        facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
+        light = None
+        if settings.robust == "light":
+            light, model, effects = choose_light(first, chosen)
+        else:
+            model = first.model(chosen)
+            effects = measure_light(first.context, chosen, first.banks, model)
+        facts = {
+            "excluded_images": excluded,
+            **_set_aside(model, context, training_set, aside),
+            "light": {name: asdict(effect) for name, effect in effects.items()},
+            **({"light_choice": asdict(light)} if light else {}),
+        }
         if outside is not None:
             facts["defects_outside_region"] = len(outside)
         model = replace(
@@ -246,7 +263,7 @@ def fit(
             former = save_model(model, model_folder, overwrite=overwrite, is_locked=True)
             context.checkpoint.remove()
             shutil.rmtree(trials_of(context.checkpoint.folder), ignore_errors=True)
-    return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost)
+    return Fit(model, embedder, gain, first.pseudo_masks, former, size_choice, cost, light)
 
 
 def _quantised(

@@ -75,6 +75,7 @@ class NormalBanks:
         radius: covering radius of `whole` among projected features.
         evidence: out-of-fold distances to normal by image, kept so that another defect bank can be
             tried beside the same normal banks without searching them again.
+        variants: the light variants of good images that the banks were built from too.
     """
 
     whole: MemoryBank
@@ -83,6 +84,7 @@ class NormalBanks:
     sample: MemoryBank
     radius: float
     evidence: MutableMapping[str, Evidence] = field(default_factory=dict)
+    variants: tuple[Sample, ...] = ()
 
 
 def build_normal_banks(
@@ -100,7 +102,9 @@ def build_normal_banks(
     """
     check_training_set(training_set)
     settings, checkpoint, channels = context.settings, context.checkpoint, context.normal_channels
-    samples = training_set.part(label="negative").samples
+    originals = training_set.part(label="negative").samples
+    variants = tuple(context.light.variants(originals))
+    samples = (*originals, *variants)
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         features = context.features(training_set, sample)
@@ -120,9 +124,12 @@ def build_normal_banks(
         context.progress,
     )
     patches, width = passes.layout()
-    size = coreset_size(patches, settings.normal_rate)
-    folds_at_most = FOLDS if patches * size <= EXACT else FOLDS_OF_LARGE_SETS
+    # Light variants make no bank larger, and no folds fewer; they are in their image's fold.
+    share = len(originals) / len(samples)
+    size = coreset_size(round(share * patches), settings.normal_rate)
+    folds_at_most = FOLDS if share * patches * size <= EXACT else FOLDS_OF_LARGE_SETS
     fold_of = assign_folds(training_set.real().samples, settings.seed, folds_at_most)
+    fold_of |= {one.image: fold_of[parent] for one in variants for parent in one.parents}
     left_out = [None, *range(max(fold_of.values()) + 1)] if with_folds else [None]
     context.memory.require(max(WORK_PER_PATCH * patches, 4 * width * BANKS_HELD * size))
     if checkpoint.resumes:
@@ -150,7 +157,7 @@ def build_normal_banks(
             rows.projected,
             folds[rows.image],
             left_out,
-            size_of=lambda count: coreset_size(count, settings.normal_rate),
+            size_of=lambda count: coreset_size(round(share * count), settings.normal_rate),
             seed=settings.seed,
             progress=functools.partial(context.progress, "coresets of normal images"),
         )
@@ -193,6 +200,7 @@ def build_normal_banks(
         sample,
         radius,
         EvidenceCache(tuple(fold_of), stored),
+        variants,
     )
 
 
