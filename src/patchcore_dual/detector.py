@@ -144,12 +144,11 @@ class PatchCoreDual:
         size, shown = image.resized.shape, image.original.shape
         heat = image.as_given(heat_map(output.grid, size, shown, model.rule.sigma))
         is_suspicious = output.score > thresholds.review.value
-        uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=output.peak)
         return Inspection(
             image.name,
             image.original,
             output.score,
-            uncertainty,
+            score_uncertainty(model.rule, evidence, features, *banks, peak=output.peak),
             thresholds.image.value,
             thresholds.review.value,
             heat,
@@ -163,6 +162,7 @@ class PatchCoreDual:
             model.is_foreign(evidence.normal),
             image.motion,
             self._teacher.pictures(model),
+            model.appearance(image.resized, evidence.normal),
         )
 
     @property

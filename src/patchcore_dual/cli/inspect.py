@@ -13,6 +13,7 @@ from patchcore_dual.errors import ImageError, PatchCoreDualError
 if TYPE_CHECKING:
     from patchcore_dual.cli.inspect_summary import ResizedImages
     from patchcore_dual.evaluation.inspection_folder import InspectionFolder
+    from patchcore_dual.live.watching import Watch
     from patchcore_dual.scoring import Inspection
 
 _NOTES_SHOWN = 5
@@ -72,6 +73,7 @@ def inspect(
     from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
+    from patchcore_dual.live.watching import Watch
     from patchcore_dual.utils.dependencies import missing
 
     if out is None and (full_size or overwrite):
@@ -100,7 +102,8 @@ def inspect(
             console.print(f"Pictures will be written, but no page: {missing('jinja2', 'it')}")
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)
-    run = _Run(paths, folder, left_out, as_json, ResizedImages(detector.model.size))
+    resizing, watch = ResizedImages(detector.model.size), Watch(detector.model.drift)
+    run = _Run(paths, folder, left_out, as_json, resizing, watch)
     try:
         given = [InRegion(path, region) for path in paths]
         for path, result in zip(paths, detector.inspect_many(given, on_error="yield"), strict=True):
@@ -125,8 +128,9 @@ class _Run:
         left_out: list[str],
         as_json: bool,
         resizing: "ResizedImages",
+        watch: "Watch",
     ) -> None:
-        self.resizing = resizing
+        self.resizing, self.watch = resizing, watch
         self.paths, self.folder, self.left_out, self.as_json = paths, folder, left_out, as_json
         self.results: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
@@ -143,7 +147,7 @@ class _Run:
         self.resizing.add(path, *result.image.shape[:2])
         how_read = "; ".join(n for n in result.note.split("; ") if not n.startswith("resized "))
         self.notes.update([how_read] if how_read else [])
-        entry = result.to_json()
+        entry = {**result.to_json(), "drift": self.watch.add(result)}
         self.results.append(entry)
         if not self.as_json:
             print(replace(result, note=""), flush=True)
@@ -193,6 +197,7 @@ class _Run:
                     "counts": {k: self.counts[k] for k in self._counted},
                     "complete": self._is_complete,
                     "left_out": self.left_out,
+                    "drift": self.watch.state(),
                     **({"page": str(page) if page else None} if self.folder else {}),
                 }
             )
@@ -206,6 +211,8 @@ class _Run:
         if warning:
             print(warning)
         print(totals(self.counts))
+        for line in self.watch.lines():
+            print(line)
         if self.folder is not None:
             print(f"Pictures: {page or self.folder.folder}")
 

@@ -14,6 +14,7 @@ from patchcore_dual.data.image_stream import ImageStream, paths_in_lines
 from patchcore_dual.data.inputs import InRegion
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ImageError, SettingsError
+from patchcore_dual.live.watching import Watch
 
 _GROUP = 64  # paths of which the next are read while one is inspected
 
@@ -51,7 +52,7 @@ def inspect_lines(
         groups = _groups_of(stream)
     detector = PatchCoreDual.load(model, device=device)
     counts: Counter[str] = Counter()
-    resizing = ResizedImages(detector.model.size)
+    resizing, watch = ResizedImages(detector.model.size), Watch(detector.model.drift)
     try:
         for group in groups:
             given = [InRegion(path, region) for path in group]
@@ -64,7 +65,7 @@ def inspect_lines(
                 else:
                     counts[result.verdict] += 1
                     resizing.add(path, *result.image.shape[:2])
-                    print_json_line(result.to_json())
+                    print_json_line({**result.to_json(), "drift": watch.add(result)})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{counts.total()} images were inspected, and their results are printed. The same "
@@ -75,6 +76,8 @@ def inspect_lines(
     if warning := resizing.warning(counts.total()):
         _say(warning)
     _say(totals(counts))
+    for line in watch.lines():
+        _say(line)
     if counts["error"]:
         return 2
     return 1 if strict and (counts["reject"] or counts["not inspected"]) else 0

@@ -11,6 +11,7 @@ from patchcore_dual.cli.audit import audit
 from patchcore_dual.cli.augment import augment_app
 from patchcore_dual.cli.demo import demo
 from patchcore_dual.cli.diff import diff
+from patchcore_dual.cli.drift import drift
 from patchcore_dual.cli.endings import one_exit_code_each
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
@@ -49,6 +50,7 @@ _AFTER_CTRL_C = {
     "serve": "Everything that was answered is kept. The same command goes on.",
     "token": "The token is there, or it is not: see `patchcore-dual token list`.",
     "migrate": "The model is as it was, or up to date. Run the same command again.",
+    "drift": "Nothing was changed.",
     "inspect": "Nothing was inspected yet. Run the same command again.",
     "augment": "Images made so far are kept, and the same command continues with the next. "
     "`fit` uses none of them before the set is finished.",
@@ -77,7 +79,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(prepare, audit, fit, evaluate, threshold, inspect, study),
+    *(prepare, audit, fit, evaluate, threshold, inspect, drift, study),
     *(teach, history, undo, diff, tag, prune, migrate),
     *(serve, reproduce, demo),
 )

@@ -22,6 +22,7 @@ from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.model import CalibrationSet, Model
 from patchcore_dual.scoring import Evidence, Nearest, rule_for
+from patchcore_dual.scoring.appearance import Look
 from patchcore_dual.scoring.familiarity import greatest_distance
 from patchcore_dual.training.cross_fitting import SeenImage, cross_fit_seen
 from patchcore_dual.training.defect_bank import DefectPatches
@@ -46,6 +47,8 @@ class TrainingState:
         cells: bool `[h, w]`, the cells on the defect of every scored defective image, by name.
         sizes: height and width in pixels of every scored image, by name.
         sha256: see `CalibrationSet`.
+        looks: what the pixels of good images say of their appearance, by name; nothing for a model
+            that keeps no reference of drift.
         gained: what the normal bank has gained and `normal` does not account for yet.
     """
 
@@ -57,6 +60,7 @@ class TrainingState:
     cells: dict[str, np.ndarray]
     sizes: dict[str, tuple[int, int]]
     sha256: dict[str, str]
+    looks: dict[str, Look]
     gained: tuple[MemoryBank, ...] = ()
 
     @classmethod
@@ -78,6 +82,7 @@ class TrainingState:
             {n: one.defect_cells for n, one in held_out.items() if one.defect_cells is not None},
             {name: (one.height, one.width) for name, one in held_out.items()},
             dict(calibration.sha256),
+            model.drift.looks() if model.drift else {},
         )
 
     @property
@@ -172,7 +177,8 @@ def renew(
             normal = state.normal[one.image]
             distance = np.minimum(normal.distance, gained.nearest(own)[0])
             banks.evidence[one.image] = Evidence(replace(normal, distance=distance))
-        return SeenImage(own, *state.sizes[one.image], state.cells.get(one.image))
+        name = one.image
+        return SeenImage(own, *state.sizes[name], state.cells.get(name), state.looks.get(name))
 
     fitted = cross_fit_seen(
         Manifest(Path(calibration.prepared), state.samples),
@@ -182,6 +188,7 @@ def renew(
         rule=rule_class,
         false_alarm_rate=settings.false_alarm_rate,
         sha256=state.sha256,
+        taught=trained_on.get("taught", {}),
         progress=progress,
     )
     rule = fitted.calibration.fit_rule(rule_class)
@@ -198,6 +205,7 @@ def renew(
             "greatest_distance": greatest_distance(fitted.calibration.evidence),
         },
         read_calibration=partial(_given, fitted.calibration),
+        drift=fitted.drift,
     )
 
 

@@ -17,6 +17,7 @@ from patchcore_dual.live.lessons import LearnedImage, Lesson, read_lesson, verdi
 from patchcore_dual.live.recalibration import TrainingState, calibration_of, described, renew
 from patchcore_dual.model import Model, TaughtImage, bank_channels
 from patchcore_dual.scoring import RULES, gather_evidence
+from patchcore_dual.scoring.appearance import look_of
 from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.utils.progress import Progress, silent
 
@@ -235,6 +236,8 @@ def _with_image(
         sha256={**state.sha256, one.name: one.sha256},
     )
     if one.mask is None:
+        if model.drift is not None:
+            state = replace(state, looks={**state.looks, one.name: look_of(one.image)})
         radius = calibration_of(model).covering_radius
         gained = grow_normal_bank(state.normal_bank, one.name, one.features, radius, settings.seed)
         if gained is None:

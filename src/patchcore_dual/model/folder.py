@@ -49,6 +49,7 @@ from patchcore_dual.model.versions import (
 )
 from patchcore_dual.scoring import RULES, Probe, Threshold, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
+from patchcore_dual.scoring.drift_reference import DriftReference
 from patchcore_dual.utils.files import file_sha256, write_atomically
 
 _SHEETS = (SHEET_FILE, DECIDING_FILE)  # pictures of what one model was fitted on
@@ -192,6 +193,9 @@ def _model(folder: Path, path: Path, text: bytes) -> Model:
                 if role in data
             },
             roi=data["roi"][0]["inspected"] if "roi" in data else None,
+            drift=DriftReference.from_arrays(entry.sources["drift"], data["drift"][0])
+            if "drift" in data
+            else None,
         )
     except (KeyError, TypeError, IndexError, SettingsError, DataError) as error:
         raise ModelError(f"{path} is damaged ({error}). Fit again.") from None

@@ -28,6 +28,8 @@ from patchcore_dual.scoring import (
     operating_points,
 )
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
+from patchcore_dual.scoring.appearance import Appearance, look_of
+from patchcore_dual.scoring.drift_reference import DriftReference
 from patchcore_dual.scoring.familiarity import is_foreign
 from patchcore_dual.settings import Settings
 
@@ -58,6 +60,8 @@ class Model:
         aligner: brings parts to where they lie in a reference; None where images are not aligned.
         roi: the region of interest, bool `[H, W]` at `size`, True where images are inspected; None
             for everywhere.
+        drift: how its good training images look, by which drift is judged; None where there are
+            fewer than ten, and in a model of a version that did not keep it.
     """
 
     settings: Settings
@@ -76,6 +80,7 @@ class Model:
     segments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     aligner: Aligner | None = None
     roi: np.ndarray | None = None
+    drift: DriftReference | None = None
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:
@@ -95,6 +100,10 @@ class Model:
     def is_foreign(self, normal: Nearest) -> bool:
         """Whether an image is not like the parts it was fitted on, by its normal distances."""
         return is_foreign(normal, self.trained_on.get("greatest_distance"))
+
+    def appearance(self, image: np.ndarray, normal: Nearest) -> Appearance | None:
+        """How an image uint8 `[H, W, 3]` of its size looks; None where it keeps no reference."""
+        return self.drift.appearance(look_of(image), normal) if self.drift else None
 
     @property
     def bit_depth(self) -> int | None:

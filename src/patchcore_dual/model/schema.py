@@ -46,7 +46,7 @@ class ModelFile(BaseModel):
 
     Attributes:
         rule, rule_constants: name of the fusion rule and what it learned, arrays aside.
-        sources: the images of each bank, by the bank's role.
+        sources: the images of each bank, and of the reference of drift, by role.
         calibration: the plain values of the calibration set; None without one.
         files: the names of the data files of each role. Those of a bank are its segments, in
             order.

@@ -59,6 +59,9 @@ def serialise(model: Model) -> Serialised:
     if model.calibration is not None:
         calibration, arrays = model.calibration.to_arrays()
         parts["calibration"] = _by_part(arrays)
+    if model.drift is not None:
+        parts["drift"] = [model.drift.to_arrays()]
+        sources["drift"] = model.drift.names
     content = {role: [_bytes(one) for one in several] for role, several in parts.items()}
     if model.network is not None:
         content["network"] = [model.network]

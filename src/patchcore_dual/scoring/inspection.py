@@ -7,6 +7,7 @@ from typing import Any, overload
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.scoring.appearance import Appearance
 from patchcore_dual.scoring.drawing import draw_inspection
 from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.scoring.familiarity import FOREIGN
@@ -85,6 +86,8 @@ class Inspection:
             score, map and regions are those of the image as it lies, and decide nothing.
         picture_of: gives a picture of the patch of a match, uint8 `[h, w, 3]`; None, or nothing,
             where its training image is not at hand.
+        appearance: how the image looks as a whole, by which drift is judged; None where the model
+            keeps no reference for that.
 
     >>> heat = np.zeros((90, 200), np.float32)
     >>> heat[20:40, 50:80] = 3
@@ -130,6 +133,7 @@ class Inspection:
     is_foreign: bool = False
     motion: Motion | None = None
     picture_of: Callable[[Match], np.ndarray | None] | None = field(default=None, repr=False)
+    appearance: Appearance | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -193,6 +197,7 @@ class Inspection:
             "note": self.note,
             "is_foreign": self.is_foreign,
             **({"motion": asdict(self.motion)} if self.motion is not None else {}),
+            "appearance": self.appearance.to_json() if self.appearance else None,
         }
 
     def thumbnails(self) -> dict[str, np.ndarray | None]:

@@ -22,7 +22,7 @@ from patchcore_dual.station.log import (
 )
 from patchcore_dual.station.log.retention import Clock, named_images
 from patchcore_dual.station.serving.detectors import Detectors, compute_without_torch
-from patchcore_dual.station.serving.drift import drift_of
+from patchcore_dual.station.serving.drift import worst
 from patchcore_dual.station.serving.explanations import HeatMaps
 from patchcore_dual.station.serving.image_limits import check_image
 from patchcore_dual.station.serving.image_work import ImageWork
@@ -77,7 +77,8 @@ class Station:
         self.started = time.monotonic()
         detectors = Detectors()
         self.models = {
-            name: ServedModel(name, folder, detectors) for name, folder in settings.models.items()
+            name: ServedModel(name, folder, detectors, settings.data / "drift" / f"{name}.json")
+            for name, folder in settings.models.items()
         }
         try:
             settings.data.mkdir(0o700, parents=True, exist_ok=True)
@@ -231,6 +232,7 @@ class Station:
         usage = shutil.disk_usage(self.settings.data)
         for served in self.models.values():  # edited elsewhere, perhaps, while no image came
             served.refresh(wait=False)
+        drift = {name: served.in_use.drift.state() for name, served in self.models.items()}
         return {
             "models": [
                 {
@@ -238,11 +240,11 @@ class Station:
                     "version": served.version,
                     "fingerprint": served.fingerprint,
                     "problem": served.problem,
-                    "drift": drift_of(name),
+                    "drift": drift[name],
                 }
                 for name, served in self.models.items()
             ],
-            "drift": drift_of(""),
+            "drift": worst(list(drift.values())),
             "watch": self.watch_state(),
             "queue": {"waiting": self.inspector.waiting, "limit": self.inspector.limit},
             "database": {"is_available": self.log.is_available},
@@ -256,6 +258,8 @@ class Station:
         self.is_stopping.set()
         self.inspector.close()
         self.lessons.close()
+        for served in self.models.values():
+            served.in_use.drift.save()
         self.log.close()
 
     def _result(self, future: "Future[Any]", deadline: float) -> Any:

@@ -7,7 +7,7 @@ A synthetic image is excluded wherever one of its parents is, and is never score
 variant of a good image is scored as that image is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ from patchcore_dual.scoring import (
     TrainingEvidence,
     gather_evidence,
 )
+from patchcore_dual.scoring.appearance import Look, look_of
+from patchcore_dual.scoring.drift_reference import DriftReference
 from patchcore_dual.scoring.evidence import search
 from patchcore_dual.scoring.neighbourhood_weights import defect_weight
 from patchcore_dual.training.context import FitContext
@@ -47,19 +49,22 @@ class SeenImage(NamedTuple):
         features: float32 `[h, w, d]`.
         height, width: of the prepared image, in pixels.
         defect_cells: bool `[h, w]`, the cells on the defect; None for a normal image.
+        look: what its pixels say of its appearance; None where that is not known.
     """
 
     features: np.ndarray
     height: int
     width: int
     defect_cells: np.ndarray | None = None
+    look: Look | None = None
 
 
 class CrossFit(NamedTuple):
-    """The calibration set of a model, and its final probe."""
+    """The calibration set of a model, its final probe, and the reference of drift."""
 
     calibration: CalibrationSet
     probe: Probe | None
+    drift: DriftReference | None
 
 
 def cross_fit(
@@ -86,7 +91,7 @@ def cross_fit(
             mask = defect_mask(training_set, sample, pseudo_masks)
             cells = covered_cells(mask, *features.shape[:2]) & ~uninspected(features)
         height, width = image.shape[:2]
-        return SeenImage(features, height, width, cells)
+        return SeenImage(features, height, width, cells, look_of(image))
 
     return cross_fit_seen(
         training_set.where([*training_set, *banks.variants]),
@@ -109,6 +114,7 @@ def cross_fit_seen(
     rule: type[Rule],
     false_alarm_rate: float,
     sha256: Mapping[str, str],
+    taught: Collection[str] = (),
     progress: Progress = silent,
 ) -> CrossFit:
     """As `cross_fit`, of images whose features come from anywhere.
@@ -119,6 +125,7 @@ def cross_fit_seen(
         see: gives the features of an image; called once for each that is scored.
         false_alarm_rate: the one that was asked for.
         sha256: see `CalibrationSet`.
+        taught: names of images that were taught since the fit, see `DriftReference`.
     """
     probes = Probes(training_set, banks, defects) if defects and rule.uses_probe else None
     known = set(defects.patches.sources) if defects else set()
@@ -131,10 +138,13 @@ def cross_fit_seen(
     # Fold by fold, so that each bank is made once; the result keeps the manifest's order.
     score = _Scorer(training_set, banks, defects, probes)
     images: dict[str, HeldOutImage] = {}
+    looks: dict[str, Look] = {}
     for sample in sorted(scored, key=lambda sample: banks.fold_of[sample.image]):
         seen = see(sample)
         held_out = score(sample, (seen.height, seen.width), seen.features)
         images[sample.image] = replace(held_out, defect_cells=seen.defect_cells)
+        if seen.look is not None:
+            looks[sample.image] = seen.look
         progress("scoring held-out images", len(images), len(scored))
     normals = tuple(s.image for s in scored if not s.is_defective)
     defectives = tuple(s.image for s in scored if s.is_defective)
@@ -155,7 +165,10 @@ def cross_fit_seen(
         probes.normal_sample if probes else None,
         defects.patches if defects and probes else None,
     )
-    return CrossFit(calibration, probes.final if probes else None)
+    drift = DriftReference.of(
+        normals, groups, calibration.evidence.normals, looks, frozenset(taught)
+    )
+    return CrossFit(calibration, probes.final if probes else None, drift)
 
 
 @dataclass(frozen=True)

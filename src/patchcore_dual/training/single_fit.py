@@ -27,7 +27,7 @@ def fit_model(
     settings = context.settings
     defects = build_defect_bank(context, training_set, pseudo_masks)
     rule_class = rule_for(settings.scoring, defects is not None)
-    calibration, probe = cross_fit(
+    calibration, probe, drift = cross_fit(
         context, training_set, banks, defects, pseudo_masks=pseudo_masks, rule=rule_class
     )
     rule = calibration.fit_rule(rule_class)
@@ -55,6 +55,7 @@ def fit_model(
             "greatest_distance": greatest_distance(calibration.evidence),
         },
         read_calibration=partial(_given, calibration),
+        drift=drift,
     )
 
 

@@ -35,6 +35,7 @@ class Inspected:
         if self.inspection.reason:
             notes = (self.inspection.reason, values["note"])
             values["note"] = "; ".join(note for note in notes if note)
+        del values["appearance"]
         fingerprint = values.pop("model")
         return InspectionRecord(
             id=id,
@@ -72,7 +73,7 @@ class ImageWork:
     def __call__(self) -> Inspected:
         begun = time.monotonic()
         self._served.refresh(wait=False)
-        detector, version = self._served.in_use
+        detector, version, drift = self._served.in_use
         try:
             pixels, _, how_read = read_pixels(self._content, "the image", detector.model.bit_depth)
             self.is_decoded = True
@@ -80,6 +81,7 @@ class ImageWork:
             self.read.set()
         decoded = time.monotonic()
         inspection = detector.inspect(pixels)
+        drift.add(inspection)
         notes = "; ".join(note for note in (how_read, inspection.note) if note)
         steps = {
             "queue": begun - self._submitted,

@@ -17,6 +17,7 @@ from patchcore_dual.model.schema import MODEL_FILE, read_model_file
 from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.inspection import Match
 from patchcore_dual.station.serving.detectors import Detectors
+from patchcore_dual.station.serving.drift import StationDrift
 
 _log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
@@ -24,10 +25,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries to load wh
 
 
 class InUse(NamedTuple):
-    """A detector, and the number of its version in the ledger; None where it is not in it."""
+    """A detector, the number of its version in the ledger, if it is in it, and its drift."""
 
     detector: PatchCoreDual
     version: int | None
+    drift: StationDrift
 
 
 class ServedModel:
@@ -37,6 +39,7 @@ class ServedModel:
         name: that it is served under.
         folder: of the model.
         detectors: loads it.
+        drift_file: where the state of its drift is kept.
 
     Attributes:
         name, folder: as given; the folder is absolute.
@@ -47,8 +50,8 @@ class ServedModel:
         ModelError: for a folder that holds no model that can be served.
     """
 
-    def __init__(self, name: str, folder: Path, detectors: Detectors) -> None:
-        self.name, self._detectors = name, detectors
+    def __init__(self, name: str, folder: Path, detectors: Detectors, drift_file: Path) -> None:
+        self.name, self._detectors, self._drift_file = name, detectors, drift_file
         self.folder = folder = Path(os.path.abspath(folder))  # "." has no versions beside it
         self._lock = threading.Lock()
         self._stamp = _stamp_of(folder)
@@ -146,8 +149,10 @@ class ServedModel:
             ),
             None,
         )
-        self.in_use = InUse(detector, number)
         model = detector.model
+        if (before := getattr(self, "in_use", None)) is not None:
+            before.drift.save()  # where only thresholds have changed, it goes on
+        self.in_use = InUse(detector, number, StationDrift(model.drift, self._drift_file))
         self._pictures = TrainingPictures(
             self.folder / FOLDER, self._prepared, model.size, model.spec.stride
         )

@@ -59,6 +59,7 @@ class Metrics:
                 ("model_version", "Version of the model in use; NaN for none.", ("model",)),
                 ("model_is_current", "1 where the model on disk is in use.", ("model",)),
                 ("drift_is_measured", "1 where drift is measured.", ("model",)),
+                ("drift_is_found", "1 where parts are not like those of the fit.", ("model",)),
                 ("database_is_available", "0 while results are spooled.", ()),
                 ("watch_is_reachable", "0 while a watched folder is away.", ("folder",)),
                 ("watch_waiting", "Files in it that are not inspected yet.", ("folder",)),
@@ -93,8 +94,9 @@ class Metrics:
             name, version = model["name"], model["version"]
             gauges["model_version"].labels(name).set(float("nan") if version is None else version)
             gauges["model_is_current"].labels(name).set(not model["problem"])
-            is_measured = model["drift"]["status"] != "not measured"
-            gauges["drift_is_measured"].labels(name).set(is_measured)
+            status = model["drift"]["status"]
+            gauges["drift_is_measured"].labels(name).set(status != "not measured")
+            gauges["drift_is_found"].labels(name).set(status == "drifting")
         for watched in state["watch"]["folders"]:
             for name in ("is_reachable", "waiting", "unplaced"):
                 gauges[f"watch_{name}"].labels(watched["folder"]).set(watched[name])

@@ -162,7 +162,9 @@ function driftOf(model, isNamed) {
   const key = `drift.${status}`;
   return h("p", {}, isNamed && h("span", { class: "quiet" }, `${model.name}: `),
     h("span", { class: `state state-${status.replaceAll(" ", "-")}` }, hasText(key) ? t(key) : status),
-    model.drift?.message && h("span", { class: "quiet" }, ` ${model.drift.message}`));
+    model.drift?.message && h("span", { class: "quiet" }, ` ${model.drift.message}`),
+    model.drift?.advice && h("span", { class: "quiet" }, ` ${model.drift.advice} `),
+    status === "drifting" && h("a", { href: `v1/models/${encodeURIComponent(model.name)}/drift.png`, target: "_blank", rel: "noopener" }, t("drift.picture")));
 }
 
 /** When the period began that is counted. */

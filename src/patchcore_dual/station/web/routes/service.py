@@ -5,15 +5,35 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from patchcore_dual.station.serving.explanations import png
 from patchcore_dual.station.web.errors import Refusal
 from patchcore_dual.station.web.metrics import CONTENT_TYPE
-from patchcore_dual.station.web.routes.common import TheStation, errors, example
+from patchcore_dual.station.web.routes.common import (
+    ModelName,
+    TheStation,
+    errors,
+    example,
+    picture,
+)
 from patchcore_dual.station.web.schemas import EXAMPLE_ID, ID, Error, Session, TokenIn
 from patchcore_dual.station.web.security import COOKIE, Reader, Security, address_of
 from patchcore_dual.station.web.tokens import Identity
 
 router = APIRouter(tags=["station"])
 _MONTH = 30 * 24 * 3600  # seconds that a browser stays signed in
+_DRIFT = {
+    "status": "drifting",
+    "images": 1290,
+    "level": 0.01,
+    "since": 1240,
+    "found": 1258,
+    "message": "Since image 1,240 good parts are no longer like those the model was fitted on: "
+    "they are blurrier (by 2.1 standard deviations). The promised false-alarm rate does not hold.",
+    "advice": "Clean the lens and check its focus. If parts are to look like this from now on, "
+    "teach about 20 good images of them, or fit again with them.",
+    "changes": [{"statistic": "sharpness", "before": -0.92, "now": -1.01, "deviations": -2.1}],
+    "past": [{"since": 310, "last": 352}],
+}
 _STATE = {
     "models": [
         {
@@ -21,10 +41,10 @@ _STATE = {
             "version": 3,
             "fingerprint": "0123456789abcdef",
             "problem": "",
-            "drift": {"status": "not measured"},
+            "drift": _DRIFT,
         }
     ],
-    "drift": {"status": "not measured"},
+    "drift": {"status": "drifting"},
     "watch": {"folders": [], "outlets": []},
     "queue": {"waiting": 0, "limit": 8},
     "database": {"is_available": True},
@@ -44,6 +64,22 @@ _EVENT = f'id: {EXAMPLE_ID}\nevent: inspection\ndata: {{"id": "{EXAMPLE_ID}"}}\n
 def state(station: TheStation) -> dict[str, Any]:
     """Models, queue, drift, database and disk."""
     return station.state()
+
+
+@router.get(
+    "/v1/models/{name}/drift.png",
+    response_class=Response,
+    responses={200: picture("The picture."), **errors(404, 409, 422)},
+    dependencies=[Reader],
+    summary="A picture of what has changed",
+)
+def drift_picture(station: TheStation, name: ModelName) -> Response:
+    """Mean brightness and mean distance to the normal bank over a coarse grid of the image: of the
+    good training images, of the latest images, and the difference."""
+    drawn = station.model(name).in_use.drift.picture()
+    if drawn is None:
+        raise Refusal(409, "no drift is measured yet: see `drift` in /v1/state.", "not_possible")
+    return Response(png(drawn), media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
 @router.get(

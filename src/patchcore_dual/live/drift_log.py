@@ -1,0 +1,99 @@
+"""Drift in a log that `inspect --jsonl` wrote."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from patchcore_dual.errors import DataError, ModelError
+from patchcore_dual.live.drift_report import NOT_KEPT
+from patchcore_dual.live.sentinel import LEVEL, Sentinel
+from patchcore_dual.model.folder import load_with_fingerprint
+from patchcore_dual.scoring.appearance import Appearance
+
+
+class DriftInLog(NamedTuple):
+    """What a log shows.
+
+    Attributes:
+        sentinel: that has seen it.
+        paths: of the images, in order, as they are logged.
+        without: how many lines are of images that could not be inspected.
+    """
+
+    sentinel: Sentinel
+    paths: list[str]
+    without: int
+
+
+def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
+    """Look for drift in the inspections of a log, in its order.
+
+    Args:
+        model: the folder of the model that inspected; `MODEL@3` for its version 3.
+        log: a file of the lines that `inspect --jsonl` prints.
+        level: probability of a false alarm.
+
+    Raises:
+        ModelError: for a model that cannot be read, or keeps no reference.
+        DataError: for a log that cannot be read, is empty, damaged, of another model, or was
+            written without the figures that drift is judged by.
+        SettingsError: for a level that is no probability.
+    """
+    fitted, fingerprint, _ = load_with_fingerprint(model)
+    if fitted.drift is None:
+        raise ModelError(f"no drift can be found with {model}: {NOT_KEPT}")
+    sentinel = Sentinel(fitted.drift, level)
+    paths: list[str] = []
+    without = 0
+    for where, line in _lines(log):
+        if "error" in line:
+            without += 1
+            continue
+        if line.get("model") != fingerprint:
+            raise DataError(
+                f"{where} was inspected by the model {line.get('model', '?')}, but {model} is "
+                f"{fingerprint}. Name the version that inspected, as {model}@3 (see "
+                f"`patchcore-dual history {model}`), or inspect the images again."
+            )
+        if line.get("appearance") is None:
+            raise DataError(
+                f"{where} says nothing of how the image looks: it was written by an older version. "
+                "Inspect the images again with `patchcore-dual inspect MODEL IMAGES --jsonl`."
+            )
+        try:
+            sentinel.add(Appearance.from_json(line["appearance"]))
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{where} is damaged at appearance. Leave the line out.") from None
+        paths.append(str(line.get("path", "")))
+    if not paths:
+        raise DataError(
+            f"{log} holds no inspection. Write one with `patchcore-dual inspect {model} IMAGES "
+            f"--jsonl > {log}`."
+        )
+    return DriftInLog(sentinel, paths, without)
+
+
+def _lines(log: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    try:
+        with log.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                where = f"line {number} of {log}"
+                if not text.strip():
+                    continue
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    if text.endswith(b"\n"):
+                        advice = "It is not a line of `inspect --jsonl`. Leave it out."
+                    else:
+                        advice = "It breaks off: the file was cut. Leave the last line out."
+                    raise DataError(f"{where} is not JSON. {advice}") from None
+                if not isinstance(line, dict) or not ("error" in line or "verdict" in line):
+                    raise DataError(
+                        f"{where} is no result of an inspection. Give a file that `patchcore-dual "
+                        "inspect MODEL IMAGES --jsonl` wrote."
+                    )
+                yield where, line
+    except OSError as error:
+        raise DataError(f"{log} cannot be read: {error.strerror}.") from None
