@@ -20,6 +20,7 @@ from patchcore_dual.scoring import Nearest
 from patchcore_dual.scoring.appearance import GRID, STATISTICS, Appearance
 
 BEFORE = 50  # unchanged images before a change that comes in mid-stream
+ORDERS = 200  # in which each change is looked for
 
 
 def _shading(image: np.ndarray) -> np.ndarray:
@@ -101,7 +102,7 @@ def main() -> None:
             alarms += found_at(stream, order) is not None
         print(f"| good, {share:.0%} defective | {alarms} of {given.orders} |", flush=True)
     print(
-        "\n| change | found | images until found, from the start: median, 90th percentile | "
+        f"\n{ORDERS} orders each:\n\n| change | found | images until found, from the start: median, 90th percentile | "
         f"found, after {BEFORE} unchanged images | images until found: median, 90th percentile |"
         "\n|---|---|---|---|---|"
     )
@@ -109,7 +110,7 @@ def main() -> None:
         cells = []
         for before in (0, BEFORE):
             counts = []
-            for order in range(given.orders):
+            for order in range(ORDERS):
                 places = random.permutation(len(good))
                 stream = [good[i] for i in places[:before]]
                 stream += [seen[name][i] for i in places[before:]]

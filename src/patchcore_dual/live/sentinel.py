@@ -121,7 +121,7 @@ class Sentinel:
         self._bets = (1 - _MOVED) * self._bets + _MOVED * self._bets.mean(axis=-1, keepdims=True)
         gain = _POWERS * (1 - p[..., None]) ** (_POWERS - 1) / _FAIR
         self._bets *= gain
-        self._evidence += np.log(np.maximum(gain[..., 0], 1e-12))
+        self._evidence += np.log(np.maximum(gain, 1e-12))
         self._start[self._evidence <= 0] = self.images + 1
         self._evidence = np.maximum(self._evidence, 0)
         if self.capital >= self._epoch * (self._epoch + 1) / self.level:
@@ -139,8 +139,8 @@ class Sentinel:
         self._seen = 0
         self._stream = [[] for _ in STATISTICS]
         self._bets = np.zeros((*shape, len(_POWERS)))
-        self._evidence = np.zeros(shape)  # since when, by cumulative sums
-        self._start = np.full(shape, self.images + 1)
+        self._evidence = np.zeros(self._bets.shape)  # since when, by cumulative sums
+        self._start = np.full(self._bets.shape, self.images + 1)
 
     def _ranks(self, values: list[float]) -> np.ndarray:
         """The p-values of an image upwards and downwards, float64 `[11, 2]`; it joins the bag."""
@@ -162,9 +162,10 @@ class Sentinel:
     def _found(self) -> None:
         capital = np.where(_DIRECTIONS, self._bets.sum(axis=-1), 0)
         which = np.unravel_index(capital.argmax(), capital.shape)
+        begun = int(self._start[which][self._evidence[which].argmax()])
         former = self.finding
         self.finding = Finding(
-            former.since if former else min(int(self._start[which]), self.images),
+            former.since if former else min(begun, self.images),
             former.found if former else self.images,
             self.images,
             STATISTICS[which[0]],
