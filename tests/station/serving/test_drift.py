@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from live.appearances import reference_of, stream_of, usual
+from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.scoring.appearance import Appearance
 from patchcore_dual.station.serving.drift import StationDrift
 
@@ -85,3 +86,26 @@ def test_a_model_without_reference_says_why(tmp_path):
     assert "Fit it again" in drift.state()["message"]
     drift.save()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_station_watches_its_inspections_and_goes_on_after_a_restart(
+    settings, make_station, pictures, reference
+):
+    folder = settings.models["part"]
+    detector = PatchCoreDual.load(folder)
+    detector._model = replace(detector.model, drift=reference)
+    detector.save(folder, overwrite=True)
+    station = make_station(settings)
+    for _ in range(3):
+        station.inspect("part", pictures.good)
+    (model,) = station.state()["models"]
+    assert (model["drift"]["status"], model["drift"]["images"]) == ("stable", 3)
+    assert station.state()["drift"] == {"status": "stable"}
+    station.close()
+    again = make_station(settings)
+    for _ in range(40):  # nothing like the made-up reference
+        again.inspect("part", pictures.good)
+    (model,) = again.state()["models"]
+    assert (model["drift"]["status"], model["drift"]["images"]) == ("drifting", 43)
+    assert model["drift"]["since"] <= 3
+    assert again.state()["drift"] == {"status": "drifting"}

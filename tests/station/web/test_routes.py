@@ -7,12 +7,15 @@ import socket
 import sqlite3
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from live.appearances import reference_of, stream_of, usual
 from patchcore_dual.model.ledger import system_user
+from patchcore_dual.station.serving.drift import StationDrift
 
 MULTIPART = "multipart/form-data; boundary=x"
 
@@ -153,8 +156,25 @@ def test_thresholds_training_images_state_and_figures(client, pictures):
     assert re.search(r'inspections_total\{model="part",source="api",verdict="pass"\} 1\.0', figures)
     for name in ("queue_waiting", "inspection_seconds_bucket", "drift_is_measured"):
         assert f"patchcore_dual_{name}" in figures
+    assert 'patchcore_dual_drift_is_measured{model="part"} 0.0' in figures
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").json() == {"status": "ready", "problems": []}
+
+
+def test_drift_is_in_the_state_the_figures_and_a_picture(client, tmp_path):
+    none = client.get("/v1/models/part/drift.png")
+    assert (none.status, none.code) == (409, "not_possible")
+    random = np.random.default_rng(0)
+    drift = StationDrift(reference_of(usual(random, 50)), tmp_path / "part.json")
+    served = client.station.models["part"]
+    served.in_use = served.in_use._replace(drift=drift)
+    for one in stream_of(usual(random, 50, mean=40)):
+        drift.add(SimpleNamespace(appearance=one))
+    state = client.get("/v1/state").json()
+    assert state["drift"] == {"status": "drifting"}
+    assert "teach about 20 good images" in state["models"][0]["drift"]["advice"]
+    assert 'drift_is_found{model="part"} 1.0' in client.get("/metrics").body.decode()
+    assert pixels(client.get("/v1/models/part/drift.png")).ndim == 3
 
 
 def events_of(client, count, **headers):
