@@ -18,6 +18,7 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.live.sentinel import Sentinel
 from patchcore_dual.scoring import Nearest
 from patchcore_dual.scoring.appearance import GRID, STATISTICS, Appearance
+from patchcore_dual.scoring.drift_reference import DriftReference
 
 BEFORE = 50  # unchanged images before a change that comes in mid-stream
 ORDERS = 200  # in which each change is looked for
@@ -81,6 +82,7 @@ def main() -> None:
         f"{len(np.unique(reference.group))} groups; {len(good)} good and {len(defective)} "
         f"defective test images; {given.orders} orders; level {given.level:g}\n"
     )
+    _halves(reference, given.level)
     random = np.random.default_rng(0)
 
     def found_at(stream: list[Appearance], seed: int) -> int | None:
@@ -119,6 +121,34 @@ def main() -> None:
             middle, late = np.quantile(counts, [0.5, 0.9], method="higher")
             cells.append(f"{share:.0%} | {_count(middle)}, {_count(late)}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def _halves(reference: DriftReference, level: float) -> None:
+    """Half of the training parts as a stream against the other half, with and without groups."""
+    random, groups, n = np.random.default_rng(1), np.unique(reference.group), len(reference.names)
+    alarms = {"as they are": 0, "ignored": 0}
+    for order in range(ORDERS):
+        chosen = np.isin(reference.group, random.permutation(groups)[: len(groups) // 2])
+        stream = [
+            Appearance(
+                *(x[i] for x in (reference.values, reference.brightness, reference.distance))
+            )
+            for i in random.permutation(np.flatnonzero(~chosen))
+        ]
+        for name, group in (("as they are", reference.group), ("ignored", np.arange(n))):
+            half = DriftReference(
+                tuple(np.array(reference.names)[chosen]),
+                group[chosen],
+                reference.is_taught[chosen],
+                reference.values[chosen],
+                reference.brightness[chosen],
+                reference.distance[chosen],
+                reference.usual,
+            )
+            sentinel = Sentinel(half, level, order)
+            alarms[name] += sum(map(sentinel.add, stream)) > 0
+    texts = [f"groups {name}: {count} of {ORDERS}" for name, count in alarms.items()]
+    print(f"Half the training parts against the others, orders with an alarm: {'; '.join(texts)}\n")
 
 
 def _count(value: float) -> str:
