@@ -237,7 +237,8 @@ def _with_image(
     )
     if one.mask is None:
         if model.drift is not None:
-            state = replace(state, looks={**state.looks, one.name: look_of(one.image)})
+            look = look_of(one.image, np.isfinite(one.features[..., 0]))
+            state = replace(state, looks={**state.looks, one.name: look})
         radius = calibration_of(model).covering_radius
         gained = grow_normal_bank(state.normal_bank, one.name, one.features, radius, settings.seed)
         if gained is None:

@@ -103,7 +103,11 @@ class Model:
 
     def appearance(self, image: np.ndarray, normal: Nearest) -> Appearance | None:
         """How an image uint8 `[H, W, 3]` of its size looks; None where it keeps no reference."""
-        return self.drift.appearance(look_of(image), normal) if self.drift else None
+        return (
+            self.drift.appearance(look_of(image, np.isfinite(normal.distance)), normal)
+            if self.drift
+            else None
+        )
 
     @property
     def bit_depth(self) -> int | None:

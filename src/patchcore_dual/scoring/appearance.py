@@ -62,7 +62,8 @@ class Appearance:
         distance: float32 `[GRID, GRID]`, mean distance of the patches in it.
 
     >>> image = np.full((64, 64, 3), 100, np.uint8)
-    >>> appearance = Appearance.of(look_of(image), np.ones((8, 8), np.float32), usual=2.0)
+    >>> look = look_of(image, inspected=np.ones((8, 8), bool))
+    >>> appearance = Appearance.of(look, np.ones((8, 8), np.float32), usual=2.0)
     >>> appearance.to_json()["values"]["brightness"]
     100.0
     """
@@ -77,12 +78,15 @@ class Appearance:
 
         Args:
             look: what its pixels say.
-            distance: float32 `[h, w]`, of its patches to the normal bank.
+            distance: float32 `[h, w]`, of its patches to the normal bank; NaN where they are not
+                inspected.
             usual: the distance that a tenth of the patches of good images exceed.
         """
-        far = float(np.median(distance)), float(np.mean(distance > usual))
+        inside = distance[np.isfinite(distance)]
+        middle = np.median(inside)
+        far = float(middle), float(np.mean(inside > usual))
         rounded = np.array([float(f"{value:.6g}") for value in (*far, *look.values.tolist())])
-        return cls(rounded, look.brightness, _coarse(distance.astype(np.float32)))
+        return cls(rounded, look.brightness, _coarse(np.nan_to_num(distance, nan=middle)))
 
     def to_json(self) -> dict[str, Any]:
         """As plain values: `values` by name, and both grids row by row."""
@@ -105,8 +109,19 @@ class Appearance:
         return cls(numbers, *grids)
 
 
-def look_of(image: np.ndarray) -> Look:
-    """What the pixels of an image uint8 `[H, W, 3]` say of its appearance."""
+def look_of(image: np.ndarray, inspected: np.ndarray) -> Look:
+    """What the pixels of an image say of its appearance.
+
+    Args:
+        image: uint8 `[H, W, 3]`.
+        inspected: bool `[h, w]`, the cells of its feature grid that are inspected. Pixels of others
+            count as the mean of those inside.
+    """
+    if not inspected.all():
+        size = (image.shape[1], image.shape[0])
+        outside = cv2.resize((~inspected).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        inside_mean = cv2.mean(image, 1 - outside)[:3]
+        image = np.where(outside[..., None] > 0, np.rint(inside_mean).astype(np.uint8), image)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     coarse = _coarse(grey)
     mean, deviation = cv2.meanStdDev(grey)

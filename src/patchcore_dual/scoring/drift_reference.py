@@ -73,7 +73,7 @@ class DriftReference:
             return None
         rows = rows[:: -(-len(rows) // MOST_IMAGES)]
         distances = [images[i].evidence.normal.distance for i in rows]
-        usual = float(np.quantile(np.concatenate([d.ravel() for d in distances]), USUAL))
+        usual = float(np.nanquantile(np.concatenate([d.ravel() for d in distances]), USUAL))
         seen = [
             Appearance.of(looks[names[i]], distance, usual)
             for i, distance in zip(rows, distances, strict=True)

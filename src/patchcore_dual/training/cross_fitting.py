@@ -91,7 +91,9 @@ def cross_fit(
             mask = defect_mask(training_set, sample, pseudo_masks)
             cells = covered_cells(mask, *features.shape[:2]) & ~uninspected(features)
         height, width = image.shape[:2]
-        return SeenImage(features, height, width, cells, look_of(image))
+        return SeenImage(
+            features, height, width, cells, look_of(image, np.isfinite(features[..., 0]))
+        )
 
     return cross_fit_seen(
         training_set.where([*training_set, *banks.variants]),
