@@ -21,7 +21,8 @@ from patchcore_dual.scoring.appearance import GRID, STATISTICS, Appearance
 from patchcore_dual.scoring.drift_reference import DriftReference
 
 BEFORE = 50  # unchanged images before a change that comes in mid-stream
-ORDERS = 200  # in which each change is looked for
+ORDERS = 100  # in which each change is looked for
+LONGEST = 500  # images after a change in which it is looked for; they are drawn with replacement
 
 
 def _shading(image: np.ndarray) -> np.ndarray:
@@ -111,10 +112,9 @@ def main() -> None:
         for before in (0, BEFORE):
             counts = []
             for order in range(ORDERS):
-                step = -(-len(good) // len(seen[name]))  # every so many images were changed
-                places = random.permutation(len(good))
-                stream = [good[i] for i in places[:before]]
-                stream += [seen[name][i // step] for i in places[before:] if i % step == 0]
+                stream = [good[i] for i in random.permutation(len(good))[:before]]
+                drawn = random.integers(0, len(seen[name]), LONGEST)
+                stream += [seen[name][i] for i in drawn]
                 at = found_at(stream, order)
                 counts.append(np.inf if at is None else at - before)
             share = np.mean(np.isfinite(counts))

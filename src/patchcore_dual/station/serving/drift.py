@@ -53,7 +53,7 @@ class StationDrift:
             self._unsaved += 1
             is_new = (state["status"] == "drifting") != before
             if is_new and not before:
-                _log.warning("%s", state["message"])
+                _log.warning("%s: %s", self._path.stem, state["message"])
             is_due = time.monotonic() - self._saved_at > _SECONDS
             if is_new or is_due or self._unsaved >= _EVERY:
                 self._save()
