@@ -9,7 +9,8 @@ import numpy as np
 from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, read_inputs
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
-from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
+from patchcore_dual.features import Embedder, adapted, as_set, load_embedder, restore_embedder
+from patchcore_dual.features.tiled import patches_of
 from patchcore_dual.live import Lesson, Outcome, Teacher
 from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint
 from patchcore_dual.scoring import (
@@ -102,7 +103,7 @@ class PatchCoreDual:
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """Patch features float32 `[h, w, d]` of an image uint8 `[H, W, 3]` of the model's size."""
-        return projected(self.embedder, self.settings)(image[None])[0]
+        return as_set(self.embedder, self.settings)(image[None])[0]
 
     def inspect(self, image: Image, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
@@ -138,7 +139,7 @@ class PatchCoreDual:
     def _inspect(self, image: InputImage) -> Inspection:
         model, thresholds = self.model, self.model.thresholds
         banks = model.normal_bank, model.defect_bank
-        features = self.embed(image.resized)
+        features = patches_of(as_set(self.embedder, self.settings), image.resized)
         share = model.adaptive_search.exact_share
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         output = model.rule(evidence)

@@ -200,7 +200,9 @@ class Inspection:
         `map_floor` becomes 0, `map_threshold` 0.5, and twice as far above the floor 1.
         """
         scale = 2 * (self.map_threshold - self.map_floor) or 1.0
-        return np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
+        heat = self.anomaly_map - np.float32(self.map_floor)
+        heat /= np.float32(scale)  # in place: a large image has a large map
+        return np.clip(heat, 0, 1, out=heat)
 
     def draw(
         self, mask: np.ndarray | None = None, largest_panel: tuple[int, int] | None = None

@@ -68,4 +68,6 @@ def resize_map(values: np.ndarray, height: int, width: int) -> np.ndarray:
     >>> resize_map(np.array([[0, 1]], np.float32), height=1, width=4).tolist()
     [[0.0, 0.25, 0.75, 1.0]]
     """
+    if values.shape == (height, width):
+        return values
     return cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.scoring.evidence import Evidence, Nearest
+from patchcore_dual.scoring.evidence import Evidence, Features, Nearest
 from patchcore_dual.scoring.fusion.rule import Rule
 
 RESAMPLES = 16
@@ -20,7 +20,7 @@ FIRST_VECTORS = 512  # nearest vectors of a patch that are measured first to fin
 def score_uncertainty(
     rule: Rule,
     evidence: Evidence,
-    features: np.ndarray,
+    features: Features,
     normal_bank: MemoryBank,
     defect_bank: MemoryBank | None,
     *,
