@@ -274,6 +274,8 @@ def _key_of(model: Model) -> str:
         "projection": settings.seed if settings.bank_vectors == "projected" else None,
         "graph": hashlib.sha256(model.graph.weights).hexdigest() if model.graph else None,
     }
+    if settings.tile is not None:
+        facts |= {"tile": settings.tile, "overlap": settings.overlap}
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
