@@ -16,13 +16,13 @@ class InBlocks:
 
     shape = FEATURES.shape
 
-    def __init__(self, left_out=()):
-        self.left_out = left_out
+    def __init__(self, wanted=None):
+        self.wanted = wanted
 
     def blocks(self):
         for rows in (slice(0, 4), slice(4, 9)):
             for columns in (slice(0, 6), slice(6, 14)):
-                if (rows.start, columns.start) not in self.left_out:
+                if self.wanted is None or self.wanted[rows, columns].any():
                     yield (rows, columns), FEATURES[rows, columns]
 
     def __getitem__(self, window):
@@ -55,11 +55,21 @@ def test_it_is_that_of_all_at_once(weighted, defect, size):
         assert one.weight == pytest.approx(other.weight, rel=1e-5)
 
 
-def test_blocks_that_are_left_out_have_no_distance():
-    found = gather_in_blocks(InBlocks({(4, 6)}), bank(40, 1), bank(30, 2), None, False)
-    assert not found.normal.distance[4:, 6:].any()
-    assert not found.defect.distance[4:, 6:].any()
-    assert (found.normal.distance[:4] > 0).all()
+def test_cells_that_are_not_wanted_have_no_evidence():
+    wanted = np.zeros(FEATURES.shape[:2], bool)
+    wanted[1:3, 2:8] = True
+    banks, probe = (bank(40, 1), bank(30, 2)), Probe(np.ones(8, np.float32), 0.5)
+    found = gather_in_blocks(InBlocks(wanted), *banks, probe, True)
+    expected = gather_evidence(FEATURES, *banks, probe)
+    for one, other in (
+        (found.normal.distance, expected.normal.distance),
+        (found.defect.distance, expected.defect.distance),
+        (found.logit, expected.logit),
+    ):
+        assert np.isnan(one[~wanted]).all()
+        np.testing.assert_allclose(one[wanted], other[wanted], rtol=1e-5)
+    alone = np.where(wanted, expected.normal.distance, 0)
+    assert found.normal.distance[wanted].max() == pytest.approx(alone.max())
 
 
 def test_the_uncertainty_takes_features_in_blocks():

@@ -195,13 +195,18 @@ def as_set(embedder: Embedder, settings: Settings) -> Embedder:
     return embedder
 
 
-def patches_of(embedder: Embedder, image: np.ndarray) -> "np.ndarray | TiledFeatures":
+def patches_of(
+    embedder: Embedder, image: np.ndarray, wanted: np.ndarray | None = None
+) -> "np.ndarray | TiledFeatures":
     """The patch features of an image uint8 `[H, W, 3]`: where it is seen in tiles, as these come.
 
     Otherwise float32 `[h, w, d]`.
+
+    Args:
+        wanted: see `TiledEmbedder.grid`; other embedders give all cells.
     """
     if isinstance(embedder, TiledEmbedder):
-        return embedder.grid(image)
+        return embedder.grid(image, wanted)
     return np.asarray(embedder(image[None])[0])
 
 
@@ -298,10 +303,12 @@ class TiledFeatures:
                     yield cells, np.concatenate([r[:, column.cells] for r in rows], axis=-1)
 
     def whole(self) -> np.ndarray:
-        """All features, float32 `[h, w, d]`; 0 in blocks that are left out."""
-        features = np.zeros(self.shape, np.float32)
+        """All features, float32 `[h, w, d]`; NaN in cells that are not wanted."""
+        features = np.full(self.shape, np.nan, np.float32)
         for cells, of_block in self.blocks():
             features[cells] = of_block
+        if self.wanted is not None:
+            features[~self.wanted] = np.nan
         return features
 
     def __getitem__(self, window: tuple[slice, slice] | tuple[int, int]) -> np.ndarray:

@@ -25,14 +25,14 @@ def gather_in_blocks(
 ) -> Evidence:
     """`gather_evidence`, block by block.
 
-    Cells of blocks that are left out have distances and log odds of 0.
+    Cells that are not wanted have distances and log odds of NaN.
     """
     shape = features.shape[:2]
-    normal = Nearest(np.zeros(shape, np.float32), np.zeros(shape, np.int64))
+    normal = _nothing(shape)
     evidence = Evidence(normal)
     if defect_bank is not None:
-        defect = Nearest(np.zeros(shape, np.float32), np.zeros(shape, np.int64))
-        evidence = Evidence(normal, defect, np.zeros(shape, np.float32) if probe else None)
+        logit = np.full(shape, np.nan, np.float32) if probe else None
+        evidence = Evidence(normal, _nothing(shape), logit)
     for cells, of_block in features.blocks():
         found = gather_evidence(of_block, normal_bank, defect_bank, probe, weighted=False)
         _place(evidence.normal, found.normal, cells)
@@ -40,6 +40,12 @@ def gather_in_blocks(
             _place(evidence.defect, found.defect, cells)
         if evidence.logit is not None and found.logit is not None:
             evidence.logit[cells] = found.logit
+    if features.wanted is not None:
+        grids = [normal.distance, evidence.logit]
+        grids += [evidence.defect.distance] if evidence.defect is not None else []
+        for grid in grids:
+            if grid is not None:
+                grid[~features.wanted] = np.nan
     if not weighted:
         return evidence
     evidence = replace(
@@ -51,6 +57,11 @@ def gather_in_blocks(
         evidence,
         defect=with_neighbourhood_weight(evidence.defect, features, defect_bank, defect_weight),
     )
+
+
+def _nothing(shape: tuple[int, int]) -> Nearest:
+    """A search result that is still to be filled in."""
+    return Nearest(np.full(shape, np.nan, np.float32), np.zeros(shape, np.int64))
 
 
 def _place(nearest: Nearest, of_block: Nearest, cells: tuple[slice, slice]) -> None:

@@ -26,6 +26,11 @@ class FeaturesInBlocks(Protocol):
         """h, w and d."""
         ...
 
+    @property
+    def wanted(self) -> np.ndarray | None:
+        """bool `[h, w]`, the cells that are needed; None for all."""
+        ...
+
     def blocks(self) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
         """Rows and columns of each block of the grid, and its features float32 `[n, m, d]`."""
         ...
@@ -184,7 +189,7 @@ def with_neighbourhood_weight(
         bank: the bank.
         weight: the formula.
     """
-    farthest = divmod(int(nearest.distance.argmax()), nearest.distance.shape[1])
+    farthest = divmod(int(np.nanargmax(nearest.distance)), nearest.distance.shape[1])
     neighbourhood = bank.vectors[bank.neighbourhood(int(nearest.index[farthest]), NEIGHBOURS)]
     to_neighbours = np.linalg.norm(neighbourhood - bank.own(features[farthest]), axis=1)
     return replace(nearest, weight=weight(to_neighbours, neighbourhood.shape[1]))
