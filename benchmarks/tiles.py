@@ -1,13 +1,13 @@
 """Large images by tiles: are defects found as well as on single parts, and what does it cost?
 
-    python benchmarks/tiles.py compose FOLDER
-    python benchmarks/tiles.py found FOLDER
-    python benchmarks/tiles.py seams
+    python benchmarks/tiles.py compose FOLDER --side 4096
+    python benchmarks/tiles.py found FOLDER --side 4096
+    python benchmarks/tiles.py seams --side 1536
     python benchmarks/tiles.py cost --side 2048
-    python benchmarks/tiles.py memory FOLDER/model-large --side 8192
+    python benchmarks/tiles.py memory FOLDER --side 8192
 
 `compose` renders metal parts of 256x256, defects of 8 to 40 pixels among them, and writes them
-twice: one by one, and put together to images of 4,096x4,096. `found` fits a model on each, and
+twice: one by one, and put together to large images. `found` fits a model on each, and
 compares the scores of the same test parts. `seams` compares features with those of one pass by
 overlap, `cost` the time per megapixel by size of the tiles, and `memory` is the peak of one
 inspection in a process of its own.
@@ -19,6 +19,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,11 +33,12 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.metrics import auroc
 from patchcore_dual.features import TiledEmbedder, load_embedder
 from patchcore_dual.features.tiled import patches_of
+from patchcore_dual.model import load_model, save_model
 from patchcore_dual.scoring.blocks import gather_in_blocks
 
-PART, ACROSS = 256, 16  # pixels of a part, and parts along a side of a large image
+PART = 256  # pixels of a part
 SMALLEST, LARGEST = 8, 40  # pixels of a defect, its longer side
-GOOD = {"train": 96, "test": 64}  # parts that large images are put together of
+GOOD = {"train": 48, "test": 32}  # parts that large images are put together of
 IMAGES = {"train": (4, 2), "test": (2, 2)}  # good and defective large images
 DEFECTS = 12  # parts with a defect in a large image
 RUN = "from patchcore_dual.cli.main import main; main()"
@@ -58,7 +60,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
     cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
 
 
-def compose(folder: Path) -> None:
+def compose(folder: Path, across: int) -> None:
     """Render the parts, and write them one by one and put together."""
     places = {}
     for side, split in enumerate(("train", "test")):
@@ -68,12 +70,12 @@ def compose(folder: Path) -> None:
         n_good, n_defective = IMAGES[split]
         for number in range(n_good + n_defective):
             rng = np.random.default_rng((side, 1, number))
-            chosen = rng.integers(len(good), size=ACROSS**2)
-            image = np.empty((PART * ACROSS, PART * ACROSS, 3), np.uint8)
+            chosen = rng.integers(len(good), size=across**2)
+            image = np.empty((PART * across, PART * across, 3), np.uint8)
             mask = np.zeros(image.shape[:2], np.uint8)
-            bad = rng.choice(ACROSS**2, DEFECTS, replace=False) if number >= n_good else []
+            bad = rng.choice(across**2, DEFECTS, replace=False) if number >= n_good else []
             for place, part in enumerate(chosen.tolist()):
-                y, x = PART * (place // ACROSS), PART * (place % ACROSS)
+                y, x = PART * (place // across), PART * (place % across)
                 surface = good[part]
                 if place in bad:
                     kind = KINDS[place % len(KINDS)]
@@ -92,11 +94,11 @@ def compose(folder: Path) -> None:
                 save(folder / f"whole/{split}/masks/defect/{number}.png", mask)
     (folder / "places.json").write_text(json.dumps(places))
     prepare("folder", folder / "parts", folder / "prepared-parts", width=PART, height=PART)
-    side = PART * ACROSS
+    side = PART * across
     prepare("folder", folder / "whole", folder / "prepared-whole", width=side, height=side)
 
 
-def found(folder: Path) -> None:
+def found(folder: Path, across: int) -> None:
     """Fit a model on each of the two sets, and compare the scores of the same test parts."""
     small = PatchCoreDual().fit(Manifest.load(folder / "prepared-parts"))
     test = Manifest.load(folder / "prepared-parts").part("test")
@@ -115,11 +117,11 @@ def found(folder: Path) -> None:
         verdicts.append(f"{path.parent.name}: {large.inspect(path).verdict}")
         print(f"inspected in {time.perf_counter() - start:.1f} s", flush=True)
         grid = score_grid(large, read_image(path))
-        cells = len(grid) // ACROSS
-        by_part = grid.reshape(ACROSS, cells, ACROSS, cells).max(axis=(1, 3)).ravel()
+        cells = len(grid) // across
+        by_part = grid.reshape(across, cells, across, cells).max(axis=(1, 3)).ravel()
         bad = places[f"test/{path.stem}"]
         scores += by_part.tolist()
-        truth += [place in bad for place in range(ACROSS**2)]
+        truth += [place in bad for place in range(across**2)]
     report("put together, by tiles", np.array(scores), np.array(truth), large)
     print(", ".join(verdicts))
 
@@ -197,10 +199,16 @@ def network():
     )
 
 
-def memory(model: Path, side: int) -> None:
-    """The peak of a process that inspects one image, by the command line."""
-    path = model.parent / f"texture-{side}.png"
+def memory(folder: Path, side: int) -> None:
+    """The peak of a process that inspects one image, by the command line.
+
+    The model is the one that `found` fitted, made to take images of this size.
+    """
+    path, model = folder / f"texture-{side}.png", folder / f"model-{side}"
     save(path, texture(side))
+    save_model(
+        replace(load_model(folder / "model-large"), size=(side, side)), model, overwrite=True
+    )
     command = [sys.executable, "-c", RUN, "inspect", str(model), str(path)]
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
@@ -219,12 +227,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--side", type=int, default=2048)
     given = parser.parse_args()
-    if given.what in ("seams", "cost"):
-        globals()[given.what](given.side)
+    if given.what == "seams":
+        seams(given.side)
+    elif given.what == "cost":
+        cost(given.side)
     elif given.what == "memory":
         memory(given.folder, given.side)
+    elif given.what == "compose":
+        compose(given.folder, given.side // PART)
     else:
-        globals()[given.what](given.folder)
+        found(given.folder, given.side // PART)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,12 @@ def test_a_tile_larger_than_the_images(prepared):
         check_tiles(Unused(), Settings(tile=(80, 64)), prepared)
 
 
+def test_images_too_large_for_one_pass(prepared):
+    large = prepared.at_size(8192, 4096)
+    with pytest.raises(SettingsError, match="34 megapixels.*--tile 1024x1024"):
+        check_tiles(Unused(), Settings(), large)
+
+
 def test_tiles_are_said_to_be_rounded_up(prepared, caplog):
     with caplog.at_level(logging.INFO):
         check_tiles(Unused(), Settings(tile=(64, 96), overlap=20), prepared)
