@@ -24,7 +24,7 @@ def test_a_tile_larger_than_the_images(prepared):
 
 def test_images_too_large_for_one_pass(prepared):
     large = prepared.at_size(8192, 4096)
-    with pytest.raises(SettingsError, match="34 megapixels.*--tile 1024x1024"):
+    with pytest.raises(SettingsError, match=r"34 megapixels.*--tile 1024x1024"):
         check_tiles(Unused(), Settings(), large)
 
 
