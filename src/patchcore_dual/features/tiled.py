@@ -5,8 +5,9 @@ they are the grid of the whole image. Tiles begin where the cells of all levels 
 the whole image, and the last ones end with it: features differ from those of one pass only by what
 a network sees farther away than half the overlap.
 
-At each of several resolutions a tile is as large for the network: at half the size it covers four
-times the area of the image. What a network sees around a cell grows with it.
+What a network sees around a cell grows as an image is made smaller. Tiles and their overlap are
+therefore as large for the network at each of several resolutions: at half the size a tile covers
+four times the area of the image, up to a limit.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ from patchcore_dual.features.embedder import (
 )
 from patchcore_dual.settings import Settings
 
+# Pixels of the image along a side of a tile of a coarse resolution, at most: until they are made
+# fewer, they take more memory than the network.
+LARGEST = 2048
 OVERLAP = 320  # pixels by which tiles overlap, unless it is set; see docs/guide/large.md
 
 
@@ -167,11 +171,12 @@ class TiledEmbedder(Wrapper):
         grids = []
         for embedder, times in self._parts:
             step, overlap = times * self.step, times * self.overlap
+            most = self._rounded_up(max(LARGEST // times, 3 * self.overlap // 2))
+            size = tuple(times * min(tile, most) if times > 1 else tile for tile in self.tile[::-1])
             rows, columns = (
-                spans(side, times * tile, overlap, step, self.spec.stride)
-                for side, tile in ((height, self.tile[1]), (width, self.tile[0]))
+                spans(side, tile, overlap, step, self.spec.stride)
+                for side, tile in zip((height, width), size, strict=True)
             )
-            size = times * self.tile[1], times * self.tile[0]
             grids.append(_Resolution(embedder, image, rows, columns, size, step, wanted))
         return TiledFeatures(grids, wanted)
 
@@ -227,7 +232,7 @@ class _Resolution:
     image: np.ndarray
     rows: list[Span]
     columns: list[Span]
-    size: tuple[int, int]
+    size: tuple[int, ...]
     step: int
     wanted: np.ndarray | None
     _band: list[tuple[Span, np.ndarray]] = field(default_factory=list)  # the last one, if any

@@ -26,7 +26,8 @@ def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.n
     covered = covered_size(grid.shape, height, width)
     upsampled = resize_map(np.ascontiguousarray(grid, dtype=np.float32), *covered)
     upsampled = np.ascontiguousarray(upsampled[:height, :width])
-    return cv2.GaussianBlur(upsampled, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    # In place: a large image has a large map.
+    return cv2.GaussianBlur(upsampled, (0, 0), sigma, upsampled, borderType=cv2.BORDER_REFLECT)
 
 
 def heat_map(
@@ -39,7 +40,8 @@ def heat_map(
         size: height and width of the image as it was embedded, in pixels; more is ignored.
         shown: height and width of the original, likewise.
     """
-    return resize_map(anomaly_map(grid, size[0], size[1], sigma), shown[0], shown[1])
+    heat = anomaly_map(grid, size[0], size[1], sigma)
+    return heat if heat.shape == shown[:2] else resize_map(heat, shown[0], shown[1])
 
 
 def covered_size(grid: tuple[int, ...], height: int, width: int) -> tuple[int, int]:
@@ -68,6 +70,4 @@ def resize_map(values: np.ndarray, height: int, width: int) -> np.ndarray:
     >>> resize_map(np.array([[0, 1]], np.float32), height=1, width=4).tolist()
     [[0.0, 0.25, 0.75, 1.0]]
     """
-    if values.shape == (height, width):
-        return values
     return cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
