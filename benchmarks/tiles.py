@@ -38,7 +38,6 @@ from patchcore_dual.scoring.blocks import gather_in_blocks
 
 PART = 256  # pixels of a part
 SMALLEST, LARGEST = 8, 40  # pixels of a defect, its longer side
-GOOD = {"train": 48, "test": 32}  # parts that large images are put together of
 IMAGES = {"train": (4, 2), "test": (2, 2)}  # good and defective large images
 DEFECTS = 12  # parts with a defect in a large image
 RUN = "from patchcore_dual.cli.main import main; main()"
@@ -64,20 +63,18 @@ def compose(folder: Path, across: int) -> None:
     """Render the parts, and write them one by one and put together."""
     places = {}
     for side, split in enumerate(("train", "test")):
-        good = [photograph("good", np.random.default_rng((side, 0, i))) for i in range(GOOD[split])]
-        for i, surface in enumerate(good):
-            save(folder / f"parts/{split}/good/{i:03}.png", surface.image)
         n_good, n_defective = IMAGES[split]
         for number in range(n_good + n_defective):
             rng = np.random.default_rng((side, 1, number))
-            chosen = rng.integers(len(good), size=across**2)
             image = np.empty((PART * across, PART * across, 3), np.uint8)
             mask = np.zeros(image.shape[:2], np.uint8)
             bad = rng.choice(across**2, DEFECTS, replace=False) if number >= n_good else []
-            for place, part in enumerate(chosen.tolist()):
+            for place in range(across**2):
                 y, x = PART * (place // across), PART * (place % across)
-                surface = good[part]
-                if place in bad:
+                if place not in bad:  # no part is in two images: they are held out of each other
+                    surface = photograph("good", np.random.default_rng((side, 0, number, place)))
+                    save(folder / f"parts/{split}/good/{number}-{place:03}.png", surface.image)
+                else:
                     kind = KINDS[place % len(KINDS)]
                     surface = defective_part(kind, np.random.default_rng((side, 2, number, place)))
                     name = f"{number}-{place:03}.png"

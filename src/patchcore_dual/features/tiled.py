@@ -260,6 +260,8 @@ class _Resolution:
         for column in self.columns:
             if self.wanted is None or self.wanted[row.cells, column.cells].any():
                 features[:, column.cells] = self._embed(row, column)
+        if hasattr(self.embedder, "release_memory"):  # the other resolutions need it next
+            self.embedder.release_memory()
         return features
 
     def _embed(self, row: Span, column: Span) -> np.ndarray:

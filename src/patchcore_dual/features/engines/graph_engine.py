@@ -72,6 +72,12 @@ class GraphEmbedder:
             self._requests[size] = compiled(self.graph, size).create_infer_request()
         return self._requests[size]
 
+    def release_memory(self) -> None:
+        """Give back what computing takes until the next image."""
+        with self._lock:
+            for request in self._requests.values():
+                request.get_compiled_model().release_memory()
+
     @property
     def engine(self) -> str:
         """What computes the features, with its version."""
