@@ -32,7 +32,7 @@ from patchcore_dual.demo.surfaces import KINDS, Surface, photograph
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.evaluation.metrics import auroc
 from patchcore_dual.features import TiledEmbedder, load_embedder
-from patchcore_dual.features.tiled import patches_of
+from patchcore_dual.features.inspected import patches_of
 from patchcore_dual.model import load_model, save_model
 from patchcore_dual.scoring.blocks import gather_in_blocks
 

@@ -121,6 +121,42 @@ def make_folder(folder: Path, n_good: int = 8, n_bad: int = 4) -> Path:
     return folder
 
 
+def bracket(
+    number: int, x: float = 0, y: float = 0, turn: float = 0, *, scratched: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A plate with holes on a dark ground, 160x120, moved; and its scratch, 0 and 255."""
+    rng = np.random.default_rng(number)
+    plate = np.full((120, 160), 40.0)
+    cv2.rectangle(plate, (32, 26), (126, 92), (170.0,), -1)
+    cv2.rectangle(plate, (100, 26), (126, 50), (40.0,), -1)
+    for centre, radius in (((52, 44), 8), ((56, 76), 6), ((104, 74), 9)):
+        cv2.circle(plate, centre, radius, (70.0,), -1)
+    mask = np.zeros(plate.shape, np.uint8)
+    if scratched:
+        cv2.line(mask, (66, 52 + number % 9), (88, 60 - number % 7), (255,), 2)
+        plate[mask > 0] = 95
+    matrix = cv2.getRotationMatrix2D((79.5, 59.5), turn, 1)
+    matrix[:, 2] += np.array([x, y])
+    size = plate.shape[::-1]
+    plate = cv2.warpAffine(plate, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST)
+    plate += cv2.GaussianBlur(rng.normal(0, 12, plate.shape), (0, 0), 1.5)
+    return _grey(plate), mask
+
+
+def make_brackets(folder: Path, n_good: int = 16, n_bad: int = 6) -> Path:
+    """Plain folders of brackets that move by up to 10 pixels each way and 4 degrees."""
+    rng = np.random.default_rng(0)
+    for number in range(n_good + n_bad):
+        x, y, turn = rng.uniform(-1, 1, 3) * (10, 10, 4)
+        bad = number >= n_good
+        image, mask = bracket(number, x, y, turn, scratched=bad)
+        save(folder / f"{'scratch' if bad else 'good'}/{number}.png", image)
+        if bad:
+            save(folder / f"masks/scratch/{number}.png", mask)
+    return folder
+
+
 def pin_in_a_pose(number: int) -> NDArray[np.uint8]:
     """One of many pins, all different, on an even background in one of three poses."""
     rng = np.random.default_rng(number)

@@ -15,7 +15,7 @@ from patchcore_dual.cli.main import app
 ROOT = Path(__file__).parents[1]
 INTEGRATE = ROOT / "docs" / "integrate.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", INTEGRATE]
-PAGES += [ROOT / "docs" / name for name in ("method.md", "teaching.md")]
+PAGES += [ROOT / "docs" / name for name in ("method.md", "study.md", "teaching.md")]
 PAGES += sorted((ROOT / "docs" / "guide").glob("*.md"))
 PAGES += sorted((ROOT / "docs" / "station").glob("*.md"))
 BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

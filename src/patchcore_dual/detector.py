@@ -10,7 +10,7 @@ from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, r
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
 from patchcore_dual.features import Embedder, adapted, as_set, load_embedder, restore_embedder
-from patchcore_dual.features.tiled import patches_of
+from patchcore_dual.features.inspected import patches_of, restricted
 from patchcore_dual.live import Lesson, Outcome, Teacher
 from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint
 from patchcore_dual.scoring import (
@@ -101,20 +101,19 @@ class PatchCoreDual:
             raise ModelError("this detector is not fitted. Call fit() or load() first.")
         return self._model
 
-    def embed(self, image: np.ndarray) -> np.ndarray:
-        """Patch features float32 `[h, w, d]` of an image uint8 `[H, W, 3]` of the model's size."""
-        return as_set(self.embedder, self.settings)(image[None])[0]
+    def embed(self, image: np.ndarray, region: np.ndarray | None = None) -> np.ndarray:
+        """Patch features float32 `[h, w, d]`, NaN outside a region, of an image of its size."""
+        features = as_set(self.embedder, self.settings)(image[None])[0]
+        return restricted(features, image.shape, self._model.roi if self._model else None, region)
 
     def inspect(self, image: Image, name: str = "") -> Inspection:
         """Score one image and say where it is anomalous (4.3.5).
 
         Args:
-            image: an `Image`, of any size; it is resized to the model's, and the map and regions
-                are brought back to its own.
+            image: an `Image`, of any size; the map and regions are in its own pixels.
             name: what it is called in the result; a file's path by default.
 
-        Raises:
-            ImageError: for a file that cannot be read, or something else than an `Image`.
+        Raises ImageError for a file that cannot be read, or something else than an `Image`.
         """
         return self._inspect(read_input(image, self.model.size, name, self.model.bit_depth))
 
@@ -129,21 +128,21 @@ class PatchCoreDual:
     ) -> Iterator[Result]:
         """Inspect images in order; the next two of a list are read while one is inspected.
 
-        From an iterator, as of a camera, the next image is taken only after the previous result
-        has been given. `on_error` says whether the error of an image that cannot be read is raised
-        or yielded.
+        From an iterator, as of a camera, the next image is taken only after the previous result.
+        `on_error` says whether the error of an image that cannot be read is raised or yielded.
         """
         for image in read_inputs(images, self.model.size, on_error, self.model.bit_depth):
             yield image if isinstance(image, ImageError) else self._inspect(image)
 
     def _inspect(self, image: InputImage) -> Inspection:
-        model, thresholds = self.model, self.model.thresholds
-        banks = model.normal_bank, model.defect_bank
-        features = patches_of(as_set(self.embedder, self.settings), image.resized)
-        share = model.adaptive_search.exact_share
+        model, embedder = self.model, as_set(self.embedder, self.settings)
+        thresholds, image = model.thresholds, image.aligned(model.aligner)
+        share, banks = model.adaptive_search.exact_share, (model.normal_bank, model.defect_bank)
+        features = patches_of(embedder, image.resized, model.roi, image.region)
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         output = model.rule(evidence)
-        heat = heat_map(output.grid, image.resized.shape, image.original.shape, model.rule.sigma)
+        shapes = image.resized.shape, image.original.shape
+        heat = image.as_given(heat_map(output.grid, *shapes, model.rule.sigma))
         is_suspicious = output.score > thresholds.review.value
         uncertainty = score_uncertainty(model.rule, evidence, features, *banks, peak=output.peak)
         return Inspection(
@@ -162,6 +161,7 @@ class PatchCoreDual:
             self.fingerprint,
             image.note,
             model.is_foreign(evidence.normal),
+            image.motion,
             self._teacher.pictures(model),
         )
 

@@ -60,6 +60,18 @@ def test_what_runs_on_a_line_works(run, prepared, model_folder):
         assert result.returncode == 0, result.stderr
 
 
+def test_a_study_has_its_page_too(run, model_folder, tmp_path):
+    lines = ["part,reference,appraiser,verdict"]
+    for part in range(20):
+        kind, verdict = ("good", "pass") if part % 2 else ("defect", "reject")
+        lines += [f"{part},{kind},Kim,{verdict}"] * 2
+    (tmp_path / "parts.csv").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    result = run("study", model_folder, "--parts", tmp_path / "parts.csv", "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert (out / "study.html").is_file()
+
+
 def test_changes_and_versions_work(run, prepared, model_folder, tmp_path):
     model = shutil.copytree(model_folder, tmp_path / "model")
     pictures = ("--data", prepared.folder, "--out", tmp_path / "difference")

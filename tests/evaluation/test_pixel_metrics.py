@@ -75,6 +75,17 @@ def test_is_close_to_exact_on_smooth_scores():
     assert result.ap == pytest.approx(exact_ap, abs=1e-4)
 
 
+def test_pixels_that_are_not_inspected_do_not_count():
+    rng = np.random.default_rng(1)
+    masks = np.zeros((2, 20, 30), dtype=bool)
+    masks[0, 5:9, 10:28] = True  # of which the region holds 10 columns
+    masks[1, :3, 25:] = True  # wholly outside
+    maps = (rng.normal(size=masks.shape) + masks).astype(np.float32)
+    inside = streamed(maps[:, :, :20], masks[:, :, :20]).compute()
+    maps[:, :, 20:] = np.nan
+    assert streamed(maps, masks).compute() == inside
+
+
 def test_order_holds_across_signs_and_zeros():
     values = np.array([[-1e30, -2.0, -1e-38, -0.0, 0.0, 1e-38, 2.0, 1e30]], dtype=np.float32)
     mask = np.array([[False, False, False, True, False, True, True, True]])

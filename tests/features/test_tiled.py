@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from patchcore_dual.errors import SettingsError
 from patchcore_dual.features import EmbedderSpec, TiledEmbedder, as_set, load_embedder, unwrapped
-from patchcore_dual.features.tiled import patches_of, span_around, spans
+from patchcore_dual.features.inspected import patches_of
+from patchcore_dual.features.tiled import span_around, spans
 from patchcore_dual.settings import Settings
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (200, 331, 3), dtype=np.uint8)

@@ -300,3 +300,11 @@ def test_killed_in_the_first_save_there_is_no_model_and_saving_again_works(detec
         if not died:
             break
     assert step >= 5 * 3
+
+
+def test_a_model_that_does_not_align_has_no_word_of_it(model_folder):
+    """So that its fingerprint is what it was before there was alignment."""
+    stored = json.loads((model_folder / MODEL_FILE).read_text())
+    assert "alignment" not in stored
+    assert "reference" not in stored["files"]
+    assert PatchCoreDual.load(model_folder).model.aligner is None

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from patchcore_dual.scoring import Inspection, Match, Region, drawing
+from patchcore_dual.utils.motion import Motion
 
 
 @pytest.fixture
@@ -128,3 +129,27 @@ def test_an_image_of_something_else_is_called_that_and_not_like_a_defect(rejecte
     )
     foreign.draw()
     assert captions == ["REJECT  not like the parts this model was fitted on"]
+
+
+def test_an_image_that_could_not_be_aligned_is_not_inspected_whatever_its_score(rejected):
+    reason = "it cannot be aligned: it is upside down"
+    for score, is_foreign in ((0.0, False), (9.0, False), (9.0, True)):
+        one = replace(rejected, score=score, is_foreign=is_foreign, motion=Motion(reason=reason))
+        assert one.verdict == "not inspected"
+        assert str(one).splitlines()[:2] == ["part.png: not inspected", f"  {reason}"]
+        assert one.to_json()["motion"]["reason"] == reason
+        bar = one.draw()[4, -4]
+        assert not np.array_equal(bar, replace(one, motion=None).draw()[4, -4])
+
+
+def test_an_aligned_image_is_judged_by_its_score_and_says_how_it_lay(rejected):
+    aligned = replace(rejected, motion=Motion(3.0, -1.0, 0.5, 0.9))
+    assert aligned.verdict == "reject"
+    assert aligned.to_json()["motion"] == {
+        "x": 3.0,
+        "y": -1.0,
+        "turn": 0.5,
+        "confidence": 0.9,
+        "reason": "",
+    }
+    assert "motion" not in rejected.to_json()

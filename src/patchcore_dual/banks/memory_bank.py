@@ -10,6 +10,7 @@ from patchcore_dual.banks.search.exhaustive import ExhaustiveSearch, k_nearest
 from patchcore_dual.banks.search.principal_axes import PrincipalAxes
 from patchcore_dual.banks.search.pruned import PrunedSearch
 from patchcore_dual.banks.search.queries import Queries
+from patchcore_dual.banks.uninspected import marked, searchable
 
 _SMALL = 1000  # vectors; up to here, exhaustive search is cheaper than preparing a pruned one
 _FEW = 8192  # vectors; up to here, the nearest vector of every source is searched for in all
@@ -66,15 +67,18 @@ class MemoryBank:
                 or what `queries` made of them, of this bank or of another with the same channels.
 
         Returns:
-            distance: float32 `[h, w]` or `[q]`, exact up to the rounding of single precision.
+            distance: float32 `[h, w]` or `[q]`, exact up to the rounding of single precision; NaN
+                for a patch that is not inspected (but `Queries` do not know which these are).
             index: int64 of the same shape, indices into `vectors`.
         """
         prepared = self.queries(queries)
         if isinstance(prepared, Queries):
-            return self.search_on(prepared.axes).nearest(prepared)
-        own = self.own(prepared)
-        distance, index = self._exhaustive.nearest(own.reshape(-1, own.shape[-1]))
-        return distance.reshape(own.shape[:-1]), index.reshape(own.shape[:-1])
+            distance, index = self.search_on(prepared.axes).nearest(prepared)
+        else:
+            own = searchable(self.own(prepared))
+            distance, index = self._exhaustive.nearest(own.reshape(-1, own.shape[-1]))
+            distance, index = distance.reshape(own.shape[:-1]), index.reshape(own.shape[:-1])
+        return (distance if isinstance(queries, Queries) else marked(distance, queries)), index
 
     def queries(self, features: np.ndarray | Queries) -> np.ndarray | Queries:
         """Patch features prepared for searches in this bank and in others with the same channels.
@@ -88,7 +92,7 @@ class MemoryBank:
         """
         if isinstance(features, Queries) or self.is_small:
             return features
-        return Queries.of(self.own(features), self._axes)
+        return Queries.of(searchable(self.own(features)), self._axes)
 
     @property
     def is_small(self) -> bool:
@@ -162,16 +166,17 @@ class MemoryBank:
             features: float32 `[h, w, D]`.
 
         Returns:
-            float32 `[h, w, s]`, in the order of the s `sources`.
+            float32 `[h, w, s]`, in the order of the s `sources`; NaN where not inspected.
         """
-        features = self.own(features)
-        h, w, d = features.shape
+        own = searchable(self.own(features))
+        h, w, d = own.shape
         search, starts = self._search_by_source
         by_source = [
             np.minimum.reduceat(squared, starts, axis=0)
-            for squared in search.squared_distances(features.reshape(h * w, d))
+            for squared in search.squared_distances(own.reshape(h * w, d))
         ]
-        return np.sqrt(np.concatenate(by_source, axis=1).T).reshape(h, w, len(self.sources))
+        distance = np.sqrt(np.concatenate(by_source, axis=1).T).reshape(h, w, len(self.sources))
+        return marked(distance, features)
 
     def nearest_sources(self, features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """As `nearest_by_source`, but exact only for the sources that are nearest to each patch.

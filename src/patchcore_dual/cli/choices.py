@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -29,6 +30,24 @@ FalseAlarmCost = Annotated[
 DefectShare = Annotated[
     float | None,
     typer.Option(help="Share of all parts that are defective.", rich_help_panel="Costs"),
+]
+Roi = Annotated[
+    Path | None,
+    typer.Option(
+        "--roi",
+        metavar="MASK|JSON",
+        help="The region of interest: an image that is white where parts are inspected, or a JSON "
+        "file of polygons. Nothing outside counts.",
+    ),
+]
+Ignore = Annotated[
+    Path | None,
+    typer.Option(
+        "--ignore",
+        metavar="MASK|JSON",
+        help="What is not inspected, as a fixture or a label: white in an image, or inside of "
+        "polygons in a JSON file.",
+    ),
 ]
 BackboneName = Literal[
     "efficientnet_lite0",

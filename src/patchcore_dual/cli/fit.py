@@ -11,7 +11,9 @@ from patchcore_dual.cli.choices import (
     DefectShare,
     Device,
     FalseAlarmCost,
+    Ignore,
     MissCost,
+    Roi,
     RuleName,
     parse_costs,
     parse_numbers,
@@ -101,6 +103,8 @@ def fit(
             show_default="320, at most half a tile",
         ),
     ] = None,
+    roi: Roi = None,
+    ignore: Ignore = None,
     memory: Annotated[
         str, typer.Option(help="The most memory that fitting may use, as 800MiB.")
     ] = "4GiB",
@@ -270,6 +274,7 @@ def fit(
     from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.data.csv_files import read_names
     from patchcore_dual.data.manifest import Manifest
+    from patchcore_dual.data.roi import read_roi
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.settings import PRESETS
     from patchcore_dual.training.deciding_images import deciding_images_of, sentences
@@ -312,6 +317,7 @@ def fit(
                 synthetic=which,
                 size=parse_fit_size(size),
                 smallest_defect=smallest_defect,
+                roi=read_roi(roi, ignore),
                 compare_precision=compare_precision,
                 model_folder=model,
                 overwrite=overwrite,

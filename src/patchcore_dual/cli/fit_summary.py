@@ -34,6 +34,7 @@ def describe(
         "normal_vectors": len(model.normal_bank),
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
         "scoring": model.rule.name,
+        **({"roi_share": float(model.roi.mean())} if model.roi is not None else {}),
         "threshold": threshold.value,
         "false_alarm_rate_asked": threshold.asked,
         "false_alarm_rate_expected": threshold.expected,
@@ -80,6 +81,13 @@ def summary(
     ]
     if count := facts.get("excluded_images", 0):
         lines.append(f"Left out as asked: {count} training image{'s' if count > 1 else ''}.")
+    if model.roi is not None:
+        lines.append(f"Region of interest: {model.roi.mean():.0%} of each image is inspected.")
+    if count := facts.get("defects_outside_region", 0):
+        lines.append(
+            f"Warning: the defects of {count} training image{'s' if count > 1 else ''} lie outside "
+            "the region of interest, and are not learned."
+        )
     if facts["test_masks_used"]:
         lines.append(
             "Warning: some synthetic images use masks of test defects, so figures on the test "

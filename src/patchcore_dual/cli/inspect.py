@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, Device
+from patchcore_dual.cli.choices import AsJson, Device, Ignore, Roi
 from patchcore_dual.errors import ImageError, PatchCoreDualError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def inspect(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where an image is rejected.")
     ] = False,
+    roi: Roi = None,
+    ignore: Ignore = None,
     device: Device = "auto",
     as_json: AsJson = False,
     as_lines: Annotated[
@@ -58,12 +60,15 @@ def inspect(
 ) -> None:
     """Inspect images: pass, review or reject, where, and which known patch it resembles.
 
-    A file that cannot be read is reported and the others follow; the exit code is then 2.
+    A file that cannot be read is reported and the others follow; the exit code is then 2. A region
+    of interest that the model was fitted with holds without an option; --roi can narrow it.
 
     Example: patchcore-dual inspect model new/ --out pictures
     """
     from patchcore_dual.cli.console import console
     from patchcore_dual.cli.inspect_summary import ResizedImages
+    from patchcore_dual.data.inputs import InRegion
+    from patchcore_dual.data.roi import read_roi
     from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.errors import SettingsError
@@ -71,6 +76,7 @@ def inspect(
 
     if out is None and (full_size or overwrite):
         raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
+    region = read_roi(roi, ignore)
     if as_lines:
         from patchcore_dual.cli.inspect_lines import inspect_lines
 
@@ -79,7 +85,7 @@ def inspect(
                 "--jsonl prints each result and keeps none; --json and --out give all of them at "
                 "the end. Choose one."
             )
-        raise typer.Exit(inspect_lines(model, images, device=device, strict=strict))
+        raise typer.Exit(inspect_lines(model, images, region, device=device, strict=strict))
     if Path("-") in images:
         raise SettingsError("- reads paths from standard input for --jsonl only. Add --jsonl.")
     paths, left_out = images_to_inspect(images)
@@ -96,7 +102,8 @@ def inspect(
         console.print(line, markup=False, soft_wrap=True)
     run = _Run(paths, folder, left_out, as_json, ResizedImages(detector.model.size))
     try:
-        for path, result in zip(paths, detector.inspect_many(paths, on_error="yield"), strict=True):
+        given = [InRegion(path, region) for path in paths]
+        for path, result in zip(paths, detector.inspect_many(given, on_error="yield"), strict=True):
             run.add(path, result)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(run.after_ctrl_c()) from None
@@ -104,7 +111,7 @@ def inspect(
         run.finish()
     if run.has_problems:
         raise typer.Exit(2)
-    if strict and run.counts["reject"]:
+    if strict and (run.counts["reject"] or run.counts["not inspected"]):
         raise typer.Exit(1)
 
 
@@ -167,6 +174,11 @@ class _Run:
     def _is_complete(self) -> bool:
         return len(self.results) == len(self.paths)
 
+    @property
+    def _counted(self) -> list[str]:
+        rare = ["not inspected"] if self.counts["not inspected"] else []
+        return ["pass", "review", "reject", *rare, "error"]
+
     def _print(self, page: Path | None) -> None:
         from patchcore_dual.cli.console import console, print_json
         from patchcore_dual.cli.inspect_summary import totals
@@ -178,7 +190,7 @@ class _Run:
             print_json(
                 {
                     "results": self.results,
-                    "counts": {k: self.counts[k] for k in ("pass", "review", "reject", "error")},
+                    "counts": {k: self.counts[k] for k in self._counted},
                     "complete": self._is_complete,
                     "left_out": self.left_out,
                     **({"page": str(page) if page else None} if self.folder else {}),

@@ -6,23 +6,29 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from patchcore_dual.cli.console import console, print_json_line
 from patchcore_dual.cli.inspect_summary import ResizedImages, totals
 from patchcore_dual.data.image_stream import ImageStream, paths_in_lines
+from patchcore_dual.data.inputs import InRegion
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import ImageError, SettingsError
 
 _GROUP = 64  # paths of which the next are read while one is inspected
 
 
-def inspect_lines(model: Path, images: list[Path], *, device: str, strict: bool) -> int:
+def inspect_lines(
+    model: Path, images: list[Path], region: np.ndarray | None, *, device: str, strict: bool
+) -> int:
     """Print the result of each image, and give the exit code.
 
     Args:
         model: the model's folder.
         images: files and folders, or `-` alone for paths on standard input.
+        region: see `InRegion`.
         device: as of `PatchCoreDual.load`.
-        strict: whether a rejected image makes the exit code 1.
+        strict: whether an image that is rejected or not inspected makes the exit code 1.
 
     Returns:
         2 where an image could not be read, 1 as `strict` says, else 0.
@@ -48,7 +54,8 @@ def inspect_lines(model: Path, images: list[Path], *, device: str, strict: bool)
     resizing = ResizedImages(detector.model.size)
     try:
         for group in groups:
-            results = detector.inspect_many(group, on_error="yield")
+            given = [InRegion(path, region) for path in group]
+            results = detector.inspect_many(given, on_error="yield")
             for path, result in zip(group, results, strict=True):
                 if isinstance(result, ImageError):
                     counts["error"] += 1
@@ -70,7 +77,7 @@ def inspect_lines(model: Path, images: list[Path], *, device: str, strict: bool)
     _say(totals(counts))
     if counts["error"]:
         return 2
-    return 1 if strict and counts["reject"] else 0
+    return 1 if strict and (counts["reject"] or counts["not inspected"]) else 0
 
 
 def _groups_of(paths: Iterable[Path]) -> Iterator[list[Path]]:

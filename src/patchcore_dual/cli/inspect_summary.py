@@ -14,8 +14,10 @@ def totals(counts: Counter[str]) -> str:
     >>> totals(Counter({"pass": 3, "reject": 1, "error": 1}))
     '5 images: 3 pass, 0 review, 1 reject, 1 not read'
     """
-    names = {"pass": "pass", "review": "review", "reject": "reject", "error": "not read"}
-    parts = [f"{counts[k]} {name}" for k, name in names.items() if counts[k] or k != "error"]
+    names = {"pass": "pass", "review": "review", "reject": "reject"}
+    rare = {"not inspected": "not inspected", "error": "not read"}
+    shown = {**names, **{k: name for k, name in rare.items() if counts[k]}}
+    parts = [f"{counts[k]} {name}" for k, name in shown.items()]
     n = counts.total()
     return f"{n} image{'s' if n != 1 else ''}: {', '.join(parts)}"
 

@@ -21,6 +21,7 @@ from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.prune import prune
 from patchcore_dual.cli.reproduce import reproduce
 from patchcore_dual.cli.serve import serve
+from patchcore_dual.cli.study import study
 from patchcore_dual.cli.tag import tag
 from patchcore_dual.cli.teach import teach
 from patchcore_dual.cli.threshold import threshold
@@ -37,6 +38,7 @@ _AFTER_CTRL_C = {
     "there. A model that was there before is as it was.",
     "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
     "The same command begins anew.",
+    "study": "Nothing was written. The same command begins anew.",
     "threshold": "The model has its old threshold or the new one. Run the same command again.",
     "teach": "The model is as it was, or taught. Run the same command again: it says so if it is.",
     "history": "Nothing was changed.",
@@ -75,7 +77,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(prepare, audit, fit, evaluate, threshold, inspect),
+    *(prepare, audit, fit, evaluate, threshold, inspect, study),
     *(teach, history, undo, diff, tag, prune, migrate),
     *(serve, reproduce, demo),
 )

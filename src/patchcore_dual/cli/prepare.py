@@ -2,19 +2,21 @@
 
 import re
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, parse_size
+from patchcore_dual.cli.choices import AsJson, Ignore, Roi, parse_size
 from patchcore_dual.data.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from patchcore_dual.data.prepare.summary import PreparationSummary, Range
 
 LayoutName = StrEnum("LayoutName", {name: name for name in LAYOUTS})  # type: ignore[misc]
+AlignMode = StrEnum("AlignMode", ("none", "translation", "rigid", "auto"))
 
 DEFAULT_SIZES = {"ksdd2": "224x632"}  # the thesis's own; `auto` for all others
 
@@ -107,6 +109,37 @@ def prepare(
         bool,
         typer.Option("--large-masks", help="Accept masks that mark more than half of an image."),
     ] = False,
+    align: Annotated[
+        AlignMode,
+        typer.Option(
+            help="Bring every part to where it lies in a reference image: shifted, or shifted and "
+            "turned (rigid); auto does so where held-out training images show that it pays, by two "
+            "fits, which need PyTorch. Images that cannot be aligned are left out and listed; "
+            "`inspect` then calls such images not inspected.",
+        ),
+    ] = AlignMode.none,
+    align_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The reference, an image of a good part.",
+            show_default="the good training image that is most like the others",
+        ),
+    ] = None,
+    max_shift: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="The largest shift that is undone, as a share of the shorter side.",
+            show_default="0.3",
+        ),
+    ] = None,
+    max_turn: Annotated[
+        float | None,
+        typer.Option(metavar="DEGREES", help="The largest turn that is undone.", show_default="10"),
+    ] = None,
+    roi: Roi = None,
+    ignore: Ignore = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -136,19 +169,27 @@ def prepare(
       patchcore-dual prepare ksdd2 KolektorSDD2 prepared
       patchcore-dual prepare folder photos prepared
       patchcore-dual prepare folder photos prepared --group-pattern 'part[0-9]+'
+      patchcore-dual prepare folder photos prepared --align rigid
       patchcore-dual prepare folder photos prepared --update
     """
     from patchcore_dual.cli.console import print_json, progress_bar
     from patchcore_dual.data.mask_rule import MaskRule
     from patchcore_dual.data.prepare.additions import AdditionsError
+    from patchcore_dual.data.prepare.aligning import AlignmentRule
     from patchcore_dual.data.prepare.groups import GroupRule
     from patchcore_dual.data.prepare.placement import SplitSettings
     from patchcore_dual.data.prepare.preparation import prepare as prepare_data
     from patchcore_dual.data.prepare.update import update as update_data
+    from patchcore_dual.data.roi import read_roi
     from patchcore_dual.errors import SettingsError
 
     if update and overwrite:
         raise SettingsError("--update keeps the folder and --overwrite replaces it. Say one.")
+    if update and (roi or ignore):
+        raise SettingsError(
+            "--update keeps the region of interest of the folder. To change it, give --roi or "
+            "--ignore to fit, or prepare again with --overwrite."
+        )
     if delete_additions and not overwrite:
         raise SettingsError("--delete-additions is for --overwrite. Add that, or leave it out.")
     asked = {
@@ -158,6 +199,15 @@ def prepare(
         "train_defects": train_defects,
     }
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    limits = {"max_shift": max_shift, "max_turn": max_turn}
+    is_open = align.value == "auto"
+    if is_open and update:
+        raise SettingsError("--update aligns new images as the others were. Leave --align out.")
+    align_rule = AlignmentRule(
+        "rigid" if is_open else align.value,  # type: ignore[arg-type]
+        align_to,
+        **{name: value for name, value in limits.items() if value is not None},
+    )
     size = size or ("" if update else DEFAULT_SIZES.get(layout.value, "auto"))
     asked_pixels = None if size in ("", "auto") else parse_size(size, "auto or native")
     width, height = asked_pixels or (None, None)
@@ -167,7 +217,17 @@ def prepare(
         "bit_depth": parse_bit_depth(bit_depth),
         "skip_unreadable": skip_unreadable,
         "masks": MaskRule(parse_label(ignore_label), large_masks),
+        "align": align_rule,
     }
+
+    anew: dict[str, Any] = {"width": width, "height": height, "choose_size": size == "auto"}
+    choice = None
+    if is_open:
+        from patchcore_dual.cli.alignment_trial import try_alignment
+
+        trial = {**anew, **options}
+        choice = try_alignment(layout.value, source, prepared, overwrite, trial)
+        options["align"] = align_rule if choice.mode == "rigid" else AlignmentRule()
 
     def prepare_anew(delete_additions: bool) -> "PreparationSummary":
         with progress_bar() as progress:
@@ -175,15 +235,15 @@ def prepare(
                 layout.value,
                 source,
                 prepared,
-                width=width,
-                height=height,
-                choose_size=size == "auto",
                 overwrite=overwrite,
                 delete_additions=delete_additions,
+                roi=region,
                 progress=progress,
+                **anew,
                 **options,
             )
 
+    region = read_roi(roi, ignore)
     if update:
         with progress_bar() as progress:
             summary = update_data(
@@ -199,9 +259,10 @@ def prepare(
             typer.confirm("Delete it now?", abort=True, err=True)
             summary = prepare_anew(delete_additions=True)
     if as_json:
-        print_json({"prepared": str(prepared), **summary.to_json()})
+        chosen = {"alignment_choice": asdict(choice)} if choice else {}
+        print_json({"prepared": str(prepared), **summary.to_json(), **chosen})
     else:
-        _print(summary, prepared)
+        _print(summary, prepared, choice.reason if choice else "")
 
 
 def parse_bit_depth(bit_depth: str) -> int | None:
@@ -229,7 +290,7 @@ def parse_label(label: str) -> int | Literal["ask", "count"]:
 _CLASSES = {"negative": "normal", "positive": "defective"}  # as the user guide calls them
 
 
-def _print(summary: "PreparationSummary", prepared: Path) -> None:
+def _print(summary: "PreparationSummary", prepared: Path, alignment: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -247,6 +308,8 @@ def _print(summary: "PreparationSummary", prepared: Path) -> None:
         f"{_range(summary.original_height)} pixels (smallest / median / largest)",
         f"defect area {_range(summary.defect_area)} pixels, "
         f"{_range(summary.defect_share, 100)} % of the image (smallest / median / largest)",
+        *(line for line in (summary.motion_line, alignment) if line),
+        *(["Outside the region of interest nothing is inspected."] if summary.roi else []),
         *summary.notes,
         *(
             f"left out: {why if name in why else f'{name}: {why}'}"

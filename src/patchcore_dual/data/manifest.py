@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class Manifest:
         samples: the samples.
         resized: width and height in pixels that images and masks are resized to when they are read;
             None reads them as they were prepared.
+        roi: the region of interest of all images beside that of the folder, bool `[H, W]`.
 
     >>> from tempfile import TemporaryDirectory
     >>> temporary = TemporaryDirectory()
@@ -77,6 +78,7 @@ class Manifest:
     folder: Path
     samples: tuple[Sample, ...]
     resized: tuple[int, int] | None = None
+    roi: "NDArray[np.bool_] | None" = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -105,6 +107,10 @@ class Manifest:
     def at_size(self, width: int, height: int) -> "Manifest":
         """The same samples, whose images and masks are resized to this size when they are read."""
         return replace(self, resized=(width, height))
+
+    def within(self, roi: "NDArray[np.bool_] | None") -> "Manifest":
+        """The same samples, of which a region alone is inspected."""
+        return replace(self, roi=roi)
 
     def with_offspring(self, images: Collection[str]) -> set[str]:
         """The images named, and the synthetic ones that were made from any of them.
@@ -157,6 +163,33 @@ class Manifest:
 
         mask = read_prepared_mask(self.folder / sample.mask)
         return resize_mask(mask, *self.resized) if self.resized else mask
+
+    @cached_property
+    def region(self) -> "NDArray[np.bool_] | None":
+        """Where images are inspected: `roi`, within that of `prepare`, at the size of `size`.
+
+        Bool `[H, W]`; None for everywhere.
+
+        Raises:
+            ImageError, DataError: the file of the folder is missing, damaged, or does not fit.
+        """
+        name = self.preparation().get("roi")
+        if name is None and self.roi is None:
+            return None
+        from patchcore_dual.data.roi import in_both, read_roi, resize_region
+
+        region = in_both(self.roi, read_roi(self.folder / name) if name else None)
+        size = self.size()
+        return resize_region(region, *size) if size and region is not None else region
+
+    def region_of(self, sample: Sample) -> "NDArray[np.bool_] | None":
+        """Where one image is inspected: its own region, of the column `roi`, within `region`."""
+        name = sample.extra.get("roi")
+        if not name:
+            return self.region
+        from patchcore_dual.data.roi import in_both, read_roi
+
+        return in_both(self.region, read_roi(self.folder / name))
 
     def size(self) -> tuple[int, int] | None:
         """Width and height, in pixels, of every image as it is read.

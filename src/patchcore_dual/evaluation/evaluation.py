@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchcore_dual.data.duplicates import find_exact_duplicates, fingerprint
+from patchcore_dual.data.inputs import InRegion
 from patchcore_dual.data.manifest import Manifest, Sample, Split
 from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.reading import read_image
@@ -27,7 +28,7 @@ from patchcore_dual.utils.progress import Progress, silent
 class Detector(Protocol):
     """What an evaluation needs of a detector; `PatchCoreDual` has it."""
 
-    def inspect_many(self, images: Iterable[Path], /) -> Iterable[Inspection]:
+    def inspect_many(self, images: Iterable[Path | InRegion], /) -> Iterable[Inspection]:
         """An inspection of each image, in order and one at a time."""
         ...
 
@@ -53,6 +54,8 @@ def evaluate(
 
     One image at a time is in memory. Pixel metrics leave out defective images without a mask.
     Images that the model was fitted on are recognised by their content, whatever they are called.
+    With a region of interest, only pixels inside it count, and an image whose defect lies wholly
+    outside counts as good: there is nothing to find.
 
     Args:
         detector: fitted.
@@ -82,14 +85,16 @@ def evaluate(
     pixel_metrics = PixelMetrics()
     results = []
     threshold = math.nan
-    inspections = detector.inspect_many([manifest.image_path(s) for s in samples])
+    outside = 0
+    inspections = detector.inspect_many([image_in_region(manifest, s) for s in samples])
     for sample, inspection in zip(samples, inspections, strict=True):
         threshold = inspection.threshold
-        result = ImageResult(
-            sample.image, sample.label, sample.kind, float(inspection.score), inspection.verdict
-        )
-        results.append(result)
         mask = known_mask(manifest, sample, inspection.anomaly_map.shape)
+        label, kind = sample.label, sample.kind
+        if mask is not None and mask.any() and np.isnan(inspection.anomaly_map[mask]).all():
+            label, kind, outside = "negative", "", outside + 1
+        result = ImageResult(sample.image, label, kind, float(inspection.score), inspection.verdict)
+        results.append(result)
         if mask is not None:
             pixel_metrics.update(inspection.anomaly_map, mask)
         if on_result:
@@ -103,8 +108,15 @@ def evaluate(
         split=split,
         n_training_images=None if fitted_on is None else len(fitted_on),
         n_like_training=len(set(similar) - set(fitted_on or ())),
+        n_defects_outside=outside,
         **detector.about(),
     )
+
+
+def image_in_region(manifest: Manifest, sample: Sample) -> Path | InRegion:
+    """What is inspected of a sample: its image, or the region of it that the folder names."""
+    path, region = manifest.image_path(sample), manifest.region_of(sample)
+    return path if region is None else InRegion(path, region)
 
 
 def images_fitted_on(

@@ -20,7 +20,7 @@ class ImageResult:
         label: "positive" for a defective image, "negative" for a normal one.
         kind: of the defect; empty where it has no name.
         score: the image score, higher for more anomalous.
-        verdict: "pass", "review" or "reject".
+        verdict: "pass", "review", "reject" or "not inspected".
     """
 
     path: str

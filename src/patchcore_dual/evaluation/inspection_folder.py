@@ -25,7 +25,7 @@ from patchcore_dual.utils.pictures import jpeg_base64, png_bytes
 PAGE = "index.html"
 PANEL_SIZE = (640, 800)  # largest width and height of a panel of the small pictures, in pixels
 _THUMBNAIL_SIZE = (240, 240)
-_VERDICTS = ("pass", "review", "reject")
+_PREFIXES = ("pass", "review", "reject", "not-inspected")  # of pictures, by verdict
 
 
 class InspectionFolder:
@@ -73,7 +73,8 @@ class InspectionFolder:
         Raises:
             DataError: it cannot be written, for example because the disk is full.
         """
-        name = f"{inspection.verdict}-{self._names[os.path.abspath(image)]}{self._suffix}"
+        verdict = inspection.verdict.replace(" ", "-")
+        name = f"{verdict}-{self._names[os.path.abspath(image)]}{self._suffix}"
         if self.full_size:
             data = png_bytes(inspection.draw().astype(np.uint8))
         else:
@@ -156,7 +157,7 @@ def picture_names(images: Sequence[Path], taken: Collection[str] = ()) -> dict[s
 
 
 def _possible_names(name: str) -> list[str]:
-    return [f"{verdict}-{name}{suffix}" for verdict in _VERDICTS for suffix in (".jpg", ".png")]
+    return [f"{prefix}-{name}{suffix}" for prefix in _PREFIXES for suffix in (".jpg", ".png")]
 
 
 def _same_file(name: str) -> str:
@@ -206,6 +207,10 @@ def _earlier_results(
 def _thumbnail(inspection: Inspection) -> str:
     """The image with its regions as base64 JPEG."""
     framed, _ = draw_panels(
-        inspection.image, inspection.heat, inspection.regions, largest=_THUMBNAIL_SIZE
+        inspection.image,
+        inspection.heat,
+        inspection.regions,
+        largest=_THUMBNAIL_SIZE,
+        inspected=inspection.inspected,
     )
     return jpeg_base64(framed.astype(np.uint8), _THUMBNAIL_SIZE, quality=78)

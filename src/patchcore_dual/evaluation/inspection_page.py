@@ -13,7 +13,7 @@ from patchcore_dual.utils.pages import legible, page_environment, write_page
 EMBEDDED_THUMBNAILS = 500
 """So many thumbnails are in the page itself; further ones are the pictures beside it."""
 
-_ORDER = {"error": 0, "reject": 1, "review": 2, "pass": 3}
+_ORDER = {"error": 0, "not inspected": 1, "reject": 2, "review": 3, "pass": 4}
 
 
 def write_inspection_page(

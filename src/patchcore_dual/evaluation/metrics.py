@@ -196,7 +196,7 @@ def _one_class(true_positives: Counts, false_positives: Counts) -> bool:
     return true_positives.size == 0 or true_positives[-1] == 0 or false_positives[-1] == 0
 
 
-def proportion_interval(hits: int, n: int) -> tuple[float, float]:
+def proportion_interval(hits: float, n: int) -> tuple[float, float]:
     """The 95 % confidence interval of a share (Clopper and Pearson 1934): exact for any `n`.
 
     It holds for independent parts; several photographs of one part count as one.
@@ -206,7 +206,7 @@ def proportion_interval(hits: int, n: int) -> tuple[float, float]:
     '0.35 to 0.93'
 
     Args:
-        hits: number of parts that count.
+        hits: number of parts that count; a part can count in part, as 1/3 of its three trials.
         n: number of all parts.
 
     Returns:

@@ -64,13 +64,17 @@ class PixelMetrics:
         """Add one image.
 
         Args:
-            anomaly_map: float32 `[H, W]`.
+            anomaly_map: float32 `[H, W]`; NaN in pixels that are not inspected, which do not count.
             mask: True on the defect, bool `[H, W]`.
 
         Raises:
-            ValueError: for other types or shapes, and for values that are not finite.
+            ValueError: for other types or shapes, for infinite values, and where all are NaN.
         """
         _check(anomaly_map, mask)
+        inside = ~np.isnan(anomaly_map)
+        defect = mask & inside
+        if not inside.all():
+            anomaly_map, mask = anomaly_map[inside], mask[inside]
         bins = leading_bits(anomaly_map)
         first, last = int(bins.min()), int(bins.max())
         # Counting within the image's own range keeps an update as cheap as its pixels.
@@ -83,7 +87,7 @@ class PixelMetrics:
         defective = np.bincount(bins[mask], minlength=n_used)
         self._normal[used] -= defective
         self._defective[used] += defective
-        weights, n_regions = _region_weights(mask)
+        weights, n_regions = _region_weights(defect)
         self._overlap[used] += np.bincount(bins[mask], weights=weights, minlength=n_used)
         self._n_regions += n_regions
 
@@ -117,8 +121,8 @@ def _check(anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
         raise ValueError(
             f"map {anomaly_map.shape} and mask {mask.shape} have to be one [H, W] each, and equal"
         )
-    if not np.isfinite(anomaly_map).all():
-        raise ValueError("the anomaly map has values that are not finite")
+    if np.isinf(anomaly_map).any() or np.isnan(anomaly_map).all():
+        raise ValueError("the anomaly map has infinite values, or none: they are not finite")
 
 
 def leading_bits(values: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.evaluation import plots
 from patchcore_dual.evaluation.advice import advice
 from patchcore_dual.evaluation.deciding_cards import DecidingCard
-from patchcore_dual.evaluation.evaluation import Detector, known_mask
+from patchcore_dual.evaluation.evaluation import Detector, image_in_region, known_mask
 from patchcore_dual.evaluation.figures import (
     DAGGER,
     counted_parts,
@@ -99,6 +99,7 @@ def write_report(
         threshold_note=threshold_text(evaluation),
         steps=advice(evaluation),
         verdicts=_verdicts(evaluation),
+        verdict_names=_verdict_names(evaluation),
         least_cost=_least_cost(evaluation),
         deciding=deciding,
         cards=[(result, _views(panels(result))) for result in chosen],
@@ -141,11 +142,16 @@ def report_on(
         drawn += 1
         progress("pictures for the report", drawn, n_cards)
         sample = samples[result.path]
-        (inspection,) = detector.inspect_many([manifest.image_path(sample)])
+        (inspection,) = detector.inspect_many([image_in_region(manifest, sample)])
         mask = known_mask(manifest, sample, inspection.anomaly_map.shape)
         shown = mask if result.is_defective else None
         return draw_panels(
-            inspection.image, inspection.heat, inspection.regions, shown, _PANEL_SIZE
+            inspection.image,
+            inspection.heat,
+            inspection.regions,
+            shown,
+            _PANEL_SIZE,
+            inspection.inspected,
         )
 
     path = folder / REPORT_NAME
@@ -224,13 +230,19 @@ def _plots(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     return made
 
 
+def _verdict_names(evaluation: Evaluation) -> list[str]:
+    """The verdicts that the report counts; "not inspected" only where there are any."""
+    is_used = any(r.verdict == "not inspected" for r in evaluation.images)
+    return ["pass", "review", "reject", *(["not inspected"] if is_used else [])]
+
+
 def _verdicts(evaluation: Evaluation) -> list[tuple[str, int, list[int]]]:
-    """Of each class: name, number of images, and how many are passed, for review and rejected."""
-    rows = []
+    """Of each class: name, number of images, and how many have each verdict."""
+    rows, names = [], _verdict_names(evaluation)
     for name, is_defective in (("Normal", False), ("Defective", True)):
         of_class = [r.verdict for r in evaluation.images if r.is_defective == is_defective]
         if of_class:
-            counts = [of_class.count(verdict) for verdict in ("pass", "review", "reject")]
+            counts = [of_class.count(verdict) for verdict in names]
             rows.append((name, len(of_class), counts))
     return rows
 

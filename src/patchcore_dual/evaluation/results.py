@@ -85,6 +85,8 @@ class Evaluation:
         n_training_images: number of these images that the model was fitted on; None where that is
             not known.
         n_like_training: number of other images that nearly repeat one of those.
+        n_defects_outside: number of defective images whose defects lie wholly outside the region of
+            interest, and which count as good.
         model: name of the model.
         date: on which it was evaluated, as 2026-11-25.
     """
@@ -129,6 +131,7 @@ class Evaluation:
     least_cost: OperatingPoint | None = None
     n_training_images: int | None = None
     n_like_training: int = 0
+    n_defects_outside: int = 0
     model: str = ""
     date: str = ""
 
@@ -176,6 +179,11 @@ class Evaluation:
                 f"{self.n_like_training} of these {len(self.images)} images nearly repeat images "
                 "that the model was fitted on. If they are the same photographs, in another size "
                 "or format, no figure here holds for new parts."
+            )
+        if self.n_defects_outside:
+            said.append(
+                f"The defects of {self.n_defects_outside} of these images lie wholly outside the "
+                "region of interest: these images count as good."
             )
         if self.test_masks_used:
             said.append("It was trained with masks of test defects.")

@@ -25,7 +25,7 @@ from patchcore_dual.utils.progress import Progress, silent
 from patchcore_dual.utils.staging import staged_folder
 
 COMPARED = ("recall", "false_alarm_rate", "image_auroc", "image_ap", "recall_at_fpr_01")
-_ORDER = {"reject": 2, "review": 1, "pass": 0}
+_ORDER = {"reject": 2, "not inspected": 1, "review": 1, "pass": 0}
 
 
 @dataclass(frozen=True)

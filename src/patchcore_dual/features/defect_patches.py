@@ -5,6 +5,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.crops import crop_boxes, defect_boxes
 from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.features.embedder import EmbedImage
@@ -35,13 +36,14 @@ def defect_patches(
         size: width and height that crops are resized to; None leaves them as they are.
 
     Returns:
-        float32 `[m, d]`, and int64 `[m, 2]`, row and column in the whole image's feature grid.
+        float32 `[m, d]`, and int64 `[m, 2]`, row and column in the whole image's feature grid; of
+        cells that are inspected alone.
     """
     if choice == "crop":
         return _crop_patches(embed, image, mask, size)
     features = embed(image)
     marked = mask if choice == "mask" else _fill_boxes(mask)
-    rows, columns = np.nonzero(covered_cells(marked, *features.shape[:2]))
+    rows, columns = np.nonzero(covered_cells(marked, *features.shape[:2]) & ~uninspected(features))
     return features[rows, columns], np.stack([rows, columns], axis=1)
 
 

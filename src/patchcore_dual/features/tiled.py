@@ -11,7 +11,7 @@ four times the area of the image, up to a limit.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -200,21 +200,6 @@ def as_set(embedder: Embedder, settings: Settings) -> Embedder:
     return embedder
 
 
-def patches_of(
-    embedder: Embedder, image: np.ndarray, wanted: np.ndarray | None = None
-) -> "np.ndarray | TiledFeatures":
-    """The patch features of an image uint8 `[H, W, 3]`: where it is seen in tiles, as these come.
-
-    Otherwise float32 `[h, w, d]`.
-
-    Args:
-        wanted: see `TiledEmbedder.grid`; other embedders give all cells.
-    """
-    if isinstance(embedder, TiledEmbedder):
-        return embedder.grid(image, wanted)
-    return np.asarray(embedder(image[None])[0])
-
-
 @dataclass(frozen=True)
 class _Resolution:
     """What one resolution adds to the features of one image.
@@ -295,6 +280,11 @@ class TiledFeatures:
         first = self.resolutions[0]
         channels = sum(one.embedder.spec.channels for one in self.resolutions)
         return first.rows[-1].cells.stop, first.columns[-1].cells.stop, channels
+
+    def within(self, wanted: np.ndarray) -> "TiledFeatures":
+        """The same, of which only these cells, bool `[h, w]`, are needed."""
+        parts = [replace(one, wanted=wanted, _band=[]) for one in self.resolutions]
+        return TiledFeatures(parts, wanted)
 
     def blocks(self) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
         """The grid in blocks: rows and columns of each, and its features float32 `[n, m, d]`.

@@ -9,6 +9,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, coreset_size, projection_matrix
 from patchcore_dual.banks.coreset.greedy import select_coreset
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.defect_bank import DefectPatches
 
@@ -59,18 +60,19 @@ def grow_normal_bank(
 
     Args:
         name: of the image.
-        features: float32 `[h, w, d]`.
+        features: float32 `[h, w, d]`; NaN where it is not inspected.
         radius: of the bank's coreset, among projected features.
         seed: of the projection.
     """
     height, width, depth = features.shape
-    own = bank.own(features.reshape(-1, depth))
+    inside = np.flatnonzero(~uninspected(features))
+    own = bank.own(features.reshape(-1, depth)[inside])
     projection = projection_matrix(own.shape[1], seed)
     rows = new_patches(bank.vectors @ projection, own @ projection, radius)
     if not len(rows):
         return None
     rows = np.sort(rows)
-    cells = np.indices((height, width)).reshape(2, -1).T[rows].astype(np.int32)
+    cells = np.indices((height, width)).reshape(2, -1).T[inside[rows]].astype(np.int32)
     image = np.zeros(len(rows), np.int32)
     return MemoryBank(own[rows], image, cells, (name,), bank.channels)
 

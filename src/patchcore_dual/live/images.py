@@ -104,6 +104,13 @@ class CalibrationImages:
         if calibration is None:
             raise ModelError("the model keeps no calibration set, and cannot be taught. Fit again.")
         self._embed, self._size = embed, model.size
+        evidence = (*calibration.evidence.normals, *calibration.evidence.defectives)
+        grids = (np.isnan(one.evidence.normal.distance) for one in evidence)
+        names_of_evidence = (*calibration.normals, *calibration.defectives)
+        # Features are kept within the region of the model alone: an image may have a smaller one.
+        self._outside = {
+            name: grid for name, grid in zip(names_of_evidence, grids, strict=True) if grid.any()
+        }
         kept_in = Path(folder) / FOLDER if folder is not None else None
         if kept_in is not None and (kept_in.is_dir() or os.access(kept_in.parent, os.W_OK)):
             self._folder = kept_in
@@ -135,7 +142,7 @@ class CalibrationImages:
         return self._folder
 
     def features(self, name: str) -> np.ndarray:
-        """The patch features float32 `[h, w, d]` of a calibration image."""
+        """Patch features float32 `[h, w, d]` of a calibration image; NaN where not inspected."""
         try:
             kept: np.ndarray = np.load(self._array(name))
         except (OSError, ValueError, EOFError):  # removed or damaged meanwhile
@@ -145,7 +152,10 @@ class CalibrationImages:
                     f"{self._array(name)} is missing or damaged. Delete it and teach again."
                 ) from None
             kept = self._keep(name, read_image(picture))
-        return kept.astype(np.float32)
+        features = kept.astype(np.float32)
+        if name in self._outside:
+            features[self._outside[name]] = np.nan
+        return features
 
     def add(self, name: str, row: ImageRow, image: np.ndarray, features: np.ndarray) -> None:
         """Keep an image that is taught: its features and, to compute them anew, its pixels.
@@ -276,6 +286,10 @@ def _key_of(model: Model) -> str:
     }
     if settings.tile is not None:
         facts |= {"tile": settings.tile, "overlap": settings.overlap}
+    if model.aligner is not None:  # taught images are kept as they were aligned
+        facts["aligned to"] = hashlib.sha256(model.aligner.reference.tobytes()).hexdigest()
+    if model.roi is not None:
+        facts["roi"] = hashlib.sha256(model.roi.tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
@@ -309,7 +323,7 @@ def _digests(tests: Manifest, progress: Progress) -> Iterator[tuple[str, str]]:
 
 def _in_half(features: np.ndarray) -> bytes:
     """The bytes of an array file; in half precision where that can hold the numbers."""
-    fits = float(np.abs(features).max(initial=0)) < _LARGEST_HALF
+    fits = float(np.nanmax(np.abs(features), initial=0)) < _LARGEST_HALF
     file = io.BytesIO()
     np.save(file, features.astype(np.float16 if fits else np.float32))
     return file.getvalue()

@@ -7,13 +7,15 @@ from typing import Literal
 
 import numpy as np
 
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.duplicates import digest
-from patchcore_dual.data.inputs import Image, read_input
+from patchcore_dual.data.inputs import Image, InputImage, read_input
 from patchcore_dual.data.mask_rule import MaskRule
 from patchcore_dual.data.masks import read_mask
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.errors import DataError, ImageError, SettingsError
 from patchcore_dual.features import EmbedImage
+from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import RuleOutput, gather_evidence
@@ -99,14 +101,16 @@ def read_lesson(
     Raises:
         ImageError: for an image or a mask that cannot be read.
         DataError: for an image that the model was trained or is tested on, and for a mask that is
-            empty, of another size, or covers the part.
+            empty, of another size, or covers the part, and for an image that cannot be aligned.
         SettingsError: for a mask or kind of a good part.
     """
     if not lesson.is_defect and (lesson.mask is not None or lesson.kind):
         raise SettingsError("a good part has no defect: give no mask and no kind.")
     given = read_input(lesson.image, model.size, lesson.name, model.bit_depth)
+    given, what = given.aligned(model.aligner), given.name or "the image"
+    if given.motion is not None and given.motion.reason:
+        raise DataError(f"{what} cannot be taught: {given.motion.reason}.")
     pixels = digest(given.resized)
-    what = given.name or "the image"
     is_file = isinstance(lesson.image, str | Path)
     sha256 = file_sha256(Path(str(lesson.image))) if is_file else pixels
     label: Literal["negative", "positive"] = "positive" if lesson.is_defect else "negative"
@@ -123,7 +127,12 @@ def read_lesson(
     if lesson.is_defect and lesson.mask is None:
         mask = propose_mask(output.grid, *given.resized.shape[:2])
     elif lesson.is_defect:
-        mask = _read_mask(lesson.mask, given.original, given.resized, what)
+        mask = _read_mask(lesson.mask, given, what)
+        if not (covered_cells(mask, *features.shape[:2]) & ~uninspected(features)).any():
+            raise DataError(
+                f"the defect of {what} lies outside the region of interest of the model, where "
+                "nothing is inspected."
+            )
     return LearnedImage(
         name,
         label,
@@ -182,10 +191,9 @@ def _check_is_new(
         )
 
 
-def _read_mask(
-    mask: Path | str | np.ndarray | None, original: np.ndarray, resized: np.ndarray, what: str
-) -> np.ndarray:
-    """The mask of a defect, checked, at the model's size."""
+def _read_mask(mask: Path | str | np.ndarray | None, given: InputImage, what: str) -> np.ndarray:
+    """The mask of a defect, checked, at the model's size, aligned as its image."""
+    original, resized = given.original, given.resized
     source = str(mask) if isinstance(mask, str | Path) else f"the mask of {what}"
     pixels = read_mask(mask, _ANY_MASK) if isinstance(mask, str | Path) else np.asarray(mask)
     if pixels.ndim != 2 or pixels.dtype != np.bool_:
@@ -205,7 +213,10 @@ def _read_mask(
             "inverted, invert it."
         )
     height, width = resized.shape[:2]
-    return np.asarray(resize_mask(pixels, width, height))
+    aligned = given.aligned_mask(pixels)
+    if not aligned.any():
+        raise DataError(f"{source} lies outside of the view once the part is aligned.")
+    return np.asarray(resize_mask(aligned, width, height))
 
 
 def verdict_of(model: Model, evidence: Evidence, score: float) -> str:

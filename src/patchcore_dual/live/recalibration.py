@@ -199,7 +199,8 @@ def renew(
 def _normal_sample(state: TrainingState, features: Features, seed: int) -> MemoryBank:
     """Patches of all good images, drawn as fitting draws them."""
     names = state.normals
-    counts = [state.normal[name].distance.size for name in names]
+    inspected = [np.flatnonzero(~np.isnan(state.normal[name].distance)) for name in names]
+    counts = [len(inside) for inside in inspected]
     starts = np.concatenate([[0], np.cumsum(counts)])
     rows = draw(int(starts[-1]), SAMPLED_PATCHES, seed)
     ends = np.searchsorted(rows, starts)
@@ -207,7 +208,7 @@ def _normal_sample(state: TrainingState, features: Features, seed: int) -> Memor
     vectors = np.empty((len(rows), features(names[0]).shape[-1]), np.float32)
     cells, image = np.empty((len(rows), 2), np.int32), np.empty(len(rows), np.int32)
     for position, (i, begin, end) in enumerate(drawn):
-        own, of_image = features(names[i]), rows[begin:end] - starts[i]
+        own, of_image = features(names[i]), inspected[i][rows[begin:end] - starts[i]]
         vectors[begin:end] = own.reshape(-1, own.shape[-1])[of_image]
         cells[begin:end] = np.stack(np.divmod(of_image, own.shape[1]), axis=1)
         image[begin:end] = position

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.sample import Sample
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.features import EmbedImage
@@ -246,5 +247,5 @@ def _with_image(
     _, channels = bank_channels(model.spec, settings)
     synthetic = frozenset(n for n, row in images.rows.items() if row.origin != "real")
     defects = grow_defect_bank(state.defects, patches, settings, channels, synthetic)
-    on_defect = covered_cells(one.mask, *one.features.shape[:2])
+    on_defect = covered_cells(one.mask, *one.features.shape[:2]) & ~uninspected(one.features)
     return replace(state, defects=defects, cells={**state.cells, one.name: on_defect})

@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.errors import ModelError
+from patchcore_dual.data.alignment import Aligner
+from patchcore_dual.errors import DataError, ModelError, SettingsError
 from patchcore_dual.features import BACKBONES, EmbedderSpec, Graph
 from patchcore_dual.model.calibration import Arrays, CalibrationSet
 from patchcore_dual.model.edits import (
@@ -184,13 +185,15 @@ def _model(folder: Path, path: Path, text: bytes) -> Model:
             adaptive_search=AdaptiveSearch(**entry.adaptive_search),  # type: ignore[arg-type]
             trained_on=entry.trained_on,
             read_calibration=partial(_read_calibration, folder.absolute(), entry, path),
+            aligner=_aligner(data["reference"][0], entry) if entry.alignment else None,
             segments={
                 role: tuple(len(one["vectors"]) for one in data[role])
                 for role in _BANKS
                 if role in data
             },
+            roi=data["roi"][0]["inspected"] if "roi" in data else None,
         )
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, SettingsError, DataError) as error:
         raise ModelError(f"{path} is damaged ({error}). Fit again.") from None
 
 
@@ -240,6 +243,10 @@ def _bank(
 
 def _probe(arrays: Arrays) -> Probe:
     return Probe(arrays["weights"], float(arrays["offset"][0]))
+
+
+def _aligner(arrays: Arrays, entry: ModelFile) -> Aligner:
+    return Aligner(arrays["pixels"], **(entry.alignment or {}))
 
 
 def _read(path: Path) -> bytes:

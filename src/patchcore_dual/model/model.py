@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.data.alignment import Aligner
 from patchcore_dual.data.bit_depth import source_bit_depth
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ModelError
@@ -54,6 +55,9 @@ class Model:
             that was made without one.
         segments: how many vectors each segment holds that a bank on disk consists of, by the bank's
             role; nothing for a bank that is not on disk yet.
+        aligner: brings parts to where they lie in a reference; None where images are not aligned.
+        roi: the region of interest, bool `[H, W]` at `size`, True where images are inspected; None
+            for everywhere.
     """
 
     settings: Settings
@@ -70,6 +74,8 @@ class Model:
     trained_on: dict[str, Any]
     read_calibration: Callable[[], CalibrationSet | None]
     segments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    aligner: Aligner | None = None
+    roi: np.ndarray | None = None
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:

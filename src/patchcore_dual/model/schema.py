@@ -50,6 +50,8 @@ class ModelFile(BaseModel):
         calibration: the plain values of the calibration set; None without one.
         files: the names of the data files of each role. Those of a bank are its segments, in
             order.
+        alignment: the settings of the model's `Aligner`, whose reference is a data file; left out
+            where images are not aligned.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -65,6 +67,7 @@ class ModelFile(BaseModel):
     sources: dict[str, tuple[str, ...]]
     calibration: dict[str, Any] | None
     files: dict[str, tuple[str, ...]]
+    alignment: dict[str, Any] | None = None
 
 
 def read_model_file(text: bytes, path: Path) -> ModelFile:

@@ -51,6 +51,10 @@ def serialise(model: Model) -> Serialised:
     constants, rule_arrays = model.rule.state()
     if rule_arrays:
         parts["rule"] = [rule_arrays]
+    if model.aligner is not None:
+        parts["reference"] = [{"pixels": model.aligner.reference}]
+    if model.roi is not None:
+        parts["roi"] = [{"inspected": model.roi}]
     calibration = None
     if model.calibration is not None:
         calibration, arrays = model.calibration.to_arrays()
@@ -76,9 +80,11 @@ def serialise(model: Model) -> Serialised:
         sources=sources,
         calibration=calibration,
         files={role: tuple(name for name, _ in several) for role, several in named.items()},
+        alignment=model.aligner.settings() if model.aligner else None,
     )
+    unused = set() if model.aligner else {"alignment"}
     data = {name: one for several in named.values() for name, one in several}
-    return Serialised((entry.model_dump_json(indent=1) + "\n").encode(), data)
+    return Serialised((entry.model_dump_json(indent=1, exclude=unused) + "\n").encode(), data)
 
 
 def fingerprint(model: Model) -> str:

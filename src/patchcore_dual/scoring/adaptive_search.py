@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
+from patchcore_dual.banks.uninspected import marked
 from patchcore_dual.scoring.blocks import gather_in_blocks
 from patchcore_dual.scoring.evidence import (
     Evidence,
@@ -92,14 +93,15 @@ def search_adaptively(
     while True:
         evidence = Evidence(normal.nearest, defect.nearest if defect else None, logit)
         grid = rule(evidence).grid
-        row, column = np.unravel_index(grid.argmax(), grid.shape)
+        row, column = np.unravel_index(np.nanargmax(grid), grid.shape)
         decisive = (slice(max(0, row - 1), row + 2), slice(max(0, column - 1), column + 2))
         partial, share = normal, exact_share
         if defect and not defect.is_exact[decisive].all():
             partial, share = defect, min(1, DEFECT_FACTOR * exact_share)
         elif normal.is_exact[decisive].all():
             return evidence
-        chosen = queries.most_of(np.where(partial.is_exact, -np.inf, grid), share)
+        settled = partial.is_exact | np.isnan(grid)
+        chosen = queries.most_of(np.where(settled, -np.inf, grid), share)
         chosen[decisive] = True
         partial.refine(chosen)
 
@@ -125,7 +127,8 @@ class _PartialSearch:
 
     @property
     def nearest(self) -> Nearest:
-        nearest = Nearest(*self._neighbours)
+        distance, index = self._neighbours
+        nearest = Nearest(marked(distance, self._features), index)
         if self._weight is None:
             return nearest
         return with_neighbourhood_weight(nearest, self._features, self._bank, self._weight)

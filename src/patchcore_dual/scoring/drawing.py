@@ -8,7 +8,12 @@ import numpy as np
 from patchcore_dual.scoring.regions import Region
 
 _RED, _GREEN, _WHITE = (214, 48, 49), (39, 154, 92), (255, 255, 255)
-_BAR_COLOURS = {"reject": _RED, "review": (201, 125, 16), "pass": _GREEN}
+_BAR_COLOURS = {
+    "reject": _RED,
+    "review": (201, 125, 16),
+    "pass": _GREEN,
+    "not inspected": (96, 84, 148),
+}
 _INK = (60, 66, 74)
 _PANEL_NAMES = ("image, suspicious regions", "heat map", "true defect")
 _PATCH = 96  # of the picture of a patch, in pixels
@@ -42,6 +47,7 @@ def draw_inspection(
     verdict: str,
     largest_panel: tuple[int, int] | None = None,
     patches: Sequence[tuple[str, str, np.ndarray]] = (),
+    inspected: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the panels of an inspection side by side, named, under a caption bar.
 
@@ -51,16 +57,17 @@ def draw_inspection(
         regions: drawn as boxes on the image.
         mask: bool `[H, W]`, the true defect, if known.
         caption: text of the bar.
-        verdict: "pass", "review" or "reject", which decides the colour of the bar.
+        verdict: "pass", "review", "reject" or "not inspected", which decides the colour of the bar.
         largest_panel: width and height in pixels that each panel is shrunk to fit into; None for
             the size of the image.
         patches: what each of some patches is, its source, and its picture, uint8 `[h, w, 3]`; they
             are shown below.
+        inspected: bool `[H, W]`, the region of interest, which is outlined; None for all.
 
     Returns:
         uint8 `[h, w, 3]`, RGB.
     """
-    panels = draw_panels(image, heat, regions, mask, largest_panel)
+    panels = draw_panels(image, heat, regions, mask, largest_panel, inspected)
     height, width = panels[0].shape[:2]
     gap = np.full((height, _GAP, 3), 255, dtype=np.uint8)
     row = np.concatenate([p for panel in panels for p in (panel, gap)][:-1], axis=1)
@@ -80,6 +87,7 @@ def draw_panels(
     regions: Sequence[Region],
     mask: np.ndarray | None = None,
     largest: tuple[int, int] | None = None,
+    inspected: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Return the image with its regions, its heat map and, if known, its true defect.
 
@@ -102,6 +110,9 @@ def draw_panels(
         corner = (int((region.x + region.width) * scale), int((region.y + region.height) * scale))
         cv2.rectangle(framed, (x, y), corner, _RED, 2)
     panels = [framed, heat_overlay(image, _resize(heat, scale))]
+    if inspected is not None:
+        inside = _resize(inspected.astype(np.uint8), scale)
+        panels = [_outlined_faintly(panel, inside) for panel in panels]
     if mask is not None:
         panels.append(_outline(image, _resize(mask.astype(np.uint8), scale)))
     return panels
@@ -128,6 +139,15 @@ def _write(
     (_, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, font, thickness)
     at = (x, (strip.shape[0] + height) // 2)
     cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, font, colour, thickness, cv2.LINE_AA)
+
+
+def _outlined_faintly(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The image, paler outside the region of interest, whose outline is a thin line."""
+    pale = image.copy()
+    outside = inside == 0
+    pale[outside] = image[outside] // 2 + 110
+    contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(pale, contours, -1, _INK, 1)
 
 
 def _outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

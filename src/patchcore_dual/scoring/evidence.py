@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
+from patchcore_dual.banks.uninspected import marked
 from patchcore_dual.scoring.neighbourhood_weights import defect_weight, normal_weight
 
 NEIGHBOURS = 3  # b, thesis 5.1.3
@@ -63,7 +64,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is measured of one image's patches.
+    """What is measured of one image's patches; NaN in cells that are not inspected.
 
     Attributes:
         normal: d_N and w_N, from the normal bank.
@@ -169,7 +170,7 @@ def search(
         queries: the features as `MemoryBank.queries` prepared them, to avoid doing so again.
     """
     distance, index = bank.nearest(features if queries is None else queries)
-    nearest = Nearest(distance, index)
+    nearest = Nearest(marked(distance, features), index)
     return nearest if weight is None else with_neighbourhood_weight(nearest, features, bank, weight)
 
 

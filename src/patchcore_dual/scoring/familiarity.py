@@ -45,4 +45,4 @@ def is_foreign(normal: Nearest, greatest: float | None) -> bool:
 
 
 def _median_log(normal: Nearest) -> float:
-    return math.log(max(float(np.median(normal.distance)), 1e-30))
+    return math.log(max(float(np.nanmedian(normal.distance)), 1e-30))

@@ -12,6 +12,7 @@ from patchcore_dual.scoring.evidence import Nearest
 from patchcore_dual.scoring.familiarity import FOREIGN
 from patchcore_dual.scoring.regions import Region
 from patchcore_dual.scoring.thresholds import Verdict
+from patchcore_dual.utils.motion import Motion
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Inspection:
         review_threshold: threshold on the score above which an image that is not rejected is for
             review; not above `threshold`.
         anomaly_map: float32 `[H, W]`, anomaly score of each pixel. Its unit is that of the patch
-            scores, which need not be that of `score`.
+            scores, which need not be that of `score`. NaN outside the region of interest.
         map_threshold: threshold on the anomaly map, above which pixels belong to a region.
         map_floor: median value of the anomaly map on normal images.
         regions: the suspicious regions, highest peak first. A rejected image and one for review
@@ -79,6 +80,9 @@ class Inspection:
         note: a remark on how the image was prepared, e.g. that it was resized; "" if none.
         is_foreign: whether it is not like the parts that the model was fitted on, as another
             product or a covered lens. Such an image is rejected whatever its score.
+        motion: how the part lies against the model's reference image; None where the model does not
+            align images. With a `reason`, the image could not be aligned and is not inspected: its
+            score, map and regions are those of the image as it lies, and decide nothing.
         picture_of: gives a picture of the patch of a match, uint8 `[h, w, 3]`; None, or nothing,
             where its training image is not at hand.
 
@@ -124,21 +128,32 @@ class Inspection:
     model: str
     note: str = ""
     is_foreign: bool = False
+    motion: Motion | None = None
     picture_of: Callable[[Match], np.ndarray | None] | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> Verdict:
         """The decision on the image.
 
-        "reject" if the image is foreign or its score above the threshold, "review" if it is above
-        the review threshold only, else "pass".
+        "not inspected" if it could not be aligned, "reject" if the image is foreign or its score
+        above the threshold, "review" if it is above the review threshold only, else "pass".
         """
+        if self.reason:
+            return "not inspected"
         if self.is_foreign or self.score > self.threshold:
             return "reject"
         return "review" if self.score > self.review_threshold else "pass"
 
+    @property
+    def reason(self) -> str:
+        """Why it was not inspected, a sentence; "" where it was."""
+        return self.motion.reason if self.motion is not None else ""
+
     def __str__(self) -> str:
         """The verdict with the score, and one line for each region."""
+        if self.reason:
+            lines = [f"{self.name}: " * bool(self.name) + self.verdict, f"  {self.reason}"]
+            return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
         sign = ">" if self.score > self.threshold else "≤"
         name = f"{self.name}: " if self.name else ""
         score = f"{self.score:.4g} ± {self.uncertainty:.2g}"
@@ -160,7 +175,8 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         """Return all but the image, the anomaly map and its scale as values for `json.dumps`.
 
-        Keys are the names of the attributes, with "path" for `name`, and "verdict".
+        Keys are the names of the attributes, with "path" for `name`, and "verdict"; "motion" is
+        left out where the model does not align images.
         """
         defect = self.nearest_defect
         return {
@@ -176,6 +192,7 @@ class Inspection:
             "model": self.model,
             "note": self.note,
             "is_foreign": self.is_foreign,
+            **({"motion": asdict(self.motion)} if self.motion is not None else {}),
         }
 
     def thumbnails(self) -> dict[str, np.ndarray | None]:
@@ -197,12 +214,21 @@ class Inspection:
     def heat(self) -> np.ndarray:
         """The anomaly map scaled for display, `[H, W]` in 0 to 1.
 
-        `map_floor` becomes 0, `map_threshold` 0.5, and twice as far above the floor 1.
+        `map_floor` becomes 0, `map_threshold` 0.5, and twice as far above the floor 1. It is 0
+        where the image is not inspected.
         """
         scale = 2 * (self.map_threshold - self.map_floor) or 1.0
         heat = self.anomaly_map - np.float32(self.map_floor)
         heat /= np.float32(scale)  # in place: a large image has a large map
-        return np.clip(heat, 0, 1, out=heat)
+        np.clip(heat, 0, 1, out=heat)
+        heat[np.isnan(heat)] = 0
+        return heat
+
+    @property
+    def inspected(self) -> np.ndarray | None:
+        """bool `[H, W]`: the region of interest, in whole cells; None where all is inspected."""
+        outside = np.isnan(self.anomaly_map)
+        return ~outside if outside.any() else None
 
     def draw(
         self, mask: np.ndarray | None = None, largest_panel: tuple[int, int] | None = None
@@ -218,7 +244,11 @@ class Inspection:
         Returns:
             uint8 `[h, w, 3]`, RGB. Narrow images are enlarged to a readable size.
         """
-        scores = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
+        why = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
+        if self.reason:
+            why = "it cannot be aligned"
+        elif self.is_foreign:
+            why = FOREIGN
         patches = [
             (f"{name} patch", self._matches[name].image, picture)
             for name, picture in self.thumbnails().items()
@@ -229,8 +259,9 @@ class Inspection:
             self.heat,
             self.regions,
             mask,
-            caption=f"{self.verdict.upper()}  " + (FOREIGN if self.is_foreign else scores),
+            caption=f"{self.verdict.upper()}  {why}",
             verdict=self.verdict,
             largest_panel=largest_panel,
             patches=patches,
+            inspected=self.inspected,
         )

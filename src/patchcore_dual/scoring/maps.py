@@ -15,7 +15,8 @@ def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.n
         sigma: standard deviation of the Gaussian, in pixels of the prepared image.
 
     Returns:
-        float32 `[height, width]`.
+        float32 `[height, width]`; NaN in cells whose score is NaN, which are not inspected. Others
+        are smoothed as if the nearest of them went on there.
 
     >>> grid = np.zeros((4, 4), np.float32)
     >>> grid[1, 2] = 1
@@ -24,10 +25,14 @@ def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.n
     ((32, 32), True, True)
     """
     covered = covered_size(grid.shape, height, width)
-    upsampled = resize_map(np.ascontiguousarray(grid, dtype=np.float32), *covered)
+    upsampled = resize_map(np.ascontiguousarray(extended(grid), dtype=np.float32), *covered)
     upsampled = np.ascontiguousarray(upsampled[:height, :width])
     # In place: a large image has a large map.
-    return cv2.GaussianBlur(upsampled, (0, 0), sigma, upsampled, borderType=cv2.BORDER_REFLECT)
+    heat = cv2.GaussianBlur(upsampled, (0, 0), sigma, upsampled, borderType=cv2.BORDER_REFLECT)
+    outside = np.isnan(grid)
+    if outside.any():
+        heat[_enlarged(outside, *covered)[:height, :width]] = np.nan
+    return heat
 
 
 def heat_map(
@@ -41,7 +46,35 @@ def heat_map(
         shown: height and width of the original, likewise.
     """
     heat = anomaly_map(grid, size[0], size[1], sigma)
-    return heat if heat.shape == shown[:2] else resize_map(heat, shown[0], shown[1])
+    if heat.shape == shown[:2]:
+        return heat
+    outside = np.isnan(heat)
+    if not outside.any():
+        return resize_map(heat, shown[0], shown[1])
+    shown_heat = resize_map(extended(heat), shown[0], shown[1])
+    shown_heat[_enlarged(outside, shown[0], shown[1])] = np.nan
+    return shown_heat
+
+
+def extended(grid: np.ndarray) -> np.ndarray:
+    """A grid `[h, w]` with the value of the nearest other cell in place of NaN; some cell has one.
+
+    >>> extended(np.array([[1.0, np.nan, np.nan, 4.0]]))
+    array([[1., 1., 4., 4.]])
+    """
+    outside = np.isnan(grid)
+    if not outside.any():
+        return grid
+    from scipy.ndimage import distance_transform_edt  # here, since most models need none
+
+    where = distance_transform_edt(outside, return_distances=False, return_indices=True)
+    return np.asarray(grid[tuple(where)])
+
+
+def _enlarged(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+    """bool `[height, width]`: the pixels of some cells, bool `[h, w]`."""
+    pixels = cv2.resize(cells.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(pixels > 0)
 
 
 def covered_size(grid: tuple[int, ...], height: int, width: int) -> tuple[int, int]:

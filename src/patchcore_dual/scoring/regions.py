@@ -31,7 +31,7 @@ def find_regions(
     """Return the 8-connected components of the map above a threshold, highest peak first.
 
     Args:
-        anomaly_map: float32 `[H, W]`.
+        anomaly_map: float32 `[H, W]`; NaN, which is in no region, where it is not inspected.
         threshold: in units of the map; pixels at the threshold do not belong to a region.
         at_least_one: give the region around the peak where none is above the threshold, as may be
             after smoothing in an image that is rejected or reviewed.
@@ -65,9 +65,10 @@ def _peak_region(anomaly_map: np.ndarray) -> Region:
 
     The region of a constant map is the whole image.
     """
-    middle = (float(np.median(anomaly_map)) + float(anomaly_map.max())) / 2
+    highest = float(np.nanmax(anomaly_map))
+    middle = (float(np.nanmedian(anomaly_map)) + highest) / 2
     regions = find_regions(anomaly_map, middle)
     if not regions:
         height, width = anomaly_map.shape
-        return Region(0, 0, width, height, height * width, float(anomaly_map.max()))
+        return Region(0, 0, width, height, height * width, highest)
     return regions[0]

@@ -71,7 +71,7 @@ class Scale:
         >>> light.shape < 0.1 < 0.3 < heavy.shape
         True
         """
-        maxima = np.array([grid.max() for grid in grids], dtype=np.float64)
+        maxima = np.array([np.nanmax(grid) for grid in grids], dtype=np.float64)
         location = float(np.median(maxima))
         excess = maxima[maxima >= location] - location
         if excess.max() <= _SMALLEST:

@@ -16,7 +16,7 @@ from patchcore_dual.scoring.evidence import HeldOutImage
 from patchcore_dual.scoring.maps import anomaly_map
 from patchcore_dual.scoring.tail import Scale
 
-Verdict = Literal["pass", "review", "reject"]
+Verdict = Literal["pass", "review", "reject", "not inspected"]
 
 _ROUNDING = 1e-9  # by which sums of weights may miss a rate
 
@@ -308,8 +308,8 @@ def calibrate_thresholds(
     peaks, medians = [], []
     for (_, grid), image in zip(outputs, images, strict=True):
         heat = anomaly_map(grid, image.height, image.width, sigma)
-        peaks.append(float(heat.max()))
-        medians.append(float(np.median(heat)))
+        peaks.append(float(np.nanmax(heat)))
+        medians.append(float(np.nanmedian(heat)))
     scores = HeldOutScores(np.array([score for score, _ in outputs]), groups)
     reject = scores.threshold(false_alarm_rate)
     review = scores.threshold(review_rate or review_rate_for(false_alarm_rate))

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.banks.uninspected import searchable
 from patchcore_dual.scoring.evidence import Evidence, Features, Nearest
 from patchcore_dual.scoring.fusion.rule import Rule
 
@@ -67,7 +68,7 @@ def _resampled(
     """
     n = len(bank.sources)
     resamples = [np.unique(images) for images in rng.integers(n, size=(RESAMPLES, n))]
-    count = FIRST_VECTORS
+    count, features = FIRST_VECTORS, searchable(features)
     while True:
         by_source, exact_up_to = bank.nearest_sources(features, count)
         resampled = np.stack([by_source[..., images].min(axis=-1) for images in resamples])
@@ -76,7 +77,8 @@ def _resampled(
         # Some resample contains none of the sources measured so far: measure more vectors, at
         # worst all of them.
         count *= 8
-    return np.maximum(resampled, distance)  # no resample can be nearer than the whole bank
+    # No resample can be nearer than the whole bank. What is not inspected stays NaN.
+    return np.maximum(resampled, distance)
 
 
 def _with_distances(nearest: Nearest, window: tuple[slice, slice], distance: np.ndarray) -> Nearest:

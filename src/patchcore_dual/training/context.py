@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from patchcore_dual._version import __version__
-from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.features import CachedEmbedder, Embedder, EmbedImage, graph_of, unwrapped
+from patchcore_dual.features.inspected import restricted
 from patchcore_dual.model import bank_channels
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.checkpoint import FitCheckpoint
@@ -50,6 +51,15 @@ class FitContext:
     memory: Memory = UNLIMITED
     progress: Progress = silent
     cached_bytes: int = 0
+
+    def embed_in(self, training_set: Manifest, sample: Sample) -> EmbedImage:
+        """`embed` for one training image; the features outside its region of interest are NaN."""
+        region = training_set.region_of(sample)
+        return lambda image: restricted(self.embed(image), image.shape, region)
+
+    def features(self, training_set: Manifest, sample: Sample) -> np.ndarray:
+        """The patch features float32 `[h, w, d]` of a training image, likewise."""
+        return self.embed_in(training_set, sample)(training_set.read_image(sample))
 
     def without(self, images: Collection[str]) -> "FitContext":
         """The context of a fit without some of the images; its checkpoint lies in this one's."""
@@ -109,7 +119,14 @@ def _plan(training_set: Manifest, embedder: Embedder, settings: Settings) -> dic
     content = hashlib.sha256()
     for sample in real:
         content.update(bytes.fromhex(file_sha256(real.image_path(sample))))
+    regions = {s.image: training_set.region_of(s) for s in training_set}
+    drawn = {
+        name: [*region.shape, hashlib.sha256(region.tobytes()).hexdigest()]
+        for name, region in regions.items()
+        if region is not None
+    }
     return {
+        **({"regions": drawn} if drawn else {}),
         "version": __version__,
         "engine": getattr(unwrapped(embedder), "engine", ""),
         "graph": hashlib.sha256(graph.weights).hexdigest() if graph else "",

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.features.defect_patches import covered_cells
 from patchcore_dual.model import CalibrationSet
@@ -77,11 +78,11 @@ def cross_fit(
 
     def see(sample: Sample) -> SeenImage:
         image = training_set.read_image(sample)
-        features = context.embed(image)
+        features = context.embed_in(training_set, sample)(image)
         cells = None
         if sample.is_defective:
             mask = defect_mask(training_set, sample, pseudo_masks)
-            cells = covered_cells(mask, *features.shape[:2])
+            cells = covered_cells(mask, *features.shape[:2]) & ~uninspected(features)
         height, width = image.shape[:2]
         return SeenImage(features, height, width, cells)
 
@@ -229,7 +230,7 @@ def out_of_fold_images(
         samples += some[:: max(1, len(some) // JUDGED_IMAGES)][:JUDGED_IMAGES]
     samples.sort(key=lambda sample: banks.fold_of[sample.image])  # one bank at a time
     for i, sample in enumerate(samples):
-        features = context.embed(training_set.read_image(sample))
+        features = context.features(training_set, sample)
         defect = _without(defects.bank, _group(sample, training_set)) if defects else None
         yield features, banks.without_fold[banks.fold_of[sample.image]], defect
         context.progress("accuracy of approximate search", i + 1, len(samples))

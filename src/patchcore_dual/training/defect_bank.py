@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank, coreset_size, select_coresets
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.manifest import Manifest, Sample
-from patchcore_dual.features.defect_patches import defect_patches
+from patchcore_dual.features.defect_patches import covered_cells, defect_patches
 from patchcore_dual.training.checkpoint import FitCheckpoint
 from patchcore_dual.training.context import FitContext
 from patchcore_dual.training.feature_passes import FeaturePasses, draw
@@ -38,7 +39,12 @@ def build_defect_bank(
         pseudo_masks: masks bool `[H, W]` of defective images that have none, by name.
     """
     defective = training_set.part(label="positive")
-    known = [s for s in defective if s.mask_is_known or s.image in pseudo_masks]
+    known = [
+        s
+        for s in defective
+        if (s.mask_is_known or s.image in pseudo_masks)
+        and shows_defect(context, training_set, s, pseudo_masks)
+    ]
     banks = [
         _choose(context, training_set, pseudo_masks, samples, name)
         for samples, name in (
@@ -62,6 +68,17 @@ def defect_mask(
     return training_set.read_mask(sample)
 
 
+def shows_defect(
+    context: FitContext, training_set: Manifest, sample: Sample, pseudo_masks: dict[str, np.ndarray]
+) -> bool:
+    """Whether some cell on the defect of an image is inspected: not all lie outside its region."""
+    if training_set.region_of(sample) is None:
+        return True
+    features = context.features(training_set, sample)
+    mask = defect_mask(training_set, sample, pseudo_masks)
+    return bool((covered_cells(mask, *features.shape[:2]) & ~uninspected(features)).any())
+
+
 def _choose(
     context: FitContext,
     training_set: Manifest,
@@ -75,7 +92,8 @@ def _choose(
     def patches_of(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         image = training_set.read_image(sample)
         mask = defect_mask(training_set, sample, pseudo_masks)
-        return defect_patches(context.embed, image, mask, settings.patches, size)
+        embed = context.embed_in(training_set, sample)
+        return defect_patches(embed, image, mask, settings.patches, size)
 
     with TemporaryDirectory() as folder:
         passes = FeaturePasses(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.prepare.aligning import aligner_of
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.errors import SettingsError
@@ -29,6 +30,7 @@ from patchcore_dual.training.first_steps import FirstSteps
 from patchcore_dual.training.folds import check_training_set
 from patchcore_dual.training.normal_banks import NormalBanks
 from patchcore_dual.training.precision import PrecisionCost, precision_cost
+from patchcore_dual.training.regions import check_regions, within_region
 from patchcore_dual.training.single_fit import score_of
 from patchcore_dual.training.size_choice import SizeChoice
 from patchcore_dual.training.size_trials import (
@@ -90,6 +92,7 @@ def fit(
     synthetic: Literal["all", "none", "best"] | int = "all",
     size: tuple[int, int] | Literal["auto"] | None = "auto",
     smallest_defect: float | None = None,
+    roi: np.ndarray | None = None,
     normal_banks: NormalBanks | None = None,
     compare_precision: bool = False,
     model_folder: Path | None = None,
@@ -127,6 +130,10 @@ def fit(
             takes the size that was given to `prepare` otherwise.
         smallest_defect: width of the smallest defect that is to be found, in pixels of the prepared
             images; size "auto" then starts from it in place of the widths of the masks.
+        roi: the region of interest, bool `[H, W]`, True where images are inspected, as of
+            `data.roi.read_roi`; drawn on the prepared images, or on the photographs. It narrows
+            that of `prepare`. An image is inspected in its own alone, where the manifest's column
+            `roi` names the file of one.
         normal_banks: what `normal_banks_of` gave for the same normal images, embedder and
             settings. Then no image is set aside, and for precision int8 the embedder has to be in
             integers already, as these banks are.
@@ -139,7 +146,8 @@ def fit(
         progress: gets the stage and how far it is.
 
     Raises:
-        DataError: where there are too few normal images, an image to exclude is unknown, or
+        DataError: where there are too few normal images, an image to exclude is unknown, the region
+            of interest has other proportions than the images or leaves out every defect, or
             another fit is running into `model_folder`.
         SettingsError: for settings that do not fit the data.
         ModelError: where `model_folder` cannot be written, or holds a model already; or where the
@@ -149,6 +157,7 @@ def fit(
     settings = settings or Settings()
     if not isinstance(manifest, Manifest):
         manifest = Manifest.load(manifest)
+    manifest = within_region(manifest, roi)
     wanted = exclude_images(manifest, exclude)
     excluded = len(manifest.real()) - len(wanted.real())
     training_set = choose_defects(wanted, defects, exclude_kinds, settings.seed).part("train")
@@ -157,6 +166,7 @@ def fit(
     else:
         training_set = choose_synthetic(training_set, synthetic)
     check_training_set(training_set)
+    outside = check_regions(training_set, settings)
     in_integers = settings.precision == "int8" and normal_banks is None
     if compare_precision and not in_integers:
         raise SettingsError("precisions are compared where one is chosen: add --precision int8.")
@@ -223,7 +233,11 @@ def fit(
             chosen = choose_synthetic(chosen, gain.kept)
         model = first.model(chosen)
         facts = {"excluded_images": excluded, **_set_aside(model, context, training_set, aside)}
-        model = replace(model, trained_on={**model.trained_on, **facts})
+        if outside is not None:
+            facts["defects_outside_region"] = len(outside)
+        model = replace(
+            model, trained_on={**model.trained_on, **facts}, aligner=aligner_of(training_set)
+        )
         check_on_cpu(model, context, training_set, embedder)
         cost = None
         if compare_precision:  # before the model is saved, so that an interrupted run can resume
@@ -262,8 +276,8 @@ def _set_aside(
     if not names:
         return {"set_aside": {}}
     samples = {s.image: s for s in training_set}
-    images = (training_set.read_image(samples[name]) for name in names)
-    scores = (score_of(model, context.embed(image)) for image in images)
+    features = (context.features(training_set, samples[name]) for name in names)
+    scores = (score_of(model, of_image) for of_image in features)
     files = (file_sha256(training_set.image_path(samples[name])) for name in names)
     return {
         "set_aside": dict(zip(names, scores, strict=True)),

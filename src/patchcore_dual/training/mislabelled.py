@@ -151,7 +151,8 @@ def _likeness(evidence: TrainingEvidence, images: Sequence[HeldOutImage]) -> np.
     for fold in {image.fold for image in images}:
         others = [n for n in evidence.normals if n.fold != fold] or evidence.normals
         statistics[fold] = position_statistics([_log_odds(n) for n in others])
-    return np.array([float(statistics[i.fold].standardise(_log_odds(i)).max()) for i in images])
+    likeness = (statistics[i.fold].standardise(_log_odds(i)) for i in images)
+    return np.array([float(np.nanmax(grid)) for grid in likeness])
 
 
 def _log_odds(image: HeldOutImage) -> np.ndarray:

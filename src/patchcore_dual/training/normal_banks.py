@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from patchcore_dual.banks import EXACT, MemoryBank, coreset_size, select_coresets
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.features import Embedder
 from patchcore_dual.scoring import Evidence
@@ -102,9 +103,11 @@ def build_normal_banks(
     samples = training_set.part(label="negative").samples
 
     def all_patches(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        features = context.embed(training_set.read_image(sample))
+        features = context.features(training_set, sample)
         h, w, d = features.shape
-        return features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
+        vectors, cells = features.reshape(-1, d), np.indices((h, w)).reshape(2, -1).T
+        outside = uninspected(vectors)
+        return (vectors[~outside], cells[~outside]) if outside.any() else (vectors, cells)
 
     passes = FeaturePasses(
         "normal images",

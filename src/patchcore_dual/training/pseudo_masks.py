@@ -8,6 +8,7 @@ proposal, so that what defects have in common outweighs what merely stands out. 
 import numpy as np
 from scipy.ndimage import label
 
+from patchcore_dual.banks.uninspected import uninspected
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.features.defect_patches import covered_cells
@@ -16,6 +17,7 @@ from patchcore_dual.scoring.fusion.position import position_statistics
 from patchcore_dual.scoring.fusion.probe import fit_probe, fit_whitening
 from patchcore_dual.training.context import FitContext
 from patchcore_dual.training.cross_fitting import normal_evidence
+from patchcore_dual.training.defect_bank import shows_defect
 from patchcore_dual.training.normal_banks import NormalBanks
 from patchcore_dual.training.probes import PROBE_PATCHES
 
@@ -32,11 +34,13 @@ def propose_pseudo_masks(
     unknown = [s for s in defective if not s.mask_is_known]
     if not unknown:
         return {}
-    masked = [s for s in defective if s.mask_is_known]
+    masked = [
+        s for s in defective if s.mask_is_known and shows_defect(context, training_set, s, {})
+    ]
     normals = training_set.part(label="negative").samples
 
     def embed(sample: Sample) -> np.ndarray:
-        return context.embed(training_set.read_image(sample))
+        return context.features(training_set, sample)
 
     def log_distance(sample: Sample) -> np.ndarray:
         distance = banks.evidence[sample.image].normal.distance
@@ -54,7 +58,8 @@ def propose_pseudo_masks(
     for sample in masked:
         features = embed(sample)
         mask = training_set.read_mask(sample)
-        patches[sample.image] = features[covered_cells(mask, *features.shape[:2])]
+        cells = covered_cells(mask, *features.shape[:2])
+        patches[sample.image] = features[cells & ~uninspected(features)]
     proposals: dict[str, np.ndarray] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for sample in unknown:
@@ -72,7 +77,7 @@ def propose_pseudo_masks(
                 probes[fold] = fit_probe(whitening, draw, others or list(patches.values()))
             usual = probes[fold](draw)
             image = training_set.read_image(sample)
-            features = context.embed(image)
+            features = context.embed_in(training_set, sample)(image)
             odds = (probes[fold](features) - usual.mean()) / (usual.std() + np.float32(1e-6))
             grid = positions.standardise(log_distance(sample)) + odds
             proposals[sample.image] = region_of_peak(grid)
@@ -90,11 +95,11 @@ def mask_of_cells(cells: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def region_of_peak(grid: np.ndarray) -> np.ndarray:
-    """bool `[h, w]`: the connected cells around the peak that reach 0.7 of it.
+    """bool `[h, w]`: the connected cells around the peak that reach 0.7 of it; none that is NaN.
 
     Where that would be a tenth of the image or more, only the cells next to the peak.
     """
-    peak = np.unravel_index(int(grid.argmax()), grid.shape)
+    peak = np.unravel_index(int(np.nanargmax(grid)), grid.shape)
     above = grid >= SHARE_OF_PEAK * grid[peak] if grid[peak] > 0 else grid >= grid[peak]
     regions, _ = label(above, np.ones((3, 3)))
     region = regions == regions[peak]
@@ -102,4 +107,5 @@ def region_of_peak(grid: np.ndarray) -> np.ndarray:
         region = np.zeros_like(region)
         row, column = int(peak[0]), int(peak[1])
         region[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+        region &= ~np.isnan(grid)
     return region

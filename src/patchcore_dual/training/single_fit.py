@@ -49,6 +49,7 @@ def fit_model(
         rule=rule,
         thresholds=thresholds,
         adaptive_search=search,
+        roi=training_set.region,
         trained_on={
             **describe_training_set(training_set),
             "greatest_distance": greatest_distance(calibration.evidence),

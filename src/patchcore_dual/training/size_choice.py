@@ -168,7 +168,7 @@ def choose_size(
         smallest_defect: see `proposed_size`.
     """
     base, reason = proposed_size(training_set, cell, smallest_defect)
-    subset = _subset(training_set)
+    subset = evenly_drawn(training_set)
 
     def proposal(why: str) -> SizeChoice:
         return SizeChoice(base, settings.normal_rate, f"{reason} {why}")
@@ -243,7 +243,7 @@ def _better(found: dict[Size, np.ndarray], base: Size) -> tuple[Size, str]:
     return base, "neither a smaller nor a larger size is clearly better"
 
 
-def _subset(training_set: Manifest) -> Manifest:
+def evenly_drawn(training_set: Manifest) -> Manifest:
     """Evenly drawn real images: at most so many of each label."""
     chosen: set[str] = set()
     for label, most in (("negative", NORMALS), ("positive", DEFECTIVES)):

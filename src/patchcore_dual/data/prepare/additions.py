@@ -6,7 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from patchcore_dual.data.layouts.layout import some
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
+from patchcore_dual.data.prepare.aligning import REFERENCE_NAME
 from patchcore_dual.data.review import ACCEPT_NAME, REJECT_NAME, read_list, run_images
+from patchcore_dual.data.roi import ROI_NAME
 from patchcore_dual.data.sample import Sample
 from patchcore_dual.errors import DataError
 
@@ -77,7 +79,14 @@ def _n_reviewed(run: Path) -> int:
 def _other_files(prepared: Path, samples: Sequence[Sample], runs: Sequence[Path]) -> Iterator[str]:
     """Files in the folder that neither `prepare` nor `augment` made, relative to it."""
     real = [s for s in samples if s.source and not s.is_synthetic]
-    made = {MANIFEST_NAME, PREPARATION_NAME, *(s.image for s in real), *(s.mask for s in real)}
+    made = {
+        MANIFEST_NAME,
+        PREPARATION_NAME,
+        REFERENCE_NAME,
+        ROI_NAME,
+        *(s.image for s in real),
+        *(s.mask for s in real),
+    }
     stems = {Path(s.image).stem for s in real}
     for path in prepared.rglob("*"):
         name = path.relative_to(prepared).as_posix()

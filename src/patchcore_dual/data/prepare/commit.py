@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from patchcore_dual.data.alignment import Aligner
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.data.prepare.comparison import Change
@@ -32,9 +33,11 @@ class Commit:
     Args:
         before: the manifest as it was read.
         staging: holds the files of new images, as they are to lie in the folder.
+        aligner: what aligns the images of the folder; None where they are not aligned.
     """
 
-    def __init__(self, before: Manifest, staging: Path) -> None:
+    def __init__(self, before: Manifest, staging: Path, aligner: Aligner | None = None) -> None:
+        self.aligner = aligner
         self.before, self.prepared = before, before.folder
         self.added, self.changed, self.dropped = staging, staging / "changed", staging / "dropped"
         self._moves: list[tuple[Path, Path]] = []
@@ -44,7 +47,7 @@ class Commit:
         row = change.after
         if not change.has_new_mask:
             return
-        image, mask = render(change.scan, self.before.size(), bit_depth)
+        image, mask, _ = render(change.scan, self.before.size(), bit_depth, self.aligner)
         for path in (self.changed / row.mask, self.changed / row.split / "crops/0.png"):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_png(self.changed / row.mask, mask)

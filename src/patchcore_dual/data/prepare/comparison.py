@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from patchcore_dual.data.alignment import Aligner
 from patchcore_dual.data.duplicates import Fingerprint, digest, fingerprint
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.masks import read_prepared_mask
@@ -72,13 +73,14 @@ def compare(
     size: Size | None,
     bit_depth: int | None,
     progress: Progress,
+    aligner: Aligner | None = None,
 ) -> Comparison:
     """Compare a prepared folder with its data set.
 
     Args:
         manifest: the folder's.
         scans: the readable images of the data set.
-        size, bit_depth: of the folder.
+        size, bit_depth, aligner: of the folder.
 
     Raises:
         DataError: images of the data set are not those that were prepared under the same names.
@@ -108,7 +110,7 @@ def compare(
         if known is None and not moved_from:
             found.new.append(scan)
             continue
-        image, mask = render(scan, size, bit_depth)
+        image, mask, _ = render(scan, size, bit_depth, aligner)
         if known is None:
             known = moved_from.pop(digest(image), None)
             if known is None:

@@ -5,9 +5,12 @@ manifest that describes them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from patchcore_dual.data.audit import build_report
 from patchcore_dual.data.bit_depth import check_bit_depth
@@ -16,12 +19,22 @@ from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manife
 from patchcore_dual.data.mask_rule import ASK, MaskRule
 from patchcore_dual.data.near_duplicates import find_likeness
 from patchcore_dual.data.prepare.additions import check_nothing_lost
+from patchcore_dual.data.prepare.aligning import AlignmentRule, measure, store
 from patchcore_dual.data.prepare.gathering import gather, source_name
 from patchcore_dual.data.prepare.groups import GroupRule, rule_with_split, with_groups
 from patchcore_dual.data.prepare.placement import Placed, SplitSettings, place, settle_copies
-from patchcore_dual.data.prepare.sizes import Original, check_size, kept_size, size_notes
+from patchcore_dual.data.prepare.sizes import (
+    Original,
+    check_size,
+    kept_size,
+    propose_size,
+    size_notes,
+)
 from patchcore_dual.data.prepare.summary import PreparationSummary, count, spread
 from patchcore_dual.data.prepare.writing import Size, write_all
+from patchcore_dual.data.reading import write_png
+from patchcore_dual.data.resizing import MAX_DISTORTION, distortion
+from patchcore_dual.data.roi import ROI_NAME, region_for, resize_region
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.progress import Progress, silent
 from patchcore_dual.utils.staging import check_replaceable, staged_folder
@@ -45,6 +58,8 @@ def prepare(
     overwrite: bool = False,
     delete_additions: bool = False,
     masks: MaskRule = ASK,
+    align: AlignmentRule | None = None,
+    roi: NDArray[np.bool_] | None = None,
     progress: Progress = silent,
 ) -> PreparationSummary:
     """Prepare a data set for training.
@@ -67,6 +82,10 @@ def prepare(
         overwrite: replace a prepared data set.
         delete_additions: also if synthetic sets, reviews or other files were added to it.
         masks: answers to what masks cannot say by themselves.
+        align: how parts are aligned; None for not at all. Images that cannot be aligned are left
+            out and listed in the summary's `skipped`.
+        roi: the region of interest, bool `[H, W]`, True where images are inspected, of the size or
+            proportions of the photographs, or of the prepared images; see `data.roi.read_roi`.
         progress: called with stage, number of images done, and number of all.
 
     Returns:
@@ -113,8 +132,17 @@ def prepare(
     _check_sides(placed, source)
     originals = [p.scan.original for p in placed]
     size, notes_on_size = _size(originals, width, height, choose_size)
+    about = size or (originals[0].width, originals[0].height)
+    if choose_size:
+        proposed = propose_size(originals)
+        about = proposed.width, proposed.height
+    aligner, moves = measure(placed, about, bit_depth, align or AlignmentRule(), progress)
+    region = None if roi is None else _region(roi, size, originals)
     with staged_folder(prepared, MANIFEST_NAME, CONTENT, overwrite, REMEDY) as folder:
-        samples, n_crops = write_all(placed, folder, size, bit_depth, progress)
+        samples, n_crops, not_aligned = write_all(
+            placed, folder, size, bit_depth, progress, aligner
+        )
+        check_aligned(placed, not_aligned)
         summary = PreparationSummary(
             prepared=prepared,
             layout=layout,
@@ -131,13 +159,19 @@ def prepare(
             n_groups=len({s.group for s in samples}),
             n_crops=n_crops,
             dropped_copies=dropped,
-            skipped=gathered.skipped,
+            skipped={**gathered.skipped, **not_aligned},
             bit_depth=bit_depth,
             notes=[*found.notes, *copy_notes, *gathered.notes, *notes_on_size],
             audit=build_report(
                 len(scans), copies, likeness, {p.scan.name: p.split for p in placed}
             ),
+            alignment=store(aligner, folder) if aligner else None,
+            moves=moves.to_json() if moves else None,
+            motion_line=str(moves or ""),
+            roi=None if region is None else ROI_NAME,
         )
+        if region is not None:
+            write_png(folder / ROI_NAME, region)
         (folder / PREPARATION_NAME).write_text(to_text(summary), encoding="utf-8")
         Manifest(folder, tuple(samples)).save()
         if not delete_additions:
@@ -151,6 +185,19 @@ def check_paths(source: Path, prepared: Path) -> None:
         raise DataError(
             f"The prepared data set {prepared} would take the place of its source {source}. "
             "Name another folder."
+        )
+
+
+def check_aligned(placed: Sequence[Placed], not_aligned: Mapping[str, str]) -> None:
+    """Raise DataError where more images cannot be aligned than can, or no normal training image."""
+    kept = [p for p in placed if p.scan.name not in not_aligned]
+    has_normals = any(p.scan.label == "negative" and p.split == "train" for p in kept)
+    if not_aligned and (2 * len(kept) < len(placed) or not has_normals):
+        name, reason = next(iter(not_aligned.items()))
+        raise DataError(
+            f"{len(not_aligned)} of {len(placed)} images cannot be aligned, as {name}: {reason}. "
+            "Allow more with --max-shift and --max-turn, name another image with --align-to, or "
+            "leave --align out."
         )
 
 
@@ -170,6 +217,22 @@ def _size(
         notes.append(kept.reason)
     notes += size_notes(originals, width, height)
     return (width, height) if width and height else None, notes
+
+
+def _region(
+    roi: NDArray[np.bool_], size: Size | None, originals: Sequence[Original]
+) -> NDArray[np.bool_]:
+    """The region of interest at the size of the images, as far as they have one.
+
+    Raises:
+        DataError: the region has other proportions than some photograph, and than the size.
+    """
+    photographs = sorted({(one.width, one.height) for one in originals})
+    if size is not None and distortion((roi.shape[1], roi.shape[0]), size) <= MAX_DISTORTION:
+        return resize_region(roi, *size)
+    for width, height in photographs:
+        resize_region(roi, width, height, what="an image is")
+    return roi if size is None else region_for(roi, [size, photographs[0]])
 
 
 def _check_sides(placed: Sequence[Placed], source: Path) -> None:

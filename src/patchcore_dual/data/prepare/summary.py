@@ -55,6 +55,10 @@ class PreparationSummary:
         bit_depth: how many bits of 16-bit files were taken as used; None without such files.
         notes: remarks on the source, a sentence each.
         audit: the audit of all readable images.
+        alignment: the reference and limits by which images were aligned; None where they were not.
+        moves: how much good parts move; None where that was not measured.
+        motion_line: the same in words; not stored.
+        roi: file of the region of interest in the folder; None where all of an image is inspected.
     """
 
     prepared: Path
@@ -76,6 +80,10 @@ class PreparationSummary:
     bit_depth: int | None
     notes: list[str]
     audit: AuditReport
+    alignment: dict[str, Any] | None = None
+    moves: dict[str, Any] | None = None
+    motion_line: str = ""
+    roi: str | None = None
 
     @property
     def n_images(self) -> int:
@@ -84,8 +92,11 @@ class PreparationSummary:
 
     def to_json(self) -> dict[str, Any]:
         """All but the path of the folder, so that equal preparations give equal JSON."""
-        fields = {k: v for k, v in vars(self).items() if k not in ("prepared", "audit", "counts")}
+        apart = ("prepared", "audit", "counts", "motion_line")
+        fields = {k: v for k, v in vars(self).items() if k not in apart}
         plain = {k: asdict(v) if isinstance(v, Range) else v for k, v in fields.items()}
+        if self.roi is None:
+            del plain["roi"]
         counts = [asdict(c) for c in self.counts]
         return {
             "schema_version": SCHEMA_VERSION,

@@ -11,6 +11,7 @@ from patchcore_dual.data.layouts.recognise import read_source
 from patchcore_dual.data.manifest import MANIFEST_NAME, PREPARATION_NAME, Manifest
 from patchcore_dual.data.mask_rule import ASK, MaskRule
 from patchcore_dual.data.near_duplicates import find_likeness
+from patchcore_dual.data.prepare.aligning import AlignmentRule, aligner_of
 from patchcore_dual.data.prepare.commit import Commit, following
 from patchcore_dual.data.prepare.comparison import Comparison, compare
 from patchcore_dual.data.prepare.gathering import gather
@@ -43,6 +44,7 @@ def update(
     bit_depth: int | None = None,
     skip_unreadable: bool = False,
     masks: MaskRule = ASK,
+    align: AlignmentRule | None = None,
     progress: Progress = silent,
 ) -> PreparationSummary:
     """Add the images of a data set that a prepared folder does not have yet.
@@ -57,6 +59,7 @@ def update(
         size: that of the folder, "WxH", "native", or "auto" where that of the photographs was kept.
             It may be left out, as `split` and
             `bit_depth` may, unless the split came from a file.
+        align: that of the folder, whose reference and limits stay; it may be left out too.
         groups: likewise; a file of groups has to name all images of the data set, and may name
             those of the folder that the data set does not have any more.
 
@@ -75,6 +78,8 @@ def update(
         before = Manifest.load(prepared, with_rejected=True)
         facts = before.preparation()
         bit_depth = _check_settings(prepared, facts, layout, size, bit_depth)
+        _check_alignment(prepared, facts, align or AlignmentRule())
+        aligner = aligner_of(before)
         split_file = split.file if split and facts["split"]["by"] == "file" else None
         rule = rule_with_split(groups or GroupRule(), split_file)
         rule = stored_rule(prepared, facts, rule)
@@ -84,7 +89,7 @@ def update(
         split = _split(prepared, facts, split, found.has_official_split)
         gathered = gather(found, source, bit_depth, skip_unreadable, progress)
         scans, bit_depth = gathered.scans, gathered.bit_depth
-        old = compare(before, scans, before.size(), bit_depth, progress)
+        old = compare(before, scans, before.size(), bit_depth, progress, aligner)
         prints = [s.fingerprint for s in scans]
         likeness = find_likeness([*old.missing, *prints], progress)
         copies = find_exact_duplicates(prints)
@@ -98,8 +103,10 @@ def update(
             found.has_official_split,
             split,
         )
-        added, _ = write_all(placed, staging, before.size(), bit_depth, progress)
-        commit = Commit(before, staging)
+        added, _, not_aligned = write_all(
+            placed, staging, before.size(), bit_depth, progress, aligner
+        )
+        commit = Commit(before, staging, aligner)
         for change in old.changes:
             commit.stage(change, bit_depth)
         real = [*following(before.real().samples, old.changes), *added]
@@ -119,7 +126,7 @@ def update(
             n_groups=len({s.group for s in real}),
             n_crops=commit.count_crops(old.changes),
             dropped_copies=dropped,
-            skipped=gathered.skipped,
+            skipped={**gathered.skipped, **not_aligned},
             bit_depth=bit_depth,
             notes=[
                 *_notes(before, old, added, gathered.skipped),
@@ -134,6 +141,9 @@ def update(
                 likeness,
                 {s.source or s.image: s.split for s in real},
             ),
+            alignment=facts.get("alignment"),
+            moves=facts.get("moves"),
+            roi=facts.get("roi"),
         )
         if added or old.changes:
             commit.make(old.changes, added, to_text(summary))
@@ -163,6 +173,21 @@ def _check_settings(
                 "images have to be alike. Leave it out, or prepare another folder."
             )
     return bit_depth or facts.get("bit_depth")
+
+
+def _check_alignment(prepared: Path, facts: dict[str, Any], asked: AlignmentRule) -> None:
+    stored = facts.get("alignment") or {"mode": "none"}
+    if asked.mode not in ("none", stored["mode"]):
+        raise SettingsError(
+            f"--align is {asked.mode}, but {prepared} was prepared with {stored['mode']}, and all "
+            "its images have to be alike. Leave it out, or prepare another folder."
+        )
+    own = {"max_shift": asked.max_shift, "max_turn": asked.max_turn}
+    if asked.mode != "none" and (asked.reference or any(stored[k] != own[k] for k in own)):
+        raise SettingsError(
+            f"new images are aligned as {prepared} was. Leave --align-to, --max-shift and "
+            "--max-turn out."
+        )
 
 
 def _split(

@@ -167,7 +167,7 @@ class Calibrated(Rule):
         if self.weights:
             known = self.known_scale(self._weighted_sum(z))
             grid = np.maximum(grid, known - np.float32(self.discount))
-        return RuleOutput(float(grid.max()), grid)
+        return RuleOutput(float(np.nanmax(grid)), grid)
 
     def _standardise_out_of_fold(
         self, training: TrainingEvidence, images: Sequence[HeldOutImage]
@@ -231,8 +231,8 @@ class Calibrated(Rule):
 
     def _maxima(self, images: Sequence[list[np.ndarray]], known_scale: Scale) -> ChannelMaxima:
         return ChannelMaxima(
-            np.array([self.unfamiliar_scale(z[0]).max() for z in images]),
-            np.array([known_scale(self._weighted_sum(z)).max() for z in images]),
+            np.array([np.nanmax(self.unfamiliar_scale(z[0])) for z in images]),
+            np.array([np.nanmax(known_scale(self._weighted_sum(z))) for z in images]),
         )
 
 

@@ -53,6 +53,7 @@ def fit_channel_weights(
         np.stack([grid[on_defect] for grid in z], axis=1)
         for z, on_defect in zip(defectives, defect_cells, strict=True)
     ]
+    images = [x[~np.isnan(x[:, 0])] for x in images]
     for _ in range(ROUNDS):
         tops = [x[np.argsort(-(x @ weights), kind="stable")[:TOP_PATCHES]] for x in images]
         counts = np.array([len(top) for top in tops])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from patchcore_dual.scoring.evidence import Evidence
 from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput, nearest_defects
 
@@ -15,4 +17,4 @@ class Contrast(Rule):
 
     def __call__(self, evidence: Evidence) -> RuleOutput:
         grid = evidence.normal.distance**2 - nearest_defects(evidence).distance ** 2
-        return RuleOutput(float(grid.max()), grid)
+        return RuleOutput(float(np.nanmax(grid)), grid)

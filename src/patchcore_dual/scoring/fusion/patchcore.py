@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from patchcore_dual.scoring.evidence import Evidence
 from patchcore_dual.scoring.fusion.rule import Rule, RuleOutput
 
@@ -25,7 +27,7 @@ class PatchCore(Rule):
     needs_defects: ClassVar[bool] = False
 
     def __call__(self, evidence: Evidence) -> RuleOutput:
-        return RuleOutput(float(evidence.normal.distance.max()), evidence.normal.distance)
+        return RuleOutput(float(np.nanmax(evidence.normal.distance)), evidence.normal.distance)
 
 
 @dataclass(frozen=True)

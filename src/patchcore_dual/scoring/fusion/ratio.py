@@ -42,10 +42,12 @@ class Ratio(Rule):
         grid = evidence.normal.distance / (
             nearest_defects(evidence).distance + np.float32(self.epsilon)
         )
-        return RuleOutput(float(grid.max()), grid)
+        return RuleOutput(float(np.nanmax(grid)), grid)
 
 
 def estimate_epsilon(normals: Sequence[HeldOutImage]) -> float:
     """Return the 1 % quantile of d_P over all patches of held-out normal images."""
-    distances = [nearest_defects(image.evidence).distance.ravel() for image in normals]
-    return float(np.quantile(np.concatenate(distances), EPSILON_QUANTILE))
+    distances = np.concatenate(
+        [nearest_defects(image.evidence).distance.ravel() for image in normals]
+    )
+    return float(np.quantile(distances[~np.isnan(distances)], EPSILON_QUANTILE))

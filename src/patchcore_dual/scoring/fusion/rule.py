@@ -15,7 +15,8 @@ class RuleOutput(NamedTuple):
 
     Attributes:
         score: the image score.
-        grid: float32 `[h, w]`, the score of each patch, from which the anomaly map is made.
+        grid: float32 `[h, w]`, the score of each patch, from which the anomaly map is made; NaN
+            where it is not inspected.
     """
 
     score: float
@@ -24,7 +25,7 @@ class RuleOutput(NamedTuple):
     @property
     def peak(self) -> tuple[int, int]:
         """Row and column of the most anomalous patch."""
-        return divmod(int(self.grid.argmax()), self.grid.shape[1])
+        return divmod(int(np.nanargmax(self.grid)), self.grid.shape[1])
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Thesis(Rule):
 
     def __call__(self, evidence: Evidence) -> RuleOutput:
         normal, defect = evidence.normal, nearest_defects(evidence)
-        s_n = normal.weight * float(normal.distance.max())
-        s_p = defect.weight * float(defect.distance.max())
+        s_n = normal.weight * float(np.nanmax(normal.distance))
+        s_p = defect.weight * float(np.nanmax(defect.distance))
         grid = normal.distance / (defect.distance + np.float32(EPSILON))
         return RuleOutput(s_n / (s_p + EPSILON), grid)

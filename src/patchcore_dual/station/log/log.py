@@ -152,7 +152,7 @@ class Log:
         return self._change(id, {"review": "open", "is_review_requested": True})
 
     def counts(self, since: datetime, model: str | None = None) -> dict[str, int]:
-        """How many inspections there are of each verdict.
+        """How many inspections there are of each verdict; "not inspected" only where there are any.
 
         Args:
             since: from this time on.

@@ -97,7 +97,7 @@ class InspectionRecord:
     image: str
     width: int
     height: int
-    verdict: Literal["pass", "review", "reject"]
+    verdict: Literal["pass", "review", "reject", "not inspected"]
     score: float
     threshold: float
     review_threshold: float

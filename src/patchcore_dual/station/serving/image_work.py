@@ -31,6 +31,10 @@ class Inspected:
         height, width = self.inspection.image.shape[:2]
         values = self.inspection.to_json()
         del values["path"]
+        values.pop("motion", None)
+        if self.inspection.reason:
+            notes = (self.inspection.reason, values["note"])
+            values["note"] = "; ".join(note for note in notes if note)
         fingerprint = values.pop("model")
         return InspectionRecord(
             id=id,

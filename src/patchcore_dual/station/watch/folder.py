@@ -14,6 +14,7 @@ PLACES = {
     "pass": "inspected",
     "review": "review",
     "reject": "rejected",
+    "not inspected": "not-inspected",
     UNREADABLE: "unreadable",
 }
 """The sub-folder that a file is moved to, by its verdict."""

@@ -9,7 +9,7 @@ EXAMPLE_ID = "01KB1C7Y2H3V5W6X7Y8Z9A0B1C"
 Text = Annotated[str, StringConstraints(max_length=1000)]
 Word = Annotated[str, StringConstraints(max_length=100)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Verdict = Literal["pass", "review", "reject"]
+Verdict = Literal["pass", "review", "reject", "not inspected"]
 
 REGION = {"x": 212, "y": 88, "width": 40, "height": 12, "area": 391, "peak": 2.4}
 MATCH = {"image": "train/positive/7.png", "row": 11, "column": 26, "distance": 0.71}

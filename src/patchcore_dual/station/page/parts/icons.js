@@ -43,9 +43,16 @@ const SHAPES = {
   pass: [["circle", { cx: 12, cy: 12, r: 11 }], "M6.5 12.5l4 4L17.5 8.5"],
   review: [["path", { d: "M12 .8L23.2 12 12 23.2.8 12z" }], "M12 6.5v7M12 17h.01"],
   reject: [["path", { d: "M7.4 1h9.2L23 7.4v9.2L16.6 23H7.4L1 16.6V7.4z" }], "M8 8l8 8M16 8l-8 8"],
+  "not inspected": [["rect", { x: 1.5, y: 1.5, width: 21, height: 21, rx: 2 }], "M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18h.01"],
 };
 
-/** The sign of a verdict: a tick in a circle, an exclamation mark in a diamond, a cross in an octagon. */
+/** The verdicts in the order in which they are shown. */
+export const VERDICTS = ["pass", "review", "reject", "not inspected"];
+
+/** A verdict as a part of a class name. */
+export const classOf = (verdict) => verdict.replace(" ", "-");
+
+/** The sign of a verdict: a tick in a circle, an exclamation mark in a diamond, a cross in an octagon, a question mark in a square. */
 export function sign(verdict, className = "sign") {
   const [[tag, shape], stroke] = SHAPES[verdict];
   return svg(

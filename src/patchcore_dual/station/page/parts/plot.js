@@ -3,6 +3,7 @@
 import { h, svg } from "../dom.js";
 import { score } from "../format.js";
 import { t } from "../texts.js";
+import { classOf } from "./icons.js";
 
 const WIDTH = 440;
 const ROW = 64; // of dots, for each class
@@ -85,7 +86,7 @@ function partMark(value, verdict, scale) {
   const x = scale.of(value);
   const bottom = TOP + 2 * ROW;
   const anchor = x > WIDTH * 0.8 ? "end" : x < WIDTH * 0.2 ? "start" : "middle";
-  return svg("g", { class: `plot-part plot-part-${verdict}` },
+  return svg("g", { class: `plot-part plot-part-${classOf(verdict ?? "")}` },
     svg("line", { x1: x, x2: x, y1: TOP, y2: bottom + 4 }),
     svg("path", { d: `M${x} ${bottom - 2}l7 13h-14z` }),
     svg("text", { x: Math.min(WIDTH - LEFT, Math.max(LEFT, x)), y: bottom + 30, "text-anchor": anchor }, t("plot.part", { value: score(value) })));

@@ -4,7 +4,7 @@ import { picture } from "../api.js";
 import { h } from "../dom.js";
 import { percent, score, share, withoutIds } from "../format.js";
 import { hasText, t } from "../texts.js";
-import { icon, sign } from "./icons.js";
+import { classOf, icon, sign } from "./icons.js";
 import { mark } from "./verdict.js";
 
 const LISTED = 8; // changed verdicts that are shown before the list is folded
@@ -45,7 +45,7 @@ export function fromTo(before, after) {
 
 function taught(change, name) {
   return h("li", { class: "change-main" },
-    sign(change.after, `change-sign change-${change.after}`),
+    sign(change.after, `change-sign change-${classOf(change.after)}`),
     h("div", {},
       h("p", { class: "strong image-name" }, name),
       fromTo(change.before, change.after),

@@ -3,11 +3,11 @@
 import { h } from "../dom.js";
 import { score, time } from "../format.js";
 import { t } from "../texts.js";
-import { sign } from "./icons.js";
+import { classOf, sign } from "./icons.js";
 
 /** A mark with sign and word, for lists. */
 export function mark(verdict) {
-  return h("span", { class: `mark mark-${verdict}` }, sign(verdict), h("span", {}, t(`verdict.${verdict}`)));
+  return h("span", { class: `mark mark-${classOf(verdict)}` }, sign(verdict), h("span", {}, t(`verdict.${verdict}`)));
 }
 
 /** What somebody has decided, if anybody has. */
@@ -23,7 +23,7 @@ export function band(inspection) {
   const { verdict } = inspection;
   return h(
     "div",
-    { class: `band band-${verdict}` },
+    { class: `band band-${classOf(verdict)}` },
     sign(verdict, "band-sign"),
     h("div", { class: "band-text" },
       h("p", { class: "band-word" }, t(`verdict.${verdict}`)),
@@ -33,14 +33,18 @@ export function band(inspection) {
 
 /** Why the verdict is what it is, in one line. */
 export function reason(inspection) {
-  if (inspection.is_foreign) return t("reason.foreign");
+  if (inspection.is_foreign && inspection.verdict !== "not inspected") return t("reason.foreign");
   const values = {
     score: score(inspection.score),
     threshold: score(inspection.threshold),
     review: score(inspection.review_threshold),
+    note: sentence(inspection.note),
   };
   return t(`reason.${inspection.verdict}`, values);
 }
+
+/** A note as the beginning of a sentence. */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Name and time of a part. */
 export function title(inspection) {

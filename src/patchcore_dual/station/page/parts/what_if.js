@@ -22,6 +22,7 @@ export function whatIf(model, inspection = null) {
     threshold, review: Math.min(review, threshold), part: inspection?.score, verdict: inspection ? verdictAt(threshold) : null,
   }));
   const verdictAt = (threshold) => {
+    if (inspection.verdict === "not inspected") return inspection.verdict; // whatever its score
     if (inspection.is_foreign || inspection.score > threshold) return "reject";
     return inspection.score > Math.min(review, threshold) ? "review" : "pass";
   };

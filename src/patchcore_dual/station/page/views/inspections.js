@@ -7,7 +7,7 @@ import { bind } from "../keyboard.js";
 import { chosenModel, onModel } from "../session.js";
 import { t } from "../texts.js";
 import { note, noteError } from "../parts/dialogs.js";
-import { icon } from "../parts/icons.js";
+import { VERDICTS, icon } from "../parts/icons.js";
 import { empty, row } from "../parts/rows.js";
 
 const LIMIT = 50;
@@ -84,7 +84,7 @@ function filterForm(onchange) {
     h("select", { name }, ["", ...values].map((value) => h("option", { value, selected: remembered[name] === value }, t(`filter.${name}.${value || "any"}`)))));
   return h("form", { class: "filter-form", oninput: later, onsubmit: (event) => { event.preventDefault(); onchange(); } },
     h("fieldset", { class: "verdict-filter" }, h("legend", {}, t("filter.verdict")),
-      ["pass", "review", "reject"].map((verdict) => h("label", { class: "check" },
+      VERDICTS.map((verdict) => h("label", { class: "check" },
         h("input", { type: "checkbox", name: "verdict", value: verdict, checked: isOn(verdict) }), h("span", {}, t(`verdict.${verdict}`))))),
     text("name", "search"),
     choice("review", ["open", "done"]),
@@ -105,6 +105,6 @@ function filters(form) {
   }
   const verdicts = data.getAll("verdict");
   if (verdicts.length === 0) note(t("inspections.noVerdict"));
-  query.verdict = verdicts.length === 3 ? [] : verdicts;
+  query.verdict = verdicts.length === VERDICTS.length ? [] : verdicts;
   return query;
 }

@@ -9,7 +9,7 @@ import { chosenModel, onModel } from "../session.js";
 import { read, write } from "../storage.js";
 import { hasText, t } from "../texts.js";
 import { note, noteError } from "../parts/dialogs.js";
-import { icon, sign } from "../parts/icons.js";
+import { VERDICTS, classOf, icon, sign } from "../parts/icons.js";
 import { empty, row } from "../parts/rows.js";
 import { band, title } from "../parts/verdict.js";
 import { Viewer } from "../parts/viewer.js";
@@ -178,10 +178,11 @@ function since(period) {
 }
 
 function showCounts(place, counts) {
-  const total = ["pass", "review", "reject"].reduce((sum, verdict) => sum + (counts[verdict] ?? 0), 0);
-  replace(place, ["pass", "review", "reject"].map((verdict) => {
+  const shown = VERDICTS.filter((verdict) => verdict !== "not inspected" || counts[verdict]);
+  const total = shown.reduce((sum, verdict) => sum + (counts[verdict] ?? 0), 0);
+  replace(place, shown.map((verdict) => {
     const n = counts[verdict] ?? 0;
-    return h("div", { class: `count count-${verdict}` },
+    return h("div", { class: `count count-${classOf(verdict)}` },
       h("span", { class: "count-label" }, sign(verdict), t(`verdict.${verdict}`)),
       h("span", { class: "count-number" }, count(n)),
       h("span", { class: "quiet small" }, total ? percent(n / total) : t("live.noParts")));

@@ -32,7 +32,7 @@ class Mqtt:
     | topic | payload |
     |---|---|
     | `PREFIX/state` | `online`, or `offline` by the last will; retained |
-    | `PREFIX/MODEL/verdict` | `pass`, `review`, `reject` or `unreadable`, as text |
+    | `PREFIX/MODEL/verdict` | `pass`, `review`, `reject`, `not inspected`, `unreadable`, as text |
     | `PREFIX/MODEL/inspection` | the result as JSON, with `sequence`; follows the verdict |
 
     A message counts as delivered when the broker has confirmed both. After a lost confirmation it

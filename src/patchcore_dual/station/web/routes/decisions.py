@@ -85,5 +85,5 @@ def counts(
     ] = None,
     model: Annotated[str | None, Query(max_length=64, examples=["bracket"])] = None,
 ) -> dict[str, int]:
-    """How many images passed, are for review and were rejected since a time."""
+    """How many images passed, are for review, were rejected and not inspected since a time."""
     return station.log.counts(since or datetime.now(UTC) - _SHIFT, model)

@@ -107,7 +107,7 @@ async def inspect(
 def asked_for(
     request: Request,
     model: Annotated[str | None, Query(max_length=64, examples=["bracket"])] = None,
-    verdict: Annotated[list[Verdict] | None, Query(max_length=3, examples=[["reject"]])] = None,
+    verdict: Annotated[list[Verdict] | None, Query(max_length=4, examples=[["reject"]])] = None,
     review: Annotated[Literal["open", "done"] | None, Query(examples=["open"])] = None,
     since: Annotated[Time | None, Query(examples=["2026-11-26T06:00:00Z"])] = None,
     until: Annotated[Time | None, Query(examples=["2026-11-26T14:00:00Z"])] = None,

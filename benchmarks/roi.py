@@ -1,0 +1,109 @@
+"""What a fixture that changes from image to image costs, and what a region of interest gives back.
+
+A label with a random number, tilted and shifted at random, is drawn into a corner of the images of
+a prepared data set. Models are fitted on the images without and with it, each without and with a
+region of interest that leaves the corner out, and all are evaluated on both. Recall and false
+alarms are those at the model's own threshold.
+
+    python benchmarks/roi.py prepared/kolektorsdd results
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from patchcore_dual import PatchCoreDual
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.reading import read_image, write_png
+from patchcore_dual.evaluation.evaluation import evaluate
+
+BOX = 0.34, 0.12  # width and height of the corner that the label moves in, as shares of the image
+
+
+def draw_label(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The image with a label somewhere in its lower right corner."""
+    height, width = image.shape[:2]
+    box_width, box_height = int(BOX[0] * width), int(BOX[1] * height)
+    corner = np.array([width - box_width, height - box_height])
+    side = np.array([0.62 * box_width, 0.40 * box_height])
+    centre = corner + rng.uniform(0.38, 0.62, 2) * [box_width, box_height]
+    rectangle = (*centre.tolist(),), (*side.tolist(),), float(rng.uniform(-12, 12))
+    drawn = image.copy()
+    outline = cv2.boxPoints(rectangle).astype(np.int32)
+    cv2.fillPoly(drawn, [outline], (235, 235, 225), cv2.LINE_AA)
+    at = (int(centre[0] - 0.27 * box_width), int(centre[1] + 0.08 * box_height))
+    text = str(rng.integers(10_000, 99_999))
+    cv2.putText(
+        drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.0045 * box_width, (20, 20, 20), 1, cv2.LINE_AA
+    )
+    inside = np.zeros(image.shape[:2], bool)
+    inside[corner[1] :, corner[0] :] = True
+    return np.where(inside[..., None], drawn, image)
+
+
+def labelled(prepared: Path, folder: Path) -> Path:
+    """A copy of a prepared folder with a label in every image."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    shutil.copytree(prepared, folder)
+    rng = np.random.default_rng(0)
+    for sample in Manifest.load(folder).real():
+        path = folder / sample.image
+        write_png(path, draw_label(read_image(path), rng))
+    return folder
+
+
+def region(size: tuple[int, int]) -> np.ndarray:
+    """bool `[H, W]`: all but the corner."""
+    width, height = size
+    inside = np.ones((height, width), bool)
+    inside[height - int(BOX[1] * height) :, width - int(BOX[0] * width) :] = False
+    return inside
+
+
+def main() -> None:
+    """Fit and evaluate every variant."""
+    parser = argparse.ArgumentParser(description="What a changing fixture costs, and a region.")
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--size", default="prepared", help="WxH that models are fitted at")
+    arguments = parser.parse_args()
+    results: Path = arguments.results
+    results.mkdir(parents=True, exist_ok=True)
+    size = None if arguments.size == "prepared" else tuple(map(int, arguments.size.split("x")))
+    without = Manifest.load(arguments.prepared)
+    with_label = Manifest.load(labelled(arguments.prepared, results / "labelled"))
+    everything = without.size()
+    assert everything is not None, "prepare the images at one size"
+    rows = []
+    for trained_on, training_set in (("without label", without), ("with label", with_label)):
+        for roi in (None, region(everything)):
+            detector = PatchCoreDual().fit(training_set, size=size, roi=roi)
+            for tested_on, test_set in (("without label", without), ("with label", with_label)):
+                result = evaluate(detector, test_set)
+                rows.append(
+                    {
+                        "trained_on": trained_on,
+                        "region": roi is not None,
+                        "tested_on": tested_on,
+                        "image_auroc": round(result.image_auroc, 4),
+                        "recall": f"{result.count('found')} of {result.n_test_defective}",
+                        "false_alarms": f"{result.count('false alarm')} of {result.n_test_normal}",
+                        "pixel_ap": round(result.pixel_ap, 3),
+                        "defects_outside": result.n_defects_outside,
+                    }
+                )
+                print(json.dumps(rows[-1]), flush=True)
+            path = next(i.path for i in result.images if i.is_defective)
+            picture = detector.inspect(with_label.folder / path).draw()
+            name = f"{trained_on.replace(' ', '-')}-{'region' if roi is not None else 'all'}.png"
+            write_png(results / name, picture)
+    (results / "roi.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

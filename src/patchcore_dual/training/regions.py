@@ -1,0 +1,81 @@
+"""The regions of interest of a training set, checked before hours of fitting."""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+
+from patchcore_dual.data.manifest import Manifest
+from patchcore_dual.data.roi import region_for
+from patchcore_dual.errors import DataError, SettingsError
+from patchcore_dual.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def within_region(manifest: Manifest, roi: np.ndarray | None) -> Manifest:
+    """The manifest, of whose images a region alone is inspected.
+
+    Args:
+        roi: bool `[H, W]`, drawn on the images of the folder, or on the photographs that they were
+            prepared from; None leaves the manifest as it is.
+
+    Raises:
+        DataError: it has the proportions of neither.
+    """
+    if roi is None:
+        return manifest
+    sizes = list(_sizes(manifest))
+    return manifest.within(region_for(roi, sizes, what="the images are") if sizes else roi)
+
+
+def _sizes(manifest: Manifest) -> Iterator[tuple[int, int]]:
+    """Width and height of the images, and of all photographs where that is one size."""
+    if (size := manifest.size()) is not None:
+        yield size
+        facts = manifest.preparation()
+        sides = [facts.get(name) or {} for name in ("original_width", "original_height")]
+        if all(side and side.get("min") == side.get("max") for side in sides):
+            yield int(sides[0]["min"]), int(sides[1]["min"])
+
+
+def check_regions(training_set: Manifest, settings: Settings) -> tuple[str, ...] | None:
+    """The defective images whose whole defect lies outside their region of interest.
+
+    They are not fitted on as defects, since none of their defects would be found; nothing else of
+    them is used either. None where no image has a region.
+
+    Raises:
+        DataError: that is so of all defects that are known, or a region cannot be used.
+        SettingsError: patches `crop`, which does not know regions.
+    """
+    regions = {sample.image: training_set.region_of(sample) for sample in training_set}
+    if all(region is None for region in regions.values()):
+        return None
+    if settings.patches == "crop":
+        raise SettingsError(
+            "patches crop cuts images around their defects, where a region of interest of the "
+            "whole image does not apply. Use patches mask or box."
+        )
+    defective = training_set.real().part(label="positive")
+    known = [sample for sample in defective if sample.mask_is_known]
+    outside = []
+    for sample in known:
+        region, mask = regions[sample.image], training_set.read_mask(sample)
+        if region is not None and not (region_for(region, [mask.shape[::-1]]) & mask).any():
+            outside.append(sample.image)
+    if outside and len(outside) == len(defective):
+        raise DataError(
+            f"the region of interest leaves out the defects of all {len(outside)} defective "
+            f"training images, as of {outside[0]}. White is what --roi inspects and what --ignore "
+            "leaves out: was the other one meant? To fit without defects: --defects 0"
+        )
+    if outside:
+        _log.warning(
+            "The defects of %d of %d defective training images lie outside the region of "
+            "interest, and are not learned: %s.",
+            len(outside),
+            len(defective),
+            ", ".join(outside[:5]) + (" ..." if len(outside) > 5 else ""),
+        )
+    return tuple(outside)
