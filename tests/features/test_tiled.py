@@ -164,3 +164,15 @@ def test_settings_that_make_no_tiles(given, says):
 def test_an_overlap_that_rounding_makes_a_whole_tile():
     with pytest.raises(SettingsError, match="multiples of 8"):
         TiledEmbedder(Surroundings(), (61, 61), overlap=60)
+
+
+def test_a_region_of_interest_leaves_tiles_out():
+    region = np.zeros(IMAGE.shape[:2], bool)
+    region[8:40, 16:56] = True
+    expected = patches_of(Surroundings(), IMAGE, region)
+    plain = Surroundings()
+    tiled = as_set(plain, Settings(tile=(64, 64), overlap=16))
+    found = patches_of(tiled, IMAGE, region, None)
+    assert not plain.seen
+    np.testing.assert_allclose(found.whole(), expected, rtol=1e-6)
+    assert len(plain.seen) <= 4
