@@ -9,8 +9,8 @@ import numpy as np
 from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, read_inputs
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
-from patchcore_dual.features import Embedder, adapted, load_embedder, projected, restore_embedder
-from patchcore_dual.features.inspected import restricted
+from patchcore_dual.features import Embedder, adapted, as_set, load_embedder, restore_embedder
+from patchcore_dual.features.inspected import patches_of, restricted
 from patchcore_dual.live import Lesson, Outcome, Teacher
 from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint
 from patchcore_dual.scoring import (
@@ -103,7 +103,7 @@ class PatchCoreDual:
 
     def embed(self, image: np.ndarray, region: np.ndarray | None = None) -> np.ndarray:
         """Patch features float32 `[h, w, d]`, NaN outside a region, of an image of its size."""
-        features = projected(self.embedder, self.settings)(image[None])[0]
+        features = as_set(self.embedder, self.settings)(image[None])[0]
         return restricted(features, image.shape, self._model.roi if self._model else None, region)
 
     def inspect(self, image: Image, name: str = "") -> Inspection:
@@ -135,14 +135,14 @@ class PatchCoreDual:
             yield image if isinstance(image, ImageError) else self._inspect(image)
 
     def _inspect(self, image: InputImage) -> Inspection:
-        model, thresholds = self.model, self.model.thresholds
-        image = image.aligned(model.aligner)
+        model, embedder = self.model, as_set(self.embedder, self.settings)
+        thresholds, image = model.thresholds, image.aligned(model.aligner)
         share, banks = model.adaptive_search.exact_share, (model.normal_bank, model.defect_bank)
-        features = self.embed(image.resized, image.region)
+        features = patches_of(embedder, image.resized, model.roi, image.region)
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
         output = model.rule(evidence)
-        size, shown = image.resized.shape, image.original.shape
-        heat = image.as_given(heat_map(output.grid, size, shown, model.rule.sigma))
+        shapes = image.resized.shape, image.original.shape
+        heat = image.as_given(heat_map(output.grid, *shapes, model.rule.sigma))
         is_suspicious = output.score > thresholds.review.value
         return Inspection(
             image.name,

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from patchcore_dual.errors import SettingsError
 
@@ -52,6 +60,10 @@ class Settings(BaseModel):
         robust: what the model is to be robust to beside: with light, good images in changed light
             are fitted on too, as many as help on held-out images.
         precision: of the network's arithmetic; int8 is faster on a CPU, of a ResNet about twice.
+        tile: width and height of the tiles that the network sees of an image, one at a time; None
+            embeds it in one pass. At half the resolution a tile covers four times the area.
+        overlap: pixels by which tiles overlap at least, as the network sees them; None for 320,
+            and at most half a tile.
         seed: of the random projection, the first vector of a coreset, and the folds.
     """
 
@@ -72,6 +84,8 @@ class Settings(BaseModel):
     search: Literal["exact", "approximate"] = "exact"
     robust: Literal["none", "light"] = "none"
     precision: Literal["float32", "int8"] = "float32"
+    tile: tuple[PositiveInt, PositiveInt] | None = None
+    overlap: Annotated[int, Field(ge=0)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -111,6 +125,20 @@ class Settings(BaseModel):
             raise ValueError(
                 f"review_rate {self.review_rate:g} is below false_alarm_rate "
                 f"{self.false_alarm_rate:g}: what is rejected counts in it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_overlap_in_part(self) -> Self:
+        if self.tile is None and self.overlap is not None:
+            raise ValueError(f"overlap {self.overlap} is that of tiles: set tile too")
+        if self.tile is not None and self.search == "approximate":
+            raise ValueError("with tiles search is exact: patches are not kept to be refined")
+        if self.tile is not None and self.overlap is not None and self.overlap >= min(self.tile):
+            width, height = self.tile
+            raise ValueError(
+                f"an overlap of {self.overlap} pixels leaves nothing of tiles of {width}x{height}: "
+                f"set less than {min(self.tile)}, half a tile at most to be quick"
             )
         return self
 

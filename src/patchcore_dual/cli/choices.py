@@ -89,6 +89,16 @@ def parse_size(size: str, others: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+def parse_tile(tile: str | None) -> tuple[int, int] | None:
+    """`1024x512` as (1024, 512); SettingsError for anything else."""
+    if tile is None:
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", tile)
+    if match is None:
+        raise SettingsError(f"--tile is {tile!r}; use WIDTHxHEIGHT in pixels, as 1024x1024.")
+    return int(match[1]), int(match[2])
+
+
 def parse_costs(
     miss: float | None, false_alarm: float | None, defect_share: float | None
 ) -> "Costs | None":

@@ -18,6 +18,7 @@ from patchcore_dual.cli.choices import (
     parse_costs,
     parse_numbers,
     parse_size,
+    parse_tile,
 )
 from patchcore_dual.cli.fit_pictures import write_pictures
 from patchcore_dual.cli.fit_summary import describe, summary
@@ -82,6 +83,24 @@ def fit(
             "start from it.",
             metavar="PIXELS",
             show_default="by the masks",
+        ),
+    ] = None,
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH",
+            help="Embed large images tile by tile, at the size they were prepared in, with memory "
+            "for a row of tiles. 1024x1024 is a good size.",
+            show_default="in one pass",
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="How far tiles overlap: as far as the network sees around a place, so that no "
+            "seam shows.",
+            show_default="320, at most half a tile",
         ),
     ] = None,
     roi: Roi = None,
@@ -286,6 +305,8 @@ def fit(
         "robust": robust,
         "precision": precision,
         "search": search,
+        "tile": parse_tile(tile),
+        "overlap": overlap,
         "seed": seed,
     }
     given = {name: value for name, value in given.items() if value is not None}

@@ -18,6 +18,8 @@ from patchcore_dual.utils.prefetch import prefetch
 
 __all__ = ["Image", "InRegion", "InputImage", "OnError", "read_input", "read_inputs"]
 
+LARGE = 2**24  # pixels of an image, beyond which none is read while another is worked on
+
 OnError = Literal["raise", "yield"]
 
 
@@ -136,7 +138,8 @@ def read_inputs(
     on_error: OnError = "raise",
     bit_depth: int | None = None,
 ) -> Iterator[InputImage | ImageError]:
-    """Read one image after the other; from a list, the next two while one is worked on.
+    """Read one image after the other; from a list, the next two while one is worked on,
+    unless they are large.
 
     From an iterator, as of a camera, the next image is taken only when it is asked for.
 
@@ -160,4 +163,5 @@ def read_inputs(
                 raise
             return error
 
-    return prefetch(read, images, 2 if isinstance(images, Sequence) else 0)
+    is_large = size is not None and size[0] * size[1] > LARGE  # and takes long enough to inspect
+    return prefetch(read, images, 2 if isinstance(images, Sequence) and not is_large else 0)

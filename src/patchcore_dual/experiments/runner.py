@@ -18,7 +18,7 @@ from patchcore_dual.evaluation.results import summarise
 from patchcore_dual.experiments.pixel_pairs import PixelPairCounter, TrialEvaluation
 from patchcore_dual.experiments.synthetic_source import SyntheticSource
 from patchcore_dual.experiments.trials import Method, Trial
-from patchcore_dual.features import CachedEmbedder, EmbedderSpec, projected
+from patchcore_dual.features import CachedEmbedder, EmbedderSpec, as_set
 from patchcore_dual.scoring import Nearest, anomaly_map, gather_evidence
 from patchcore_dual.training import NormalBanks, normal_banks_of
 from patchcore_dual.utils.progress import Progress, silent
@@ -114,7 +114,7 @@ class TrialRunner:
         if key not in self._normal_banks:
             self._normal_banks[key] = normal_banks_of(
                 self.manifest.real().part("train"),
-                projected(detector.embedder, detector.settings),
+                as_set(detector.embedder, detector.settings),
                 detector.settings,
                 progress=self.progress,
             )

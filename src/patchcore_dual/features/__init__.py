@@ -9,12 +9,12 @@ from patchcore_dual.features.embedder import (
     adapted,
     graph_of,
     network_of,
-    projected,
     unwrapped,
 )
 from patchcore_dual.features.engines import load_embedder, on_cpu, restore_embedder
 from patchcore_dual.features.graph import Graph
 from patchcore_dual.features.networks import BACKBONES
+from patchcore_dual.features.tiled import TiledEmbedder, TiledFeatures, as_set
 
 __all__ = [
     "BACKBONES",
@@ -24,12 +24,14 @@ __all__ = [
     "EmbedderSpec",
     "Graph",
     "ProjectedEmbedder",
+    "TiledEmbedder",
+    "TiledFeatures",
     "adapted",
+    "as_set",
     "graph_of",
     "load_embedder",
     "network_of",
     "on_cpu",
-    "projected",
     "restore_embedder",
     "unwrapped",
 ]

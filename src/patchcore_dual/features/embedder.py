@@ -109,7 +109,13 @@ class Embedder(Protocol):
         ...
 
 
-class ProjectedEmbedder:
+class Wrapper:
+    """What has an embedder inside, and gives its features or what is made of them."""
+
+    embedder: Embedder
+
+
+class ProjectedEmbedder(Wrapper):
     """An embedder whose features are reduced by the seeded random projection (thesis 4.3.4).
 
     Both banks then keep the projected vectors, the other reading of that section.
@@ -130,7 +136,7 @@ class ProjectedEmbedder:
         return np.asarray(self.embedder(images) @ self._matrix)
 
 
-class CachedEmbedder:
+class CachedEmbedder(Wrapper):
     """An embedder that keeps the features of each image, in memory or in files.
 
     Images are recognised by their content. What comes first is kept until the limit is reached,
@@ -230,16 +236,9 @@ def adapted(embedder: Embedder, settings: Settings) -> Embedder:
     return changed
 
 
-def projected(embedder: Embedder, settings: Settings) -> Embedder:
-    """The embedder whose features the banks keep: projected if `bank_vectors` is "projected"."""
-    if settings.bank_vectors == "projected":
-        return ProjectedEmbedder(embedder, settings.seed)
-    return embedder
-
-
 def unwrapped(embedder: Embedder) -> Embedder:
-    """The embedder inside all wrappers of this file."""
-    while isinstance(embedder, CachedEmbedder | ProjectedEmbedder):
+    """The embedder inside all wrappers."""
+    while isinstance(embedder, Wrapper):
         embedder = embedder.embedder
     return embedder
 

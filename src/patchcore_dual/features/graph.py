@@ -77,6 +77,20 @@ def serialised(model: Any) -> Graph:
             ) from None
 
 
+def part_of(graph: Graph, part: int, parts: int) -> Graph:
+    """One part of a network whose result joins several side by side, as at several resolutions.
+
+    Raises:
+        ModelError: for a graph that is damaged, newer than this OpenVINO, or of other parts.
+    """
+    model = read_graph(graph)
+    joined = model.get_results()[0].input_value(0).get_node()
+    if joined.get_type_name() != "Concat" or joined.get_input_size() != parts:
+        raise ModelError("the model's network cannot be taken apart by resolution. Fit again.")
+    some = openvino().Model([joined.input_value(part)], model.get_parameters(), "network")
+    return serialised(some)
+
+
 def _number_names(model: Any) -> None:
     """Number the names that OpenVINO made up from 0; it counts on for as long as a process runs."""
     model.set_friendly_name("network")

@@ -5,11 +5,15 @@ The features of all others become NaN (`banks/uninspected.py`), so that they ent
 statistic, and have no score.
 """
 
+from typing import overload
+
 import numpy as np
 
 from patchcore_dual.data.roi import resize_region
 from patchcore_dual.errors import DataError
 from patchcore_dual.features.defect_patches import cell_coverage
+from patchcore_dual.features.embedder import Embedder
+from patchcore_dual.features.tiled import TiledEmbedder, TiledFeatures
 
 LEAST_SHARE = 0.5  # of a cell
 
@@ -30,13 +34,21 @@ def inspected_cells(region: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return inside
 
 
+@overload
 def restricted(
     features: np.ndarray, size: tuple[int, ...], *regions: np.ndarray | None
-) -> np.ndarray:
+) -> np.ndarray: ...
+@overload
+def restricted(
+    features: np.ndarray | TiledFeatures, size: tuple[int, ...], *regions: np.ndarray | None
+) -> np.ndarray | TiledFeatures: ...
+def restricted(
+    features: np.ndarray | TiledFeatures, size: tuple[int, ...], *regions: np.ndarray | None
+) -> np.ndarray | TiledFeatures:
     """Patch features with NaN in the cells that are not inspected.
 
     Args:
-        features: float32 `[h, w, d]`.
+        features: float32 `[h, w, d]`; or in tiles, of which those outside are then left out.
         size: height and width of the image, in pixels; more is ignored.
         regions: bool `[H, W]`, of the image's size or proportions; None inspects all of it. What
             lies in all of them is inspected.
@@ -55,4 +67,19 @@ def restricted(
             f"the region of interest covers half of no cell of the image: at {width}x{height} a "
             f"cell is {width / features.shape[1]:.0f} pixels wide. Draw it larger."
         )
+    if isinstance(features, TiledFeatures):
+        return features.within(inside)
     return np.where(inside[..., None], features, np.float32(np.nan))
+
+
+def patches_of(
+    embedder: Embedder, image: np.ndarray, *regions: np.ndarray | None
+) -> np.ndarray | TiledFeatures:
+    """The patch features of an image uint8 `[H, W, 3]`, in tiles where the embedder sees these.
+
+    Args:
+        regions: see `restricted`.
+    """
+    if isinstance(embedder, TiledEmbedder):
+        return restricted(embedder.grid(image), image.shape, *regions)
+    return restricted(embedder(image[None])[0], image.shape, *regions)

@@ -293,6 +293,8 @@ def _key_of(model: Model) -> str:
         "projection": settings.seed if settings.bank_vectors == "projected" else None,
         "graph": hashlib.sha256(model.graph.weights).hexdigest() if model.graph else None,
     }
+    if settings.tile is not None:
+        facts |= {"tile": settings.tile, "overlap": settings.overlap}
     if model.aligner is not None:  # taught images are kept as they were aligned
         facts["aligned to"] = hashlib.sha256(model.aligner.reference.tobytes()).hexdigest()
     if model.roi is not None:

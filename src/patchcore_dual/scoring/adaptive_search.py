@@ -19,8 +19,10 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank, Queries
 from patchcore_dual.banks.uninspected import marked
+from patchcore_dual.scoring.blocks import gather_in_blocks
 from patchcore_dual.scoring.evidence import (
     Evidence,
+    Features,
     Nearest,
     WeightFormula,
     gather_evidence,
@@ -52,7 +54,7 @@ class AdaptiveSearch:
 
 
 def search_adaptively(
-    features: np.ndarray,
+    features: Features,
     normal_bank: MemoryBank,
     defect_bank: MemoryBank | None,
     probe: Callable[[np.ndarray], np.ndarray] | None,
@@ -66,13 +68,16 @@ def search_adaptively(
     save time, or if the banks use different channels.
 
     Args:
-        features: float32 `[h, w, d]`, the patch features of one image.
+        features: float32 `[h, w, d]`, the patch features of one image. In blocks, all distances are
+            exact.
         normal_bank: the normal bank.
         defect_bank: the defect bank, if there is one.
         probe: maps features float32 `[h, w, d]` to log odds float32 `[h, w]`.
         rule: the fusion rule, whose grid tells which patches decide.
         exact_share: share of the tiles to search exactly in each step.
     """
+    if not isinstance(features, np.ndarray):
+        return gather_in_blocks(features, normal_bank, defect_bank, probe, rule.weighted)
     same_channels = defect_bank is None or normal_bank.has_channels_of(defect_bank)
     queries = normal_bank.queries(features) if exact_share < 1 and same_channels else features
     if not isinstance(queries, Queries):

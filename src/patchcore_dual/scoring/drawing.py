@@ -20,6 +20,7 @@ _PATCH = 96  # of the picture of a patch, in pixels
 _GAP, _BAR, _STRIP = 6, 26, 20  # of the gap between panels, the caption bar, the names, in pixels
 _FONT = 0.45  # the smallest size of letters, as OpenCV counts it, to which the heights belong
 _MIN_WIDTH = 160  # of a panel, in pixels
+_MOST = 2**23  # pixels of a panel, to which a larger image is shrunk
 
 
 def heat_overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -90,14 +91,16 @@ def draw_panels(
 ) -> list[np.ndarray]:
     """Return the image with its regions, its heat map and, if known, its true defect.
 
-    Arguments as for `draw_inspection`. Narrow images are enlarged to a readable size.
+    Arguments as for `draw_inspection`. Narrow images are enlarged to a readable size, and
+    those of more than 8 megapixels shrunk.
 
     >>> panels = draw_panels(np.zeros((600, 400, 3), np.uint8), np.zeros((600, 400)), (),
     ...                      largest=(300, 300))
     >>> [panel.shape for panel in panels]
     [(300, 200, 3), (300, 200, 3)]
     """
-    scale = max(1.0, _MIN_WIDTH / image.shape[1])
+    pixels = image.shape[0] * image.shape[1]
+    scale = max(1.0, _MIN_WIDTH / image.shape[1]) if pixels <= _MOST else (_MOST / pixels) ** 0.5
     if largest is not None:
         scale = min(scale, largest[0] / image.shape[1], largest[1] / image.shape[0])
     image = _resize(image, scale)

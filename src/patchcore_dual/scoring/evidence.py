@@ -3,8 +3,9 @@
 Thesis 4.3.5. `[h, w]` is always the feature grid of the image, one cell for each patch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,32 @@ NEIGHBOURS = 3  # b, thesis 5.1.3
 
 WeightFormula = Callable[[np.ndarray, int], float]
 """`normal_weight` or `defect_weight`."""
+
+
+class FeaturesInBlocks(Protocol):
+    """Patch features of one image that are computed where they are used."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """h, w and d."""
+        ...
+
+    @property
+    def wanted(self) -> np.ndarray | None:
+        """bool `[h, w]`, the cells that are needed; None for all."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+        """Rows and columns of each block of the grid, and its features float32 `[n, m, d]`."""
+        ...
+
+    def __getitem__(self, window: tuple[slice, slice] | tuple[int, int]) -> np.ndarray:
+        """Features of a few rows and columns, or of one cell, as of an array `[h, w, d]`."""
+        ...
+
+
+Features = np.ndarray | FeaturesInBlocks
+"""The patch features of one image: float32 `[h, w, d]`, or in blocks."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +175,7 @@ def search(
 
 
 def with_neighbourhood_weight(
-    nearest: Nearest, features: np.ndarray, bank: MemoryBank, weight: WeightFormula
+    nearest: Nearest, features: Features, bank: MemoryBank, weight: WeightFormula
 ) -> Nearest:
     """Return the search result with its neighbourhood weight: this is where w_N is evaluated.
 
@@ -159,11 +186,11 @@ def with_neighbourhood_weight(
 
     Args:
         nearest: the result of searching `bank`.
-        features: float32 `[h, w, d]`, the patches that were searched for.
+        features: those that were searched for.
         bank: the bank.
         weight: the formula.
     """
-    farthest = np.unravel_index(np.nanargmax(nearest.distance), nearest.distance.shape)
+    farthest = divmod(int(np.nanargmax(nearest.distance)), nearest.distance.shape[1])
     neighbourhood = bank.vectors[bank.neighbourhood(int(nearest.index[farthest]), NEIGHBOURS)]
     to_neighbours = np.linalg.norm(neighbourhood - bank.own(features[farthest]), axis=1)
     return replace(nearest, weight=weight(to_neighbours, neighbourhood.shape[1]))

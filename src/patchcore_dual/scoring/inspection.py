@@ -223,8 +223,11 @@ class Inspection:
         where the image is not inspected.
         """
         scale = 2 * (self.map_threshold - self.map_floor) or 1.0
-        heat = np.clip((self.anomaly_map - self.map_floor) / scale, 0, 1)
-        return np.where(np.isnan(heat), np.float32(0), heat)
+        heat = self.anomaly_map - np.float32(self.map_floor)
+        heat /= np.float32(scale)  # in place: a large image has a large map
+        np.clip(heat, 0, 1, out=heat)
+        heat[np.isnan(heat)] = 0
+        return heat
 
     @property
     def inspected(self) -> np.ndarray | None:

@@ -27,7 +27,8 @@ def anomaly_map(grid: np.ndarray, height: int, width: int, sigma: float) -> np.n
     covered = covered_size(grid.shape, height, width)
     upsampled = resize_map(np.ascontiguousarray(extended(grid), dtype=np.float32), *covered)
     upsampled = np.ascontiguousarray(upsampled[:height, :width])
-    heat = cv2.GaussianBlur(upsampled, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    # In place: a large image has a large map.
+    heat = cv2.GaussianBlur(upsampled, (0, 0), sigma, upsampled, borderType=cv2.BORDER_REFLECT)
     outside = np.isnan(grid)
     if outside.any():
         heat[_enlarged(outside, *covered)[:height, :width]] = np.nan
@@ -45,6 +46,8 @@ def heat_map(
         shown: height and width of the original, likewise.
     """
     heat = anomaly_map(grid, size[0], size[1], sigma)
+    if heat.shape == shown[:2]:
+        return heat
     outside = np.isnan(heat)
     if not outside.any():
         return resize_map(heat, shown[0], shown[1])

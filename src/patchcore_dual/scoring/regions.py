@@ -46,11 +46,14 @@ def find_regions(
     """
     above = (anomaly_map > threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    del above
     regions = []
     for label in range(1, count):
         x, y, width, height, area = (int(v) for v in stats[label])
         window = (slice(y, y + height), slice(x, x + width))
-        peak = float(anomaly_map[window][labels[window] == label].max())
+        # Not by indexing, which would copy the region: that may be all of a large image.
+        inside = (labels[window] == label).view(np.uint8)
+        peak = float(cv2.minMaxLoc(anomaly_map[window], mask=inside)[1])
         regions.append(Region(x, y, width, height, area, peak))
     if at_least_one and not regions:
         return (_peak_region(anomaly_map),)

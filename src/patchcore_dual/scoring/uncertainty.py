@@ -11,7 +11,7 @@ import numpy as np
 
 from patchcore_dual.banks import MemoryBank
 from patchcore_dual.banks.uninspected import searchable
-from patchcore_dual.scoring.evidence import Evidence, Nearest
+from patchcore_dual.scoring.evidence import Evidence, Features, Nearest
 from patchcore_dual.scoring.fusion.rule import Rule
 
 RESAMPLES = 16
@@ -21,7 +21,7 @@ FIRST_VECTORS = 512  # nearest vectors of a patch that are measured first to fin
 def score_uncertainty(
     rule: Rule,
     evidence: Evidence,
-    features: np.ndarray,
+    features: Features,
     normal_bank: MemoryBank,
     defect_bank: MemoryBank | None,
     *,

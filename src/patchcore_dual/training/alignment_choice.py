@@ -11,7 +11,7 @@ import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import DataError
-from patchcore_dual.features import Embedder, projected
+from patchcore_dual.features import Embedder, as_set
 from patchcore_dual.scoring.fusion.guard import mean_recall
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import fit_context
@@ -94,7 +94,7 @@ def _recall(
     def report(stage: str, done: int, total: int) -> None:
         progress(f"{name}: {stage}", done, total)
 
-    with fit_context(images, projected(embedder, settings), settings, progress=report) as context:
+    with fit_context(images, as_set(embedder, settings), settings, progress=report) as context:
         normal, defective = FirstSteps.of(context, images, embedder).scores(images)
     return mean_recall(defective, normal)
 

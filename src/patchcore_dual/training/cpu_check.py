@@ -4,7 +4,7 @@ import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ModelError
-from patchcore_dual.features import Embedder, on_cpu, projected, unwrapped
+from patchcore_dual.features import Embedder, as_set, on_cpu, unwrapped
 from patchcore_dual.model import Model
 from patchcore_dual.training.context import FitContext
 from patchcore_dual.training.single_fit import score_of
@@ -28,7 +28,7 @@ def check_on_cpu(
     on_line = on_cpu(unwrapped(embedder))
     if on_line is unwrapped(embedder):
         return
-    embed = projected(on_line, model.settings)
+    embed = as_set(on_line, model.settings)
     real = training_set.real()
     scores = np.empty((2, len(real)))
     for i, sample in enumerate(real):

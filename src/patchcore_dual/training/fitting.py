@@ -15,7 +15,7 @@ from patchcore_dual.data.prepare.aligning import aligner_of
 from patchcore_dual.data.prepare.sizes import check_size
 from patchcore_dual.data.subsets import choose_defects, choose_synthetic, exclude_images
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.features import Embedder, projected
+from patchcore_dual.features import Embedder, TiledEmbedder, as_set
 from patchcore_dual.features.quantisation import (
     MOST_IMAGES,
     check_calibration,
@@ -46,6 +46,7 @@ from patchcore_dual.training.synthetic_choice import (
     check_synthetic_choice,
     choose_synthetic_count,
 )
+from patchcore_dual.training.tiles import check_tiles
 from patchcore_dual.utils.checkpoint import writing_explained
 from patchcore_dual.utils.files import file_sha256
 from patchcore_dual.utils.locking import locked
@@ -183,9 +184,12 @@ def fit(
         raise SettingsError("these normal banks are of float32: fit with precision float32.")
     if smallest_defect is not None:
         check_smallest_defect(smallest_defect, size, training_set)
+    if settings.tile is not None and size == "auto":
+        size = None  # tiles are there to see images at their own size
     if size is not None and size != "auto":
         check_size(*size)
         training_set = training_set.at_size(*size)
+    check_tiles(embedder, settings, training_set)
     size_choice = None
     with ExitStack() as stack:
         checkpoint = None
@@ -206,11 +210,11 @@ def fit(
             settings = settings.model_copy(update={"normal_rate": size_choice.normal_rate})
         floats = embedder
         if in_integers:
-            embedder = _quantised(embedder, training_set, settings.seed, progress)
+            embedder = _quantised(embedder, training_set, settings, progress)
         context = stack.enter_context(
             fit_context(
                 training_set,
-                projected(embedder, settings),
+                as_set(embedder, settings),
                 settings,
                 folder=checkpoint,
                 memory=memory,
@@ -267,14 +271,19 @@ def fit(
 
 
 def _quantised(
-    embedder: Embedder, training_set: Manifest, seed: int, progress: Progress
+    embedder: Embedder, training_set: Manifest, settings: Settings, progress: Progress
 ) -> Embedder:
     """The embedder in 8-bit integers, by some of the training images, good and defective."""
     real = training_set.real()
-    chosen = np.random.default_rng(seed).permutation(len(real))[:MOST_IMAGES]
+    chosen = np.random.default_rng(settings.seed).permutation(len(real))[:MOST_IMAGES]
     samples = [real.samples[i] for i in sorted(chosen)]
     progress("quantising the network", 0, 1)
-    return quantised(embedder, [training_set.read_image(sample) for sample in samples])
+    images = [training_set.read_image(sample) for sample in samples]
+    if isinstance(seen := as_set(embedder, settings), TiledEmbedder):
+        images = [tile for image in images for tile in seen.tiles_of(image)]
+        order = np.random.default_rng(settings.seed).permutation(len(images))[:MOST_IMAGES]
+        images = [images[i] for i in sorted(order)]
+    return quantised(embedder, images)
 
 
 def _set_aside(

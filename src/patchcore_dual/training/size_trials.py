@@ -8,7 +8,7 @@ import numpy as np
 
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import SettingsError
-from patchcore_dual.features import Embedder, projected
+from patchcore_dual.features import Embedder, as_set
 from patchcore_dual.model import Model
 from patchcore_dual.settings import Settings
 from patchcore_dual.training.context import fit_context
@@ -67,7 +67,7 @@ def choose_size_by_trials(
             folder = trials / f"{width}x{height}"
         with fit_context(
             subset,
-            projected(embedder, settings),
+            as_set(embedder, settings),
             settings,
             folder=folder,
             memory=memory,
@@ -81,7 +81,7 @@ def choose_size_by_trials(
         return TrialFit(
             normal[[name not in wrong for name in model.calibration.normals]],
             defective,
-            _milliseconds(model, projected(embedder, settings), subset),
+            _milliseconds(model, as_set(embedder, settings), subset),
             sum(bank.vectors.nbytes for bank in (model.normal_bank, model.defect_bank) if bank),
         )
 

@@ -13,7 +13,8 @@ from patchcore_dual.data.resizing import MAX_DISTORTION, distortion
 from patchcore_dual.errors import SettingsError
 
 MIN_SIDE = 16  # one cell of the coarser of the usual levels
-MAX_PIXELS = 2**24
+MAX_PIXELS = 2**24  # that a network takes in one pass; more are fitted by tiles
+MOST_PIXELS = 2**27
 CELL = 8  # pixels that a cell of the feature grid is wide, with one resolution and levels 2, 3
 
 # A proposal has at least LEAST and at most MOST cells, and USUAL where no defect is known.
@@ -57,11 +58,11 @@ def check_size(width: int | None, height: int | None) -> None:
             f"The size {width}x{height} leaves too little to see: give at least {MIN_SIDE} pixels "
             "a side, or leave it to `fit` (--size auto)."
         )
-    if width * height > MAX_PIXELS:
+    if width * height > MOST_PIXELS:
         raise SettingsError(
-            f"The size {width}x{height} has {width * height / 1e6:,.0f} megapixels, which no "
-            f"network takes in one pass; up to {MAX_PIXELS / 1e6:.0f} are possible. Give a smaller "
-            "size, or leave it to `fit` (--size auto)."
+            f"The size {width}x{height} has {width * height / 1e6:,.0f} megapixels; up to "
+            f"{MOST_PIXELS / 1e6:.0f} are possible. Give a smaller size, or leave it to `fit` "
+            "(--size auto)."
         )
 
 
@@ -187,7 +188,8 @@ def size_notes(images: Sequence[Original], width: int | None, height: int | None
         proposal = propose_size(images)
         return [
             f"WARNING: {largest.name} keeps its {largest.width}x{largest.height} pixels, more than "
-            f"a network takes in one pass. --size {proposal.width}x{proposal.height} would do."
+            f"a network takes in one pass: fit with --tile 1024x1024, or prepare with "
+            f"--size {proposal.width}x{proposal.height}."
         ]
     notes = []
     amounts = [(_distortion(i, width, height), i) for i in images]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from patchcore_dual.errors import ModelError
 from patchcore_dual.features.embedder import EmbedderSpec
-from patchcore_dual.features.graph import Graph, compiled
+from patchcore_dual.features.graph import Graph, compiled, part_of
 from patchcore_dual.utils.dependencies import require
 
 OWN_SIZES = 3  # of images, for each of which a graph is made ready by itself
@@ -33,6 +34,7 @@ class GraphEmbedder:
     def __init__(self, spec: EmbedderSpec, graph: Graph, network: bytes) -> None:
         self.spec, self.graph, self.network = spec, graph, network
         self._requests: dict[tuple[int, int] | None, Any] = {}  # by height and width; None: any
+        self._resolutions: dict[int, GraphEmbedder] = {}
         self._lock = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -70,10 +72,28 @@ class GraphEmbedder:
             self._requests[size] = compiled(self.graph, size).create_infer_request()
         return self._requests[size]
 
+    def release_memory(self) -> None:
+        """Give back what computing takes until the next image."""
+        with self._lock:
+            for request in self._requests.values():
+                request.get_compiled_model().release_memory()
+
     @property
     def engine(self) -> str:
         """What computes the features, with its version."""
         return f"openvino {version('openvino')}"
+
+    def at_resolution(self, times: int) -> "GraphEmbedder":
+        """What one resolution of several adds to the features."""
+        every = self.spec.resolutions
+        if len(every) == 1:
+            return self
+        with self._lock:
+            if times not in self._resolutions:
+                graph = part_of(self.graph, every.index(times), len(every))
+                spec = replace(self.spec, resolutions=(times,))
+                self._resolutions[times] = GraphEmbedder(spec, graph, self.network)
+            return self._resolutions[times]
 
     def with_spec(self, spec: EmbedderSpec) -> "GraphEmbedder":
         """The same network used in another way, which takes PyTorch.

@@ -1,6 +1,7 @@
 """PyTorch: what runs a network on a CUDA GPU, and what the graph for a CPU is made of."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -84,6 +85,10 @@ class TorchEmbedder:
         other.spec = spec
         other._module = _placed(PatchNetwork(spec, self._module.network), self.device)
         return other
+
+    def at_resolution(self, times: int) -> Self:
+        """What one resolution of several adds to the features."""
+        return self.with_spec(replace(self.spec, resolutions=(times,)))
 
     def __reduce__(self) -> tuple[Callable[..., "TorchEmbedder"], tuple[Any, ...]]:
         """Pickled and copied as what a model keeps."""
