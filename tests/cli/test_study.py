@@ -285,6 +285,25 @@ def test_logs_that_cannot_be_used(fails, model_folder, repeats, log, tmp_path):
     )
 
 
+@pytest.mark.parametrize("review", ["reject", "pass", "apart"])
+def test_what_was_not_inspected_is_never_accepted(
+    run, model_folder, repeats, log, tmp_path, review
+):
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    bad = [line for line in lines if "/defect/" in line["path"]]
+    for line in bad[:3]:
+        line["verdict"] = "not inspected"
+    for line in bad[3:]:
+        line["verdict"] = "pass"
+    log.write_text("\n".join(map(json.dumps, lines)))
+    out = tmp_path / "out"
+    arguments = ("--verdicts", log, "--out", out, "--review", review, "--json")
+    (model,) = run("study", model_folder, repeats, *arguments).json["appraisers"]
+    assert model["misses"]["hits"] == len(bad) - 3
+    assert model["reviews"]["hits"] >= 3 * (review == "apart")
+    assert "2 parts are left out here" in (out / "study.html").read_text("utf-8")
+
+
 def test_a_folder_of_something_else_is_left_alone(fails, run, model_folder, repeats, log, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").touch()

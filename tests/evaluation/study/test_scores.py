@@ -42,6 +42,17 @@ def test_a_zone_without_an_end_is_not_made_up():
     assert high == 0
 
 
+def test_parts_that_were_not_inspected_are_left_out():
+    scores = np.array([[1.0, 1.2], [np.nan, 9.0], [1.9, 2.1], [3.0, 3.0]])
+    verdicts = np.array([[0, 0], [1, 1], [0, 1], [1, 1]])
+    all_parts, others = (
+        score_figures(scores[rows], verdicts[rows], (2.0,)) for rows in ([0, 1, 2, 3], [0, 2, 3])
+    )
+    for name in ("repeatability", "low", "high", "zone", "n_near"):
+        assert getattr(all_parts, name) == getattr(others, name)
+    assert math.isnan(score_figures(scores[1:2], verdicts[1:2], (2.0,)).repeatability)
+
+
 def test_spread_is_in_units_of_the_distance_to_the_nearest_limit():
     scores = np.array([[1.0, 1.2], [2.4, 2.6], [3.9, 3.9]])
     figures = score_figures(scores, np.array([[0, 0], [2, 2], [1, 1]]), (3.0, 2.0))

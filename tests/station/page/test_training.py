@@ -6,6 +6,7 @@ import time
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from patchcore_dual.cli.main import app
 from station.page.stations import RunningStation
 
 GOOD = '.image-card:has([aria-label*="negative"])'
@@ -23,9 +24,7 @@ def station(parts, tmp_path_factory):
         ("augment", "poisson", prepared, "--count", "4"),
         ("fit", prepared, "--model", model, "--synthetic", "all", *rates),
     ):
-        process = station.command(*arguments)
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output.decode()
+        app(list(arguments), standalone_mode=False)  # in this process, which has all imported
     station.start()
     station.inspect(parts.found[0], "found.png")
     yield station

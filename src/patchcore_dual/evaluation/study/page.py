@@ -138,7 +138,10 @@ def _scores(study: Study) -> str:
     if first.review_threshold < first.threshold:
         names["review threshold"] = first.review_threshold
     values = np.array([[record.score for record in of_part] for of_part in records])
-    chart = score_chart(values, study.reference == REJECT, names, s.zone)
+    known = np.isfinite(s.mean)
+    if not known.any():
+        return "<h2>Scores of the model</h2><p>None: no part was inspected in every trial.</p>"
+    chart = score_chart(values[known], study.reference[known] == REJECT, names, s.zone)
     lines = [
         f"Repeated photographs of one part differ by a standard deviation of "
         f"{s.repeatability:.4g} (95 % interval {s.low:.4g} to {s.high:.4g}), in units of the "
@@ -156,6 +159,11 @@ def _scores(study: Study) -> str:
             f"wide, {width / s.repeatability:.1f} standard deviations."
             if s.repeatability
             else f"The grey zone by signal detection is {s.zone[0]:.4g} to {s.zone[1]:.4g}."
+        )
+    if not known.all():
+        lines.append(
+            f"{(~known).sum()} parts are left out here, since a photograph could not be aligned "
+            "and was not inspected. Such a verdict is never counted as pass."
         )
     foreign = sum(record.is_foreign for of_part in records for record in of_part)
     if foreign:
@@ -190,7 +198,7 @@ def _disagreeing(study: Study) -> str:
 
 def _spread(study: Study, i: int) -> str:
     s = study.scores
-    if s is None:
+    if s is None or not np.isfinite(s.mean[i]):
         return ""
     relative = s.relative_spread[i]
     times = f"{relative:.2g} times" if math.isfinite(relative) else "far more than"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from patchcore_dual.data.listing import printable
 from patchcore_dual.data.study_plan import MODEL, StudyPlan, Trial
@@ -202,7 +202,7 @@ def _posix(path: str) -> PurePosixPath:
 
 def _record(image: Path, line: dict[str, Any], where: str = "") -> Record:
     try:
-        if line["verdict"] not in ("pass", "review", "reject"):
+        if line["verdict"] not in get_args(Verdict):
             raise ValueError(line["verdict"])
         score, threshold, review = (
             float(line[key]) for key in ("score", "threshold", "review_threshold")

@@ -16,7 +16,7 @@ from patchcore_dual.evaluation.study.attribute_study import (
 )
 from patchcore_dual.evaluation.study.study import Study
 
-_LETTERS = {"pass": "P", "reject": "R", "review": "v"}
+_LETTERS = {"pass": "P", "reject": "R", "review": "v", "not inspected": "n"}
 
 
 def limit_rows(study: Study) -> str:

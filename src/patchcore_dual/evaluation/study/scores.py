@@ -48,7 +48,8 @@ def score_figures(scores: Floats, verdicts: Verdicts, limits: tuple[float, ...])
     """Compute them.
 
     Args:
-        scores: float `[P, T]`, 2 trials or more.
+        scores: float `[P, T]`, 2 trials or more; NaN where a trial was not inspected. Such parts
+            are left out.
         verdicts: int `[P, T]` of the same trials.
         limits: the scores at which the verdict changes.
 
@@ -59,13 +60,16 @@ def score_figures(scores: Floats, verdicts: Verdicts, limits: tuple[float, ...])
     """
     mean, spread = scores.mean(1), np.ptp(scores, axis=1)
     distance = np.abs(mean[:, None] - np.array(limits)).min(1)
-    n_parts, n_trials = scores.shape
-    freedom = n_parts * (n_trials - 1)
-    squares = float(((scores - mean[:, None]) ** 2).sum())
-    deviation = math.sqrt(squares / freedom)
-    low, high = (math.sqrt(squares / float(chdtri(freedom, p))) for p in (0.025, 0.975))
+    known = np.isfinite(mean)
+    deviation = low = high = math.nan
+    if known.any():
+        freedom = int(known.sum()) * (scores.shape[1] - 1)
+        squares = float(((scores - mean[:, None])[known] ** 2).sum())
+        deviation = math.sqrt(squares / freedom)
+        low, high = (math.sqrt(squares / float(chdtri(freedom, p))) for p in (0.025, 0.975))
     near = int((distance <= 3 * deviation).sum())
-    zone = grey_zone(mean, (verdicts == ACCEPT).all(1), (verdicts == REJECT).all(1))
+    said = verdicts[known]
+    zone = grey_zone(mean[known], (said == ACCEPT).all(1), (said == REJECT).all(1))
     return ScoreFigures(
         tuple(sorted(limits)), mean, spread, distance, deviation, low, high, zone, near
     )

@@ -44,7 +44,8 @@ class Study:
         reference: int `[P]`.
         appraisers: A names, the model first.
         trials: by appraiser and part, its T trials in order.
-        verdicts: int `[A, P, T]`, with reviews counted as `review` says.
+        verdicts: int `[A, P, T]`, with reviews counted as `review` says; what was not inspected
+            is never accepted.
         review: how the verdict review is counted.
         records: of the model's photographs, by path; empty in a study of others alone.
         figures: agreement and errors.
@@ -145,6 +146,7 @@ def make_study(
         for appraiser in appraisers
     )
     codes = {"pass": ACCEPT, "reject": REJECT, "review": _COUNTED[review]}
+    codes["not inspected"] = REVIEW if review == "apart" else REJECT  # it is never accepted
     said = [
         [
             [codes[t.verdict or records[Path(t.image or "")].verdict] for t in trials]
@@ -159,7 +161,7 @@ def make_study(
     if appraisers[0] == MODEL:
         used = [[records[Path(t.image or "")] for t in trials] for trials in ordered[0]]
         scores = score_figures(
-            np.array([[record.score for record in records] for records in used]),
+            np.array([[_score(record) for record in of_part] for of_part in used]),
             verdicts[0],
             _limits(used[0][0], review),
         )
@@ -239,6 +241,11 @@ def check_plan(plan: StudyPlan, n_trials: int | None = None) -> None:
 def _trials_of(plan: StudyPlan, appraiser: str, part: str) -> tuple[Trial, ...]:
     theirs = [t for t in plan.trials if (t.appraiser, t.part) == (appraiser, part)]
     return tuple(sorted(theirs, key=lambda trial: natural_key(trial.label)))
+
+
+def _score(record: Record) -> float:
+    """The score; NaN where it decides nothing."""
+    return math.nan if record.verdict == "not inspected" else record.score
 
 
 def _limits(record: Record, review: Review) -> tuple[float, ...]:

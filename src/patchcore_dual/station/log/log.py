@@ -271,8 +271,8 @@ class Log:
             self._write_spooled()
             if not self._spool.is_empty:
                 return False
-            self._emptying = None
             _log.warning("The database is available again, and has all records.")
+            self._emptying = None  # whoever sees that it is available finds the message too
             return True
 
     def _write_spooled(self) -> int:
