@@ -71,6 +71,14 @@ def test_what_is_not_inspected_moves_nothing(image):
     assert np.array_equal(appearance.distance, np.ones((GRID, GRID)))
 
 
+def test_blur_is_seen_in_a_small_region(image):
+    inspected = np.zeros_like(EVERYWHERE)
+    inspected[2:5, 2:5] = True
+    blurred = cv2.GaussianBlur(image, (0, 0), 1.5)
+    change = values(blurred, inspected)["sharpness"] - values(image, inspected)["sharpness"]
+    assert change < -0.1
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 300), (64, 64)])
 def test_images_of_any_size_and_json(shape):
     random = np.random.default_rng(1)

@@ -75,6 +75,13 @@ def test_the_promise_counts_images_and_not_their_variants(stained):
     assert threshold.least_promise == pytest.approx(1 / 13)
 
 
+def test_drift_is_judged_by_images_in_their_own_light(stained, robust):
+    detector, folder = robust
+    assert any("#" in name for name in detector.model.calibration.normals)
+    own = tuple(sample.image for sample in stained.part(label="negative"))
+    assert detector.model.drift.names == load_model(folder).drift.names == own
+
+
 def test_what_is_measured_is_the_difference_out_of_fold(stained):
     with context_of(stained, Settings()) as context:
         first = FirstSteps.of(context, stained, MadeUpEmbedder())

@@ -115,8 +115,10 @@ def look_of(image: np.ndarray, inspected: np.ndarray) -> Look:
     Args:
         image: uint8 `[H, W, 3]`.
         inspected: bool `[h, w]`, the cells of its feature grid that are inspected. Pixels of others
-            count as the mean of those inside.
+            count as the mean of those inside, and medians are of where most is inspected.
     """
+    share = _coarse(inspected.astype(np.float32))
+    inside = share >= share.max() / 2
     if not inspected.all():
         size = (image.shape[1], image.shape[0])
         outside = cv2.resize((~inspected).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
@@ -137,9 +139,9 @@ def look_of(image: np.ndarray, inspected: np.ndarray) -> Look:
     return Look(
         np.array(
             [
-                np.median(coarse),
+                np.median(coarse[inside]),
                 np.log(deviation.item() + 0.1),
-                np.median(np.log((fine_grid + 0.1) / (rough_grid + 0.1))),
+                np.median(np.log((fine_grid + 0.1) / (rough_grid + 0.1))[inside]),
                 red - blue,
                 green - (red + blue) / 2,
                 (coarse[:, middle:].mean() - coarse[:, :middle].mean()) / level,

@@ -35,6 +35,8 @@ _LEAST_CHANGE = {
 class DriftReference:
     """The appearance of the good training images, with distances from banks without each.
 
+    Light variants are not among them: images that come are not half as often blurred or darker.
+
     Attributes:
         names: of the images.
         group: int32 `[n]`, a number for each group of images, as of one part.

@@ -145,7 +145,7 @@ def cross_fit_seen(
         seen = see(sample)
         held_out = score(sample, (seen.height, seen.width), seen.features)
         images[sample.image] = replace(held_out, defect_cells=seen.defect_cells)
-        if seen.look is not None:
+        if seen.look is not None and not is_variant(sample):  # drift is judged by real images
             looks[sample.image] = seen.look
         progress("scoring held-out images", len(images), len(scored))
     normals = tuple(s.image for s in scored if not s.is_defective)
