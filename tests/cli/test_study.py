@@ -212,7 +212,7 @@ def test_aiags_example_of_three_appraisers(run, model_folder, tmp_path):
 def test_people_are_compared_with_the_model(run, model_folder, repeats, table, tmp_path):
     people = [
         {"image": "", "part": r["part"], "reference": r["reference"], "trial": r["trial"]}
-        | {"appraiser": "Kim", "verdict": "reject" if r["reference"] == "defect" else "pass"}
+        | {"appraiser": "=Kim", "verdict": "reject" if r["reference"] == "defect" else "pass"}
         for r in rows(table)
     ]
     both = tmp_path / "both.csv"
@@ -224,8 +224,11 @@ def test_people_are_compared_with_the_model(run, model_folder, repeats, table, t
         "study", model_folder, repeats, "--parts", both, "--out", tmp_path / "out", "--json"
     )
     model, kim = result.json["appraisers"]
-    assert (model["name"], kim["name"]) == ("model", "Kim")
+    assert (model["name"], kim["name"]) == ("model", "=Kim")
     assert kim["effectiveness"]["value"] == 1
+    for name in ("trials.csv", "summary.csv"):  # no formula for a spreadsheet
+        names = {row["appraiser"] for row in rows(tmp_path / "out" / name)}
+        assert {"model", "'=Kim"} <= names <= {"model", "'=Kim", "all"}
     # Whoever is always right agrees with the model as the reference does.
     (pair,) = result.json["pairs"]
     assert pair["kappa"] == model["kappa_reference"]

@@ -55,9 +55,10 @@ def score_chart(
             f'text-anchor="end">{tick:.5g}</text>'
         )
     for name, limit in limits.items():
+        below = 13 if limit < max(limits.values()) else -5  # close limits' labels stay apart
         marks.append(
             f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(limit):.1f}" '
-            f'y2="{y(limit):.1f}"/><text x="{_LEFT + 6}" y="{y(limit) - 5:.1f}">'
+            f'y2="{y(limit):.1f}"/><text x="{_LEFT + 6}" y="{y(limit) + below:.1f}">'
             f"{escape(name)} {limit:.4g}</text>"
         )
     for rank, i in enumerate(order):

@@ -10,6 +10,7 @@ from patchcore_dual.data.listing import printable
 from patchcore_dual.evaluation.study.agreement import Kappa
 from patchcore_dual.evaluation.study.attribute_study import Share, is_shown, rating
 from patchcore_dual.evaluation.study.study import Study
+from patchcore_dual.utils.cells import cell
 
 _COUNTED = ("pass", "reject", "review")
 _TRIALS = (
@@ -98,13 +99,13 @@ def _row(
     return [name, who, other, *ends, _number(figure.standard_error), "", "", *grade]
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else ""
+def _number(value: float) -> float | str:
+    return float(f"{value:.6g}") if math.isfinite(value) else ""
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([cell(value) for value in row] for row in rows)
     return text.getvalue().encode(errors="backslashreplace")

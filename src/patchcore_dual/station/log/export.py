@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from patchcore_dual.station.log.records import InspectionRecord
+from patchcore_dual.utils.cells import cell
 
 _COLUMNS = (
     "id",
@@ -30,7 +30,6 @@ _COLUMNS = (
     "review",
 )
 _OF_DECISIONS = ("label", "by", "at", "why", "taught_version")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def to_json_lines(records: Iterable[InspectionRecord]) -> Iterator[bytes]:
@@ -66,13 +65,5 @@ def to_csv(records: Iterable[InspectionRecord]) -> Iterator[bytes]:
 
 def _line(values: list[Any]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerow([_cell(value) for value in values])
+    csv.writer(text).writerow([cell(value) for value in values])
     return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULA):
-        return f"'{value}"  # wide signs are signs to spreadsheets in Chinese or Japanese
-    return value
