@@ -77,8 +77,22 @@ def test_a_log_that_begins_with_changed_parts(line, log, run, tmp_path):
     error = json.dumps({"path": "broken.png", "error": "cannot be read"})
     (tmp_path / "log.jsonl").write_text("\n".join([error, *log[20:]]))
     values = run("drift", line / "model", tmp_path / "log.jsonl", "--json").json
-    assert (values["status"], values["not_inspected"]) == ("drifting", 1)
+    assert (values["status"], values["unreadable"]) == ("drifting", 1)
     assert values["since"] <= 3
+    text = run("drift", line / "model", tmp_path / "log.jsonl").out
+    assert "1 more could not be read" in text
+
+
+def test_a_folder_of_defects_is_not_called_drift_alone(line, log, run, tmp_path):
+    dark = [json.loads(text) for text in log[20:]]
+    passed = [json.dumps({**one, "verdict": "pass"}) for one in dark]
+    rejected = [json.dumps({**one, "verdict": "reject"}) for one in dark[:5]]
+    said = "5 of 40 images were rejected or not inspected. If more than one part in ten is truly"
+    for lines, is_said in (([*rejected, *passed[5:]], True), (passed, False)):
+        (tmp_path / "log.jsonl").write_text("\n".join(lines))
+        found = run("drift", line / "model", tmp_path / "log.jsonl")
+        assert found.code == 1
+        assert (said in found.out) == is_said
 
 
 @pytest.mark.parametrize(

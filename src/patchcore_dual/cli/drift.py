@@ -23,14 +23,14 @@ def drift(
 ) -> None:
     """Say whether good parts are still like those that the model was fitted on.
 
-    The exit code is 0 where they are, and 1 where they were not at any time of the log. `inspect`
-    and `serve` watch for drift too, image by image.
+    The exit code is 0 where they are, and 1 where at any time of the log they
+    were not. `inspect` and `serve` watch for drift too, image by image.
 
     Example: patchcore-dual drift model log.jsonl --picture drift.png
     """
     from patchcore_dual.cli.console import print_json
     from patchcore_dual.live.drift_log import drift_in_log
-    from patchcore_dual.live.drift_report import draw, report
+    from patchcore_dual.live.drift_report import caveat, draw, report
     from patchcore_dual.utils.files import write_atomically
     from patchcore_dual.utils.pictures import png_bytes
 
@@ -44,7 +44,7 @@ def drift(
     first = next((one for one in begins if one), None)
     if as_json:
         path = found.paths[first - 1] if first else None
-        print_json({**values, "first_path": path, "not_inspected": found.without})
+        print_json({**values, "first_path": path, "unreadable": found.unreadable})
     else:
         for one in values["past"]:
             print(
@@ -56,6 +56,10 @@ def drift(
             print(f"Image {values['since']:,} is {found.paths[values['since'] - 1]}.")
         elif not first:
             print(f"No drift in {values['images']:,} images, at level {level:g}.")
+        if first and (also := caveat(found.rejected, values["images"])):
+            print(also)
+        if found.unreadable:
+            print(f"{found.unreadable:,} more could not be read when they were inspected.")
         if picture is not None:
             print(f"Picture: {picture}")
     if first:

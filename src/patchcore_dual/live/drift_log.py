@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from patchcore_dual.errors import DataError, ModelError
-from patchcore_dual.live.drift_report import NOT_KEPT
+from patchcore_dual.live.drift_report import NOT_GOOD, NOT_KEPT
 from patchcore_dual.live.sentinel import LEVEL, Sentinel
 from patchcore_dual.model.folder import load_with_fingerprint
 from patchcore_dual.scoring.appearance import Appearance
@@ -18,12 +18,14 @@ class DriftInLog(NamedTuple):
     Attributes:
         sentinel: that has seen it.
         paths: of the images, in order, as they are logged.
-        without: how many lines are of images that could not be inspected.
+        rejected: how many of them were rejected, or not inspected.
+        unreadable: how many lines are of images that could not be read.
     """
 
     sentinel: Sentinel
     paths: list[str]
-    without: int
+    rejected: int
+    unreadable: int
 
 
 def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
@@ -45,10 +47,10 @@ def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
         raise ModelError(f"no drift can be found with {model}: {NOT_KEPT}")
     sentinel = Sentinel(fitted.drift, level)
     paths: list[str] = []
-    without = 0
+    rejected = unreadable = 0
     for where, line in _lines(log):
         if "error" in line:
-            without += 1
+            unreadable += 1
             continue
         if line.get("model") != fingerprint:
             raise DataError(
@@ -66,12 +68,13 @@ def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
         except (KeyError, TypeError, ValueError):
             raise DataError(f"{where} is damaged at appearance. Leave the line out.") from None
         paths.append(str(line.get("path", "")))
+        rejected += line["verdict"] in NOT_GOOD
     if not paths:
         raise DataError(
             f"{log} holds no inspection. Write one with `patchcore-dual inspect {model} IMAGES "
             f"--jsonl > {log}`."
         )
-    return DriftInLog(sentinel, paths, without)
+    return DriftInLog(sentinel, paths, rejected, unreadable)
 
 
 def _lines(log: Path) -> Iterator[tuple[str, dict[str, object]]]:

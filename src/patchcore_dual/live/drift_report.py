@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from patchcore_dual.live.sentinel import Sentinel
+from patchcore_dual.live.sentinel import DEFECTS, Sentinel
 from patchcore_dual.scoring.appearance import GRID, STATISTICS
 
 NOT_KEPT = (
     "the model keeps no reference of how good parts look: it was made by a version that did not, "
     "or of fewer than ten good images. Fit it again to have drift measured."
 )
+NOT_GOOD = ("reject", "not inspected")  # verdicts that say that a part is not good
 _CLEAR = 0.5  # standard deviations that a mean has to move to be named
 _NAMED = 3  # statistics that are named, at most
 _STRONG = 3.0  # standard deviations of a cell that are drawn in the strongest colour
@@ -131,6 +132,20 @@ def advice(sentinel: Sentinel) -> str:
     )
 
 
+def caveat(rejected: int, images: int) -> str:
+    """What else may look like drift, in sentences; "" where few images were rejected.
+
+    >>> caveat(1, 50)
+    ''
+    """
+    if rejected <= DEFECTS * images:
+        return ""
+    return (
+        f"{rejected:,} of {images:,} images were rejected or not inspected. If more than one part "
+        "in ten is truly defective, as in a folder of defects, this is no sign of drift."
+    )
+
+
 def message(sentinel: Sentinel) -> str:
     """What is found, in sentences; "" without a drift that lasts."""
     finding = sentinel.finding
@@ -229,7 +244,9 @@ def _what(sentinel: Sentinel) -> str:
     surface = [t for t in texts if t not in looks]
     parts = ([f"they are {', '.join(looks)}"] if looks else []) + surface
     where = place(sentinel)
-    return ", and ".join(parts) + (f", most of all {where}" if where else "")
+    *others, last = parts
+    listed = f"{'; '.join(others)}; and {last}" if others else last
+    return listed + (f", most of all {where}" if where else "")
 
 
 _CELL, _HEAD, _GAP = 56, 24, 8  # pixels
@@ -237,9 +254,12 @@ _CELL, _HEAD, _GAP = 56, 24, 8  # pixels
 
 def _panel(grid: np.ndarray, colours: np.ndarray, signed: bool = False) -> np.ndarray:
     picture = np.repeat(np.repeat(colours, _CELL, axis=0), _CELL, axis=1)
+    largest = float(abs(grid).max())
+    places = int(np.clip(2 - np.floor(np.log10(largest)), 0, 3)) if largest > 0 else 0
     for row in range(GRID):
         for column in range(GRID):
-            text = f"{grid[row, column]:{'+' if signed else ''}.3g}"
+            value = round(float(grid[row, column]), places) + 0.0  # never "-0"
+            text = f"{value:{'+' if signed else ''}.{places}f}"
             ink = (0, 0, 0) if colours[row, column].mean() > 110 else (255, 255, 255)
             at = column * _CELL + 6, row * _CELL + _CELL // 2 + 4
             cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, ink, 1, cv2.LINE_AA)

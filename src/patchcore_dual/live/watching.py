@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from patchcore_dual.live.drift_report import NOT_KEPT, advice, message, report
+from patchcore_dual.live.drift_report import NOT_GOOD, NOT_KEPT, advice, caveat, message, report
 from patchcore_dual.live.sentinel import LEVEL, Sentinel
 from patchcore_dual.scoring.drift_reference import DriftReference
 from patchcore_dual.scoring.inspection import Inspection
@@ -21,6 +21,7 @@ class Watch:
 
     def __init__(self, reference: DriftReference | None, level: float = LEVEL) -> None:
         self.sentinel = None if reference is None else Sentinel(reference, level)
+        self._rejected = 0
 
     def add(self, inspection: Inspection) -> dict[str, Any]:
         """Take in an inspection; return the state in short, as plain values.
@@ -31,6 +32,7 @@ class Watch:
         """
         if self.sentinel is None or inspection.appearance is None:
             return {"status": "not measured"}
+        self._rejected += inspection.verdict in NOT_GOOD
         if not self.sentinel.add(inspection.appearance):
             return {"status": "stable"}
         assert self.sentinel.finding is not None
@@ -55,6 +57,10 @@ class Watch:
             "the model was fitted on."
             for one in self.sentinel.past
         ]
-        if not self.sentinel.is_drifting:
-            return past
-        return [*past, f"{message(self.sentinel)} {advice(self.sentinel)}"]
+        now = (
+            [f"{message(self.sentinel)} {advice(self.sentinel)}"]
+            if self.sentinel.is_drifting
+            else []
+        )
+        also = caveat(self._rejected, self.sentinel.images) if past or now else ""
+        return [*past, *now, *([also] if also else [])]

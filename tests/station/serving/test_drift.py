@@ -17,6 +17,7 @@ class Seen:
     """What the sentinel looks at in an inspection."""
 
     appearance: Appearance | None
+    verdict: str = "pass"
 
 
 def inspections(values):

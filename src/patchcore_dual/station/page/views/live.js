@@ -111,7 +111,7 @@ export function liveView() {
 
   function showState(body) {
     const models = body.models.filter((model) => !chosenModel() || model.name === chosenModel());
-    replace(drift, models.map((model) => driftOf(model, models.length > 1)));
+    replace(drift, models.flatMap((model) => driftOf(model, models.length > 1)));
     replace(troubles,
       body.database.is_available ? null : h("p", { class: "remark" }, t("live.spooling")),
       body.disk.free < LITTLE_SPACE ? h("p", { class: "remark" }, t("live.disk", { free: gigabytes(body.disk.free) })) : null,
@@ -156,15 +156,17 @@ export function liveView() {
   return { element, refresh: load, close: () => { stops.forEach((stop) => stop()); clearTimeout(countTimer); } };
 }
 
-/** The drift of a model: its name where there are several, and its state in words. */
+/** The drift of a model: its name where there are several, its state, and of a drift what to do and why. */
 function driftOf(model, isNamed) {
   const status = model.drift?.status ?? "not measured";
   const key = `drift.${status}`;
-  return h("p", {}, isNamed && h("span", { class: "quiet" }, `${model.name}: `),
-    h("span", { class: `state state-${status.replaceAll(" ", "-")}` }, hasText(key) ? t(key) : status),
-    model.drift?.message && h("span", { class: "quiet" }, ` ${model.drift.message}`),
-    model.drift?.advice && h("span", { class: "quiet" }, ` ${model.drift.advice} `),
-    status === "drifting" && h("a", { href: `v1/models/${encodeURIComponent(model.name)}/drift.png`, target: "_blank", rel: "noopener" }, t("drift.picture")));
+  return [
+    h("p", {}, isNamed && h("span", { class: "quiet" }, `${model.name}: `),
+      h("span", { class: `state state-${status.replaceAll(" ", "-")}` }, hasText(key) ? t(key) : status),
+      status === "drifting" && [" ", h("a", { href: `v1/models/${encodeURIComponent(model.name)}/drift.png`, target: "_blank", rel: "noopener" }, t("drift.picture"))]),
+    model.drift?.advice && h("p", { class: "small" }, model.drift.advice),
+    model.drift?.message && h("p", { class: "quiet small" }, model.drift.message),
+  ];
 }
 
 /** When the period began that is counted. */
