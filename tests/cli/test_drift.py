@@ -95,13 +95,22 @@ def test_a_folder_of_defects_is_not_called_drift_alone(line, log, run, tmp_path)
         assert (said in found.out) == is_said
 
 
+def test_a_log_that_powershell_wrote(line, log, run, tmp_path):
+    (tmp_path / "log.jsonl").write_text("\r\n".join(log[:20]), "utf-16", newline="")
+    result = run("drift", line / "model", tmp_path / "log.jsonl")
+    assert (result.code, result.out) == (0, "No drift in 20 images, at level 0.01.\n")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda lines: [], "holds no inspection"),
-        (lambda lines: [*lines[:2], lines[2][:50]], "line 3 of .* breaks off"),
-        (lambda lines: [lines[0], "time=12:00", lines[1]], "line 2 of .* is not JSON"),
-        (lambda lines: ["[1]"], "no result of an inspection"),
+        (lambda lines: [*lines[:2], lines[2][:50]], "line 3 breaks off"),
+        (
+            lambda lines: [lines[0], "time=12:00", lines[1]],
+            "line 2 is no line that .inspect --jsonl. printed",
+        ),
+        (lambda lines: ["[1]"], "line 1 is no line that"),
         (lambda lines: ['{"verdict": "pass"}'], "inspected by the model"),
         (
             lambda lines: [lines[0].replace('"appearance"', '"apearance"')],

@@ -1,10 +1,10 @@
 """Drift in a log that `inspect --jsonl` wrote."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from patchcore_dual.data.inspection_log import read_log
+from patchcore_dual.data.listing import printable
 from patchcore_dual.errors import DataError, ModelError
 from patchcore_dual.live.drift_report import NOT_GOOD, NOT_KEPT
 from patchcore_dual.live.sentinel import LEVEL, Sentinel
@@ -48,7 +48,8 @@ def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
     sentinel = Sentinel(fitted.drift, level)
     paths: list[str] = []
     rejected = unreadable = 0
-    for where, line in _lines(log):
+    for number, line in read_log(log):
+        where = f"{printable(log)}, line {number}"
         if "error" in line:
             unreadable += 1
             continue
@@ -75,28 +76,3 @@ def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
             f"--jsonl > {log}`."
         )
     return DriftInLog(sentinel, paths, rejected, unreadable)
-
-
-def _lines(log: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    try:
-        with log.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                where = f"line {number} of {log}"
-                if not text.strip():
-                    continue
-                try:
-                    line = json.loads(text)
-                except ValueError:
-                    if text.endswith(b"\n"):
-                        advice = "It is not a line of `inspect --jsonl`. Leave it out."
-                    else:
-                        advice = "It breaks off: the file was cut. Leave the last line out."
-                    raise DataError(f"{where} is not JSON. {advice}") from None
-                if not isinstance(line, dict) or not ("error" in line or "verdict" in line):
-                    raise DataError(
-                        f"{where} is no result of an inspection. Give a file that `patchcore-dual "
-                        "inspect MODEL IMAGES --jsonl` wrote."
-                    )
-                yield where, line
-    except OSError as error:
-        raise DataError(f"{log} cannot be read: {error.strerror}.") from None

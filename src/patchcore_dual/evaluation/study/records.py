@@ -1,6 +1,5 @@
 """The model's verdicts on the photographs of a study: by inspecting them, or from a log."""
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, get_args
 
+from patchcore_dual.data.inspection_log import read_log
 from patchcore_dual.data.listing import printable
 from patchcore_dual.data.study_plan import MODEL, StudyPlan, Trial
 from patchcore_dual.errors import DataError, ImageError, together
@@ -80,8 +80,8 @@ def logged(plan: StudyPlan, log: Path, detector: Detector) -> dict[Path, Record]
     """
     check_photographs(plan, detector.training_images())
     by_name: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for number, line in _lines(log):
-        by_name.setdefault(_posix(line["path"]).name, []).append((number, line))
+    for number, line in read_log(log):
+        by_name.setdefault(_posix(str(line.get("path", ""))).name, []).append((number, line))
     records: dict[Path, Record] = {}
     problems: list[DataError] = []
     for trial in plan.trials:
@@ -138,27 +138,6 @@ def check_photographs(plan: StudyPlan, training: dict[Path, str] | None) -> None
             )
     if problems:
         raise together(problems)
-
-
-def _lines(log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    shown = printable(log)
-    try:
-        text = log.read_bytes().decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise DataError(f"{shown} cannot be read: {error.strerror}.") from None
-    for number, content in enumerate(text.splitlines(), 1):
-        if not content.strip():
-            continue
-        try:
-            line = json.loads(content)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict) or not isinstance(line.get("path"), str):
-            raise DataError(
-                f"{shown}, line {number} is no line that `inspect --jsonl` printed. Give its "
-                "output as it is."
-            )
-        yield number, line
 
 
 def _find(
