@@ -12,6 +12,9 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
 
     Returns:
         `settings`: those that differ, each as a pair.
+        `images`: how images are prepared for the models, where that differs, each as a pair: their
+            `size` as text, the share of them that is the `region` of interest, and the mode of
+            `alignment`, with the name of the reference.
         `thresholds`: image, review and pixel threshold, each as a pair.
         `held_out`: what the image threshold does to held-out training images, each as a pair of
             shares, or None where a model keeps none.
@@ -20,15 +23,13 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
     """
     models = (first, second)
     settings = [model.settings.model_dump(mode="json") for model in models]
+    images = [_of_images(model) for model in models]
     points = [
         operating_point(m.held_out, m.thresholds.image) if m.held_out else None for m in models
     ]
     return {
-        "settings": {
-            name: [one[name] for one in settings]
-            for name in settings[0]
-            if settings[0][name] != settings[1][name]
-        },
+        "settings": _unequal(*settings),
+        "images": _unequal(*images),
         "thresholds": {
             "image": [m.thresholds.image.value for m in models],
             "review": [m.thresholds.review.value for m in models],
@@ -43,6 +44,18 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
             "normal": _of_banks(first.normal_bank, second.normal_bank),
             "defect": _of_banks(first.defect_bank, second.defect_bank),
         },
+    }
+
+
+def _unequal(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return {name: [first[name], second[name]] for name in first if first[name] != second[name]}
+
+
+def _of_images(model: Model) -> dict[str, Any]:
+    return {
+        "size": model.about()["size"],
+        "region": 1.0 if model.roi is None else float(model.roi.mean()),
+        "alignment": f"{model.aligner.mode} to {model.aligner.source}" if model.aligner else "none",
     }
 
 
