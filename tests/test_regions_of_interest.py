@@ -160,6 +160,7 @@ def test_evaluation_counts_what_lies_inside(stained, tmp_path):
     assert result.n_defects_outside == len(outside)
     assert result.n_test_defective == 6 - len(outside)
     assert np.isfinite(result.pixel_auroc)
+    assert result.inspected_share == LEFT.mean()
     own = with_column(stained, tmp_path / "own", {s.image: LEFT for s in stained})
     assert evaluate(fit(stained), own, "train").n_defects_outside == len(outside)
 
@@ -167,7 +168,7 @@ def test_evaluation_counts_what_lies_inside(stained, tmp_path):
 def test_a_comparison_says_which_region_and_draws_what_was_judged(stained, tmp_path, monkeypatch):
     detectors = [fit(stained), fit(stained, roi=LEFT)]
     found = differences(*(detector.model for detector in detectors))
-    assert found["images"] == {"region": [1.0, LEFT.mean()]}
+    assert found["images"] == {"inspected_share": [1.0, LEFT.mean()]}
     found |= {"models": ["whole", "left"], "fingerprints": ["0", "1"]}
     assert any(re.match(r"region of interest +100.0 % +62.5 %", one) for one in model_lines(found))
     own = with_column(stained, tmp_path / "own", {s.image: LEFT for s in stained})

@@ -111,7 +111,7 @@ def model_lines(found: dict[str, Any]) -> list[str]:
     rows = [("", *names), ("fingerprint", *prints)]
     rows += [(f"setting {name}", *map(str, pair)) for name, pair in found["settings"].items()]
     images = {**found["images"]}
-    if shares := images.pop("region", None):
+    if shares := images.pop("inspected_share", None):
         images["region of interest"] = list(map(_share, shares))
     rows += [(name, *pair) for name, pair in images.items()]
     rows += [(f"{name} threshold", *map(_number, p)) for name, p in found["thresholds"].items()]

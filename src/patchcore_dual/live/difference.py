@@ -6,15 +6,16 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import operating_point
 
+_OF_IMAGES = ("size", "inspected_share", "alignment")
+
 
 def differences(first: Model, second: Model) -> dict[str, Any]:
     """What differs between two models, as plain values.
 
     Returns:
         `settings`: those that differ, each as a pair.
-        `images`: how images are prepared for the models, where that differs, each as a pair: their
-            `size` as text, the share of them that is the `region` of interest, and the mode of
-            `alignment`, with the name of the reference.
+        `images`: `size`, `inspected_share` and `alignment` of `Model.about`, those that differ,
+            each as a pair.
         `thresholds`: image, review and pixel threshold, each as a pair.
         `held_out`: what the image threshold does to held-out training images, each as a pair of
             shares, or None where a model keeps none.
@@ -23,7 +24,7 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
     """
     models = (first, second)
     settings = [model.settings.model_dump(mode="json") for model in models]
-    images = [_of_images(model) for model in models]
+    images = [{name: model.about()[name] for name in _OF_IMAGES} for model in models]
     points = [
         operating_point(m.held_out, m.thresholds.image) if m.held_out else None for m in models
     ]
@@ -49,14 +50,6 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
 
 def _unequal(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     return {name: [first[name], second[name]] for name in first if first[name] != second[name]}
-
-
-def _of_images(model: Model) -> dict[str, Any]:
-    return {
-        "size": model.about()["size"],
-        "region": 1.0 if model.roi is None else float(model.roi.mean()),
-        "alignment": f"{model.aligner.mode} to {model.aligner.source}" if model.aligner else "none",
-    }
 
 
 def _of_banks(first: MemoryBank | None, second: MemoryBank | None) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _regions(training_set: Manifest) -> Iterator[tuple[str, list[Any]]]:
     def facts(region: np.ndarray | None) -> list[Any]:
         if region is None:
             return []
-        return [*region.shape, hashlib.sha256(np.ascontiguousarray(region)).hexdigest()]
+        return [*region.shape, hashlib.sha256(region.tobytes()).hexdigest()]
 
     common = facts(training_set.region)
     for sample in training_set:  # one region at a time: those of large images are large

@@ -49,7 +49,8 @@ def check_regions(training_set: Manifest, settings: Settings) -> tuple[str, ...]
         DataError: that is so of all defects that are known, or a region cannot be used.
         SettingsError: patches `crop`, which does not know regions.
     """
-    if not any([training_set.region_of(sample) is not None for sample in training_set]):
+    has_region = [training_set.region_of(sample) is not None for sample in training_set]
+    if not any(has_region):
         return None
     if settings.patches == "crop":
         raise SettingsError(
