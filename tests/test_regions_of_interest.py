@@ -161,6 +161,7 @@ def test_evaluation_counts_what_lies_inside(stained, tmp_path):
     assert result.n_test_defective == 6 - len(outside)
     assert np.isfinite(result.pixel_auroc)
     assert result.inspected_share == LEFT.mean()
+    assert result.inspected_note == "62% of each image"
     own = with_column(stained, tmp_path / "own", {s.image: LEFT for s in stained})
     assert evaluate(fit(stained), own, "train").n_defects_outside == len(outside)
 

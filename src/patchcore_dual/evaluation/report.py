@@ -59,7 +59,7 @@ FACTS = (
     ("Backbone", "backbone"),
     ("Weights (sha256)", "weights_sha256"),
     ("Image size", "size"),
-    ("Region of interest, share of each image", "inspected_share"),
+    ("Region of interest", "inspected_note"),
     ("Alignment", "alignment"),
     ("Seed", "seed"),
     ("False-alarm rate asked for", "false_alarm_rate_asked"),

@@ -204,6 +204,11 @@ class Evaluation:
         return f"{made}, with masks of test defects" if self.test_masks_used else made or "none"
 
     @property
+    def inspected_note(self) -> str:
+        """How much of each image is inspected, in words."""
+        return f"{self.inspected_share:.0%} of each image"
+
+    @property
     def light_note(self) -> str:
         """What changes of light do to good images, in words."""
         return "; ".join(light_sentences(self.light)) or "not measured"
