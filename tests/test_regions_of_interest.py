@@ -10,13 +10,17 @@ import pytest
 
 from cli.conftest import fails, run  # noqa: F401 - fixtures
 from lookalikes import save, surface
+from patchcore_dual.cli.diff import model_lines
 from patchcore_dual.data.inputs import InRegion
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.reading import read_image, write_png
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.evaluation.evaluation import evaluate
+from patchcore_dual.experiments.comparison import compare, write_comparison
 from patchcore_dual.live import Lesson
+from patchcore_dual.live.difference import differences
+from patchcore_dual.scoring import Inspection
 from training.made_up import MadeUpEmbedder, make_stained
 
 SIDE, EDGE = 32, 20  # of the images, and where the region ends, in pixels; cells are 4 wide
@@ -156,8 +160,30 @@ def test_evaluation_counts_what_lies_inside(stained, tmp_path):
     assert result.n_defects_outside == len(outside)
     assert result.n_test_defective == 6 - len(outside)
     assert np.isfinite(result.pixel_auroc)
+    assert result.inspected_share == LEFT.mean()
+    assert result.inspected_note == "62% of each image"
     own = with_column(stained, tmp_path / "own", {s.image: LEFT for s in stained})
     assert evaluate(fit(stained), own, "train").n_defects_outside == len(outside)
+
+
+def test_a_comparison_says_which_region_and_draws_what_was_judged(stained, tmp_path, monkeypatch):
+    detectors = [fit(stained), fit(stained, roi=LEFT)]
+    found = differences(*(detector.model for detector in detectors))
+    assert found["images"] == {"inspected_share": [1.0, LEFT.mean()]}
+    found |= {"models": ["whole", "left"], "fingerprints": ["0", "1"]}
+    assert any(re.match(r"region of interest +100.0 % +62.5 %", one) for one in model_lines(found))
+    own = with_column(stained, tmp_path / "own", {s.image: LEFT for s in stained})
+    detectors[1] = PatchCoreDual(embedder=MadeUpEmbedder(), false_alarm_rate=0.5).fit(own)
+    comparison = compare(detectors, own, "train")
+    assert comparison.changes
+    scores: list[float] = []
+    draw = Inspection.draw
+    monkeypatch.setattr(
+        Inspection, "draw", lambda self, **how: scores.append(self.score) or draw(self, **how)
+    )
+    write_comparison(comparison, ["one", "other"], detectors, own, tmp_path / "pictures")
+    changes = comparison.changes
+    assert scores == [c.first.score for c in changes] + [c.second.score for c in changes]
 
 
 def test_a_model_is_taught_within_its_region(stained, tmp_path):

@@ -136,7 +136,7 @@ class PatchCoreDual:
 
     def _inspect(self, image: InputImage) -> Inspection:
         model, embedder = self.model, as_set(self.embedder, self.settings)
-        thresholds, image = model.thresholds, image.aligned(model.aligner)
+        thresholds, image = model.thresholds, image.aligned(model.aligner, model.roi)
         share, banks = model.adaptive_search.exact_share, (model.normal_bank, model.defect_bank)
         features = patches_of(embedder, image.resized, model.roi, image.region)
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)

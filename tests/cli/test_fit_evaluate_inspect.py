@@ -230,6 +230,9 @@ def test_every_option_of_fit_arrives(run, prepared, tmp_path):
         "search": "approximate",
         "precision": "float32",
         "seed": 5,
+        "tile": None,
+        "overlap": None,
+        "robust": "none",
     }
 
 

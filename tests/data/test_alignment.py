@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lookalikes import bracket, surface
 from patchcore_dual.data.alignment import Aligner, frame_of
-from patchcore_dual.data.inputs import read_input
+from patchcore_dual.data.inputs import InRegion, read_input
 from patchcore_dual.data.resizing import resize_image
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.utils.motion import Motion
@@ -83,6 +83,22 @@ def test_an_image_is_aligned_at_its_own_size_and_its_map_and_mask_follow(size):
     back = image.as_given(heat)
     centres = [np.argwhere(m > 0.5).mean(0) for m in (back, given_mask)]
     assert np.hypot(*(centres[0] - centres[1])) < 1
+
+
+def test_a_part_whose_region_of_interest_is_out_of_view_cannot_be_inspected():
+    image = read_input(part(7, 20, 0), (160, 120))  # 20 columns of it left the image on the right
+    assert image.aligned(RIGID).motion.x > 18
+    roi = np.zeros((120, 160), bool)
+    roi[40:80, 112:] = True  # more than half of it can be seen
+    assert not image.aligned(RIGID, roi).motion.reason
+    roi[:, :132] = False
+    unseen = image.aligned(RIGID, roi)
+    assert unseen.motion.reason.startswith("its region of interest is out of view: the part is")
+    assert unseen.resized is image.resized
+    left = np.zeros((120, 160), bool)
+    left[40:80, :15] = True  # of the image as it was given: it shows nothing of the aligned view
+    image = read_input(InRegion(image.original, left), (160, 120))
+    assert "out of view" in image.aligned(RIGID).motion.reason
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,10 @@ def model_lines(found: dict[str, Any]) -> list[str]:
         return [f"{names[0]} and {names[1]} are the same model, fingerprint {prints[0]}."]
     rows = [("", *names), ("fingerprint", *prints)]
     rows += [(f"setting {name}", *map(str, pair)) for name, pair in found["settings"].items()]
+    images = {**found["images"]}
+    if shares := images.pop("inspected_share", None):
+        images["region of interest"] = list(map(_share, shares))
+    rows += [(name, *pair) for name, pair in images.items()]
     rows += [(f"{name} threshold", *map(_number, p)) for name, p in found["thresholds"].items()]
     labels = {
         "false_alarm_rate_expected": "false alarms expected",

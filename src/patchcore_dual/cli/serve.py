@@ -70,9 +70,9 @@ def serve(
     then: Annotated[
         Literal["move", "mark"],
         typer.Option(
-            help="What becomes of them: moved to inspected/, review/, rejected/, "
-            "not-inspected/ or unreadable/ in the folder, or left where they are. The result lies "
-            "beside each as JSON.",
+            help="What becomes of them: moved to inspected/, review/, rejected/, not-inspected/ or "
+            "unreadable/ in the folder, or left where they are. The result lies beside "
+            "each as JSON.",
             rich_help_panel="Watched folders",
         ),
     ] = "move",

@@ -189,9 +189,8 @@ class Aligner:
         small = [_resized(one, width // step, height // step) for one in (self._gradients, frame)]
         rows, columns = small[0].shape
         reach = min(max(1, round(self._reach / step)), min(rows, columns) - 1)
-        cut = (
-            reach // 2
-        )  # from the reference; as far as it may still reach over, the image is padded
+        # Half of the reach is cut from the reference; by the rest the image is padded.
+        cut = reach // 2
         pad = reach - cut
         padded = cv2.copyMakeBorder(small[1], pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
         turns = np.zeros(1)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from patchcore_dual.data import pixels as source
 from patchcore_dual.data.alignment import Aligner
 from patchcore_dual.data.pixels import read_pixels
 from patchcore_dual.data.resizing import resize_image, resizing_note
-from patchcore_dual.data.roi import region_for
+from patchcore_dual.data.roi import region_for, resize_region
 from patchcore_dual.errors import DataError, ImageError
 from patchcore_dual.utils.motion import Motion
 from patchcore_dual.utils.prefetch import prefetch
@@ -19,6 +20,7 @@ from patchcore_dual.utils.prefetch import prefetch
 __all__ = ["Image", "InRegion", "InputImage", "OnError", "read_input", "read_inputs"]
 
 LARGE = 2**24  # pixels of an image, beyond which none is read while another is worked on
+LEAST_SEEN = 0.5  # of a region of interest, in an image that is aligned
 
 OnError = Literal["raise", "yield"]
 
@@ -68,10 +70,14 @@ class InputImage(NamedTuple):
         resizing = resizing_note(self.original, self.resized) if is_resized else ""
         return "; ".join(note for note in (self.how_read, resizing) if note)
 
-    def aligned(self, aligner: Aligner | None) -> "InputImage":
+    def aligned(self, aligner: Aligner | None, roi: np.ndarray | None = None) -> "InputImage":
         """The image aligned to a reference; as it is where it cannot be, or without an aligner.
 
         The image as it was given is moved and then resized, so that pixels are interpolated once.
+
+        Args:
+            roi: the model's region of interest, bool `[H, W]`; None for everywhere. An image that
+                shows less than half of what is to be inspected cannot be inspected.
         """
         if aligner is None:
             return self
@@ -79,10 +85,16 @@ class InputImage(NamedTuple):
         motion = aligner.find(self.resized, (width, height))
         if motion.reason or motion.is_none:
             return self._replace(motion=motion)
-        resized = resize_image(motion.undo(self.original), columns, rows)
         region = self.region
-        if region is not None:
-            region = motion.scaled(columns / width).undo_mask(region)
+        if region is not None or roi is not None:
+            given = np.ones((rows, columns), bool) if region is None else region
+            seen = motion.scaled(columns / width).undo_region(given)
+            region = None if region is None else seen
+            inside = True if roi is None else resize_region(roi, columns, rows)
+            if (seen & inside).sum() <= LEAST_SEEN * (given & inside).sum():
+                reason = f"its region of interest is out of view: the part is {motion}"
+                return self._replace(region=None, motion=replace(motion, reason=reason))
+        resized = resize_image(motion.undo(self.original), columns, rows)
         return self._replace(resized=resized, region=region, motion=motion)
 
     def as_given(self, anomaly_map: np.ndarray) -> np.ndarray:

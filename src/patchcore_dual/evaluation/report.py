@@ -59,6 +59,8 @@ FACTS = (
     ("Backbone", "backbone"),
     ("Weights (sha256)", "weights_sha256"),
     ("Image size", "size"),
+    ("Region of interest", "inspected_note"),
+    ("Alignment", "alignment"),
     ("Seed", "seed"),
     ("False-alarm rate asked for", "false_alarm_rate_asked"),
     ("False-alarm rate expected", "false_alarm_rate_expected"),

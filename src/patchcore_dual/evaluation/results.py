@@ -76,6 +76,8 @@ class Evaluation:
         n_threshold_groups: number of groups that these images are of.
         light: what changes of light do to the scores of good images, as measured when the model was
             fitted; see `light_sentences`.
+        inspected_share: share of each image that is the model's region of interest.
+        alignment: how its images are aligned, and to which; "none" where they are not.
         n_set_aside: number of good training images that the model was fitted without, since they
             are probably mislabelled.
         review_threshold: above which an image that is not rejected is for review.
@@ -127,6 +129,8 @@ class Evaluation:
     n_threshold_images: int = 0
     n_threshold_groups: int = 0
     light: dict[str, dict[str, float]] = field(default_factory=dict)
+    inspected_share: float = 1.0
+    alignment: str = "none"
     n_set_aside: int = 0
     review_threshold: float = math.nan
     review_share_expected: float = math.nan
@@ -198,6 +202,11 @@ class Evaluation:
         """The synthetic images that the model was trained on, in words."""
         made = ", ".join(f"{n} {origin}" for origin, n in self.synthetic_images.items())
         return f"{made}, with masks of test defects" if self.test_masks_used else made or "none"
+
+    @property
+    def inspected_note(self) -> str:
+        """How much of each image is inspected, in words."""
+        return f"{self.inspected_share:.0%} of each image"
 
     @property
     def light_note(self) -> str:

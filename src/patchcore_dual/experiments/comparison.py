@@ -12,7 +12,7 @@ import numpy as np
 from patchcore_dual._version import __version__
 from patchcore_dual.data.listing import OUTPUT_MARKER
 from patchcore_dual.data.manifest import Manifest, Split
-from patchcore_dual.evaluation.evaluation import Detector, evaluate
+from patchcore_dual.evaluation.evaluation import Detector, evaluate, image_in_region
 from patchcore_dual.evaluation.image_result import ImageResult
 from patchcore_dual.evaluation.inspection_folder import PAGE, PANEL_SIZE, picture_names
 from patchcore_dual.evaluation.inspection_page import page_can_be_written
@@ -176,8 +176,10 @@ def write_comparison(
         DataError: where the folder is there already, or cannot be written.
     """
     changes = comparison.changes
-    paths = [manifest.folder / change.first.path for change in changes]
-    stems = list(picture_names(paths).values())
+    by_name = {sample.image: sample for sample in manifest}
+    samples = [by_name[change.first.path] for change in changes]
+    stems = list(picture_names([manifest.image_path(sample) for sample in samples]).values())
+    inspected = [image_in_region(manifest, sample) for sample in samples]
     with staged_folder(folder, OUTPUT_MARKER, "comparison", False, "Name another one.") as staging:
         record = {
             "made_by": f"patchcore-dual {__version__} diff",
@@ -188,7 +190,7 @@ def write_comparison(
         }
         write_atomically(staging / OUTPUT_MARKER, (json.dumps(record, indent=1) + "\n").encode())
         for which, detector in zip(("first", "second"), detectors, strict=True):
-            for stem, inspection in zip(stems, detector.inspect_many(paths), strict=True):
+            for stem, inspection in zip(stems, detector.inspect_many(inspected), strict=True):
                 picture = inspection.draw(largest_panel=PANEL_SIZE).astype(np.uint8)
                 write_atomically(staging / f"{stem}-{which}.jpg", jpeg_bytes(picture))
         if not page_can_be_written():

@@ -6,12 +6,16 @@ from patchcore_dual.banks import MemoryBank
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import operating_point
 
+_OF_IMAGES = ("size", "inspected_share", "alignment")
+
 
 def differences(first: Model, second: Model) -> dict[str, Any]:
     """What differs between two models, as plain values.
 
     Returns:
         `settings`: those that differ, each as a pair.
+        `images`: `size`, `inspected_share` and `alignment` of `Model.about`, those that differ,
+            each as a pair.
         `thresholds`: image, review and pixel threshold, each as a pair.
         `held_out`: what the image threshold does to held-out training images, each as a pair of
             shares, or None where a model keeps none.
@@ -20,15 +24,13 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
     """
     models = (first, second)
     settings = [model.settings.model_dump(mode="json") for model in models]
+    images = [{name: model.about()[name] for name in _OF_IMAGES} for model in models]
     points = [
         operating_point(m.held_out, m.thresholds.image) if m.held_out else None for m in models
     ]
     return {
-        "settings": {
-            name: [one[name] for one in settings]
-            for name in settings[0]
-            if settings[0][name] != settings[1][name]
-        },
+        "settings": _unequal(*settings),
+        "images": _unequal(*images),
         "thresholds": {
             "image": [m.thresholds.image.value for m in models],
             "review": [m.thresholds.review.value for m in models],
@@ -44,6 +46,10 @@ def differences(first: Model, second: Model) -> dict[str, Any]:
             "defect": _of_banks(first.defect_bank, second.defect_bank),
         },
     }
+
+
+def _unequal(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return {name: [first[name], second[name]] for name in first if first[name] != second[name]}
 
 
 def _of_banks(first: MemoryBank | None, second: MemoryBank | None) -> dict[str, Any]:

@@ -296,7 +296,8 @@ def _key_of(model: Model) -> str:
     if settings.tile is not None:
         facts |= {"tile": settings.tile, "overlap": settings.overlap}
     if model.aligner is not None:  # taught images are kept as they were aligned
-        facts["aligned to"] = hashlib.sha256(model.aligner.reference.tobytes()).hexdigest()
+        reference = hashlib.sha256(model.aligner.reference.tobytes()).hexdigest()
+        facts["aligned to"] = {**model.aligner.settings(), "reference": reference}
     if model.roi is not None:
         facts["roi"] = hashlib.sha256(model.roi.tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]

@@ -107,7 +107,7 @@ def read_lesson(
     if not lesson.is_defect and (lesson.mask is not None or lesson.kind):
         raise SettingsError("a good part has no defect: give no mask and no kind.")
     given = read_input(lesson.image, model.size, lesson.name, model.bit_depth)
-    given, what = given.aligned(model.aligner), given.name or "the image"
+    given, what = given.aligned(model.aligner, model.roi), given.name or "the image"
     if given.motion is not None and given.motion.reason:
         raise DataError(f"{what} cannot be taught: {given.motion.reason}.")
     pixels = digest(given.resized)

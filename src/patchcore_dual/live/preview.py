@@ -236,7 +236,7 @@ def _look_at(
             if not path.is_file() or file_sha256(path) in taught:
                 continue
             image = read_input(path, before.size, bit_depth=before.bit_depth)
-            image = image.aligned(before.aligner)
+            image = image.aligned(before.aligner, before.roi)
             if image.motion is not None and image.motion.reason:  # no model inspects it
                 continue
         except (ImageError, OSError):  # no longer there, or being written

@@ -158,6 +158,10 @@ class Model:
             "backbone": self.spec.backbone,
             "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
+            "inspected_share": 1.0 if self.roi is None else float(self.roi.mean()),
+            "alignment": f"{self.aligner.mode} to {self.aligner.source}"
+            if self.aligner
+            else "none",
             "seed": self.settings.seed,
             "false_alarm_rate_asked": threshold.asked,
             "false_alarm_rate_expected": threshold.expected,

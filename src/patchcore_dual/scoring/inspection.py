@@ -251,7 +251,7 @@ class Inspection:
         """
         why = f"score {self.score:.3g}, threshold {self.threshold:.3g}"
         if self.reason:
-            why = "it cannot be aligned"
+            why = self.reason.partition(":")[0]
         elif self.is_foreign:
             why = FOREIGN
         patches = [

@@ -24,8 +24,8 @@ class WatchedFolder:
         folder: where images appear; folders below are watched too. It may be absent for a time, as
             a network share is.
         model: name of the model that inspects them.
-        then: "move" puts an inspected image into `inspected/`, `review/` or `rejected/` in the
-            folder, by its verdict, and a file that cannot be inspected into `unreadable/`; "mark"
+        then: "move" puts an image into `inspected/`, `review/`, `rejected/` or `not-inspected/` in
+            the folder, by its verdict, and a file that cannot be read into `unreadable/`; "mark"
             leaves all where they are. Either way a JSON file beside the image has the result.
         every: seconds between two looks.
         settle: seconds for which a file's size and times have to stay the same before it is

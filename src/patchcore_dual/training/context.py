@@ -125,18 +125,27 @@ def fit_context(
         )
 
 
+def _regions(training_set: Manifest) -> Iterator[tuple[str, list[Any]]]:
+    """Size and digest of the region of interest of each image; nothing where it has none."""
+
+    def facts(region: np.ndarray | None) -> list[Any]:
+        if region is None:
+            return []
+        return [*region.shape, hashlib.sha256(region.tobytes()).hexdigest()]
+
+    common = facts(training_set.region)
+    for sample in training_set:  # one region at a time: those of large images are large
+        region = training_set.region_of(sample)
+        yield sample.image, common if region is training_set.region else facts(region)
+
+
 def _plan(training_set: Manifest, embedder: Embedder, settings: Settings) -> dict[str, Any]:
     """Everything that decides the normal banks and their evidence on training images."""
     real, graph = training_set.real(), graph_of(embedder)
     content = hashlib.sha256()
     for sample in real:
         content.update(bytes.fromhex(file_sha256(real.image_path(sample))))
-    regions = {s.image: training_set.region_of(s) for s in training_set}
-    drawn = {
-        name: [*region.shape, hashlib.sha256(region.tobytes()).hexdigest()]
-        for name, region in regions.items()
-        if region is not None
-    }
+    drawn = {name: facts for name, facts in _regions(training_set) if facts}
     return {
         **({"regions": drawn} if drawn else {}),
         "version": __version__,

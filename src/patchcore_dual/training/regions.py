@@ -49,8 +49,8 @@ def check_regions(training_set: Manifest, settings: Settings) -> tuple[str, ...]
         DataError: that is so of all defects that are known, or a region cannot be used.
         SettingsError: patches `crop`, which does not know regions.
     """
-    regions = {sample.image: training_set.region_of(sample) for sample in training_set}
-    if all(region is None for region in regions.values()):
+    has_region = [training_set.region_of(sample) is not None for sample in training_set]
+    if not any(has_region):
         return None
     if settings.patches == "crop":
         raise SettingsError(
@@ -61,7 +61,7 @@ def check_regions(training_set: Manifest, settings: Settings) -> tuple[str, ...]
     known = [sample for sample in defective if sample.mask_is_known]
     outside = []
     for sample in known:
-        region, mask = regions[sample.image], training_set.read_mask(sample)
+        region, mask = training_set.region_of(sample), training_set.read_mask(sample)
         if region is not None and not (region_for(region, [mask.shape[::-1]]) & mask).any():
             outside.append(sample.image)
     if outside and len(outside) == len(defective):

@@ -19,8 +19,7 @@ def check_tiles(embedder: Embedder, settings: Settings, training_set: Manifest) 
 
     Raises:
         SettingsError: where images are too large for one pass, a tile is larger than they are, or
-            tiles overlap by a whole tile once
-            both are multiples of what the network needs.
+            tiles overlap by a whole tile once both are multiples of what the network needs.
     """
     size = training_set.size()
     if settings.tile is None:

@@ -16,7 +16,7 @@ class Motion:
         turn: by how much it is turned anticlockwise, in degrees.
         confidence: how much the image is like the reference after alignment, the correlation of
             both, at most 1.
-        reason: why the image cannot be aligned, a sentence; "" where it can be.
+        reason: why the image cannot be aligned and inspected, a sentence; "" where it can be.
 
     >>> image = np.zeros((20, 30, 3), np.uint8)
     >>> image[5:9, 12:18] = 200
@@ -76,6 +76,24 @@ class Motion:
         )
         return np.asarray(aligned)
 
+    def undo_region(self, region: np.ndarray) -> np.ndarray:
+        """A region of the image, bool `[H, W]`, aligned as it; False where the image ends.
+
+        >>> Motion(x=-1).undo_region(np.ones((2, 3), bool)).astype(int)
+        array([[0, 1, 1],
+               [0, 1, 1]])
+        """
+        if self.is_none:
+            return region
+        height, width = region.shape
+        aligned = cv2.warpAffine(
+            region.astype(np.uint8),
+            self.matrix(height, width),
+            (width, height),
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        )
+        return np.asarray(aligned > 0)
+
     def undo_mask(self, mask: np.ndarray) -> np.ndarray:
         """A mask, bool `[H, W]`, aligned as its image; no defect that stays inside vanishes.
 
@@ -86,19 +104,10 @@ class Motion:
         """
         if self.is_none or not mask.any():
             return mask
+        aligned = self.undo_region(mask)
         height, width = mask.shape
-        matrix = self.matrix(height, width)
-        aligned = (
-            cv2.warpAffine(
-                mask.astype(np.uint8),
-                matrix,
-                (width, height),
-                flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-            )
-            > 0
-        )
         rows, columns = np.nonzero(mask)  # nearest neighbours can miss a hairline
-        back = cv2.invertAffineTransform(matrix)
+        back = cv2.invertAffineTransform(self.matrix(height, width))
         x, y = np.rint(back @ np.stack([columns, rows, np.ones(len(rows))])).astype(int)
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         aligned[y[inside], x[inside]] = True
