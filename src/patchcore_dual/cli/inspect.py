@@ -106,8 +106,9 @@ def inspect(
     run = _Run(paths, folder, left_out, as_json, resizing, watch)
     try:
         given = [InRegion(path, region) for path in paths]
-        for path, result in zip(paths, detector.inspect_many(given, on_error="yield"), strict=True):
-            run.add(path, result)
+        results = detector.inspect_many(given, on_error="yield")
+        for path in paths:
+            run.add(path, next(results))  # kept by nothing: the next image needs the memory
     except KeyboardInterrupt:
         raise KeyboardInterrupt(run.after_ctrl_c()) from None
     finally:

@@ -57,7 +57,8 @@ def inspect_lines(
         for group in groups:
             given = [InRegion(path, region) for path in group]
             results = detector.inspect_many(given, on_error="yield")
-            for path, result in zip(group, results, strict=True):
+            for path in group:
+                result = next(results)
                 if isinstance(result, ImageError):
                     counts["error"] += 1
                     _say(f"error: {result}", style="red")
@@ -66,6 +67,7 @@ def inspect_lines(
                     counts[result.verdict] += 1
                     resizing.add(path, *result.image.shape[:2])
                     print_json_line({**result.to_json(), "drift": watch.add(result)})
+                del result  # the next image needs the memory
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{counts.total()} images were inspected, and their results are printed. The same "

@@ -86,8 +86,9 @@ def evaluate(
     results = []
     threshold = math.nan
     outside = 0
-    inspections = detector.inspect_many([image_in_region(manifest, s) for s in samples])
-    for sample, inspection in zip(samples, inspections, strict=True):
+    inspections = iter(detector.inspect_many([image_in_region(manifest, s) for s in samples]))
+    for sample in samples:
+        inspection = next(inspections)
         threshold = inspection.threshold
         mask = known_mask(manifest, sample, inspection.anomaly_map.shape)
         label, kind = sample.label, sample.kind
@@ -99,6 +100,7 @@ def evaluate(
             pixel_metrics.update(inspection.anomaly_map, mask)
         if on_result:
             on_result(result, inspection)
+        del inspection, mask  # the next image needs the memory
         progress("evaluating", len(results), len(samples))
     return summarise(
         results,

@@ -44,20 +44,35 @@ def find_regions(
     Region(x=7, y=5, width=1, height=1, area=1, peak=3.0)
     Region(x=2, y=1, width=3, height=1, area=3, peak=2.0)
     """
-    above = (anomaly_map > threshold).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    del above
-    regions = []
-    for label in range(1, count):
-        x, y, width, height, area = (int(v) for v in stats[label])
-        window = (slice(y, y + height), slice(x, x + width))
-        # Not by indexing, which would copy the region: that may be all of a large image.
-        inside = (labels[window] == label).view(np.uint8)
-        peak = float(cv2.minMaxLoc(anomaly_map[window], mask=inside)[1])
-        regions.append(Region(x, y, width, height, area, peak))
+    regions = _components(anomaly_map, threshold)
     if at_least_one and not regions:
         return (_peak_region(anomaly_map),)
     return tuple(sorted(regions, key=lambda region: -region.peak))
+
+
+def _components(anomaly_map: np.ndarray, threshold: float) -> list[Region]:
+    """The components above a threshold, in the order of their first pixels' rows.
+
+    Labels, 4 bytes a pixel, are made for the box alone that holds them all.
+    """
+    above = (anomaly_map > threshold).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(above)
+    if not width:
+        return []
+    left, top = left // 2 * 2, top // 2 * 2  # labels are given by blocks of 2x2 pixels
+    box = above[top : top + height + 1, left : left + width + 1]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(box, connectivity=8)
+    del above, box
+    regions = []
+    for label in range(1, count):
+        x, y, width, height, area = (int(v) for v in stats[label])
+        # Not by indexing, which would copy the region: that may be all of a large image.
+        inside = (labels[y : y + height, x : x + width] == label).view(np.uint8)
+        x, y = left + x, top + y
+        values = anomaly_map[y : y + height, x : x + width]
+        peak = float(cv2.minMaxLoc(values, mask=inside)[1])
+        regions.append(Region(x, y, width, height, area, peak))
+    return regions
 
 
 def _peak_region(anomaly_map: np.ndarray) -> Region:
