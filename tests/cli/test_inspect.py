@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -453,3 +454,23 @@ def test_the_example_reads_images_of_every_kind_and_says_when_there_are_none(
     assert nothing.returncode != 0
     assert "holds no images" in nothing.stderr
     assert "Traceback" not in nothing.stderr
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--jsonl"], ["--out", "pictures"]])
+def test_no_result_is_kept_while_the_next_image_is_inspected(
+    run, model_folder, photos, tmp_path, monkeypatch, options
+):
+    """It holds an image and its map, which may be large."""
+    inspect_many = PatchCoreDual.inspect_many
+
+    def checked(self, images, on_error="raise"):
+        kept = None
+        for image in images:
+            assert kept is None or kept() is None
+            results = list(inspect_many(self, [image], on_error))
+            kept = weakref.ref(results[0])
+            yield results.pop()
+
+    monkeypatch.setattr(PatchCoreDual, "inspect_many", checked)
+    monkeypatch.chdir(tmp_path)
+    assert run("inspect", model_folder, photos, *options).code == 0

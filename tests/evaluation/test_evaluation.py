@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -192,6 +193,25 @@ def test_images_come_one_at_a_time(manifest):
     )
     assert [n for n, _ in opened] == [1, 2, 3, 4, 5]
     assert steps == [(i, 5) for i in range(1, 6)]
+
+
+class NoneKept(FakeDetector):
+    """Fails where the inspection of an image is kept while the next is inspected."""
+
+    def inspect_many(self, paths):
+        kept = None
+        for path in paths:
+            assert kept is None or kept() is None
+            inspections = list(super().inspect_many([path]))
+            kept = weakref.ref(inspections[0])
+            yield inspections.pop()
+
+
+def test_no_inspection_is_kept_while_the_next_image_is_inspected(manifest):
+    """It holds an image and its map, which may be large."""
+    detector = NoneKept()
+    evaluate(detector, manifest)
+    assert detector.n_opened == 5
 
 
 def test_a_mask_of_another_size_is_named(manifest):

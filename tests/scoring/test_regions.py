@@ -1,5 +1,7 @@
 """Regions against scipy.ndimage.label."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -64,3 +66,17 @@ def test_the_one_region_is_where_the_map_is_highest():
 def test_the_one_region_of_a_flat_map_is_all_of_it():
     flat = np.full((4, 6), 2.5, np.float32)
     assert find_regions(flat, 9, at_least_one=True) == (Region(0, 0, 6, 4, 24, 2.5),)
+
+
+@pytest.mark.parametrize("threshold", [1, 3])
+def test_labels_are_made_for_the_box_of_the_regions_alone(threshold):
+    """Of a large image they would take as much memory as its map."""
+    heat = np.zeros((1200, 1000), np.float32)
+    heat[801:840, 601:650] = 2
+    tracemalloc.start()
+    regions = find_regions(heat, threshold, at_least_one=True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert regions == (Region(601, 801, 49, 39, 49 * 39, 2.0),)
+    # A byte a pixel tells those above; the median of the map takes a copy of it, and a byte.
+    assert most < heat.size * (1.5 if threshold == 1 else 5.5)

@@ -237,7 +237,15 @@ class _Resolution:
             span_around(cells, side, tile, self.step, self.embedder.spec.stride)
             for cells, side, tile in zip((rows, columns), self.image.shape, self.size, strict=False)
         )
-        return self._embed(row, column)
+        features = self._embed(row, column)
+        self.release_memory()
+        return features
+
+    def release_memory(self) -> None:
+        """Forget the last row of tiles, and what the network keeps of it."""
+        self._band.clear()
+        if hasattr(self.embedder, "release_memory"):
+            self.embedder.release_memory()
 
     def _row_of_tiles(self, row: Span) -> np.ndarray:
         height, width = row.cells.stop - row.cells.start, self.columns[-1].cells.stop
@@ -298,6 +306,9 @@ class TiledFeatures:
                 if self.wanted is None or self.wanted[cells].any():
                     rows = [one.rows_of(start, stop) for one in self.resolutions]
                     yield cells, np.concatenate([r[:, column.cells] for r in rows], axis=-1)
+                    del rows  # before the next row of tiles is made
+        for one in self.resolutions:
+            one.release_memory()
 
     def whole(self) -> np.ndarray:
         """All features, float32 `[h, w, d]`; NaN in cells that are not wanted."""
