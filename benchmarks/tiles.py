@@ -246,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("compose", "found", "seams", "cost", "memory"))
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--side", type=int, default=2048)
+    parser.add_argument("--side", type=int, default=1728)
     given = parser.parse_args()
     if given.what == "seams":
         seams(given.side)
