@@ -148,14 +148,17 @@ def test_nothing_is_kept_of_an_image(run, stdin, model_folder, images, detector,
     """Of 20,000 images, a list of whose paths alone would take 4 MiB."""
     inspection = detector.inspect(images[0])
     monkeypatch.setattr(
-        PatchCoreDual, "inspect_many", lambda self, images, on_error: [inspection] * len(images)
+        PatchCoreDual,
+        "inspect_many",
+        lambda self, images, on_error: iter([inspection] * len(images)),
     )
     # As a program would give them, without a list of them in this process.
     read, write = os.pipe()
     feeder = f"for i in range(20_000): print('{'x' * 100}%d.png' % i)"
     process = subprocess.Popen([sys.executable, "-c", feeder], stdout=write)
     os.close(write)
-    monkeypatch.setattr(sys, "stdin", os.fdopen(read))
+    lines = os.fdopen(read)
+    monkeypatch.setattr(sys, "stdin", lines)
     with open(os.devnull, "w") as nowhere:
         monkeypatch.setattr(sys, "stdout", nowhere)
         console.print("", markup=False, soft_wrap=True)  # rich loads more as it prints
@@ -163,6 +166,7 @@ def test_nothing_is_kept_of_an_image(run, stdin, model_folder, images, detector,
         monkeypatch.setattr(PatchCoreDual, "load", lambda folder, device: grown.begin())
         code = run("inspect", model_folder, "-", "--jsonl").code
         grown.end()
+    lines.close()  # or else the program waits for ever, should the command have ended early
     process.wait()
     assert code == 0
     assert grown.peak < MIB
