@@ -169,7 +169,7 @@ def test_drift_is_in_the_state_the_figures_and_a_picture(client, tmp_path):
     served = client.station.models["part"]
     served.in_use = served.in_use._replace(drift=drift)
     for one in stream_of(usual(random, 50, mean=40)):
-        drift.add(SimpleNamespace(appearance=one))
+        drift.add(SimpleNamespace(appearance=one, verdict="pass"))
     state = client.get("/v1/state").json()
     assert state["drift"] == {"status": "drifting"}
     assert "teach about 20 good images" in state["models"][0]["drift"]["advice"]
