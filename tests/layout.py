@@ -29,6 +29,7 @@ PARTS = (
     ("demo",),
     ("cluster",),
     ("station",),
+    ("bulk",),
     ("cli",),
 )
 RANK = {module: rank for rank, part in enumerate(PARTS) for module in part}
