@@ -109,7 +109,7 @@ def is_results_folder(folder: Path) -> bool:
     return (folder / PLAN).is_file()
 
 
-def read_results(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def read_results(folder: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a folder of results, in the order of its list of images.
 
     Args:
