@@ -48,7 +48,7 @@ def images_at(url: str) -> Iterator[str]:
     try:
         files, top = _opened(url)
         n_found = 0
-        for folder, folders, names in files.walk(top):
+        for folder, folders, names in files.walk(top, on_error="raise"):
             folders.sort()
             for name in sorted(names):
                 if _is_image(name):
@@ -89,6 +89,8 @@ def _opened(url: str) -> tuple[Any, str]:
     plain, mark, options = url.partition("?")
     scheme, _, path = plain.partition("://")
     store = path.partition("/")[0]
+    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in options:  # by default minutes
+        mark, options = "?", f"{options}&retry_limit_seconds={_SECONDS // 3}".lstrip("&")
     if scheme in _BY_ARROW:
         return _by_arrow(f"{scheme}://{store}{mark}{options}"), path.rstrip("/")
     require(f"reading {scheme}://", "fsspec")
