@@ -110,10 +110,10 @@ def _by_arrow(url: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())[:300].rstrip(".: ") or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return "there is no such file."
-    signs = ("denied", "credential", "403", "401", "forbidden", "unauthorized")
+    signs = ("denied", "credential", "403", "401", "forbidden", "access_key", "access token")
     if any(sign in text.lower() for sign in signs):
         return (
             f"{text}. Credentials are missing or do not allow it. Set them as for the tools of the "
