@@ -61,6 +61,10 @@ class MissingDependencyError(PatchCoreDualError):
     """An optional dependency that is not installed; the message says how to install it."""
 
 
+class WorkerError(PatchCoreDualError):
+    """Workers that cannot be started, or a cluster that cannot be used."""
+
+
 class StationError(PatchCoreDualError):
     """What the inspection station is asked for and cannot do."""
 
