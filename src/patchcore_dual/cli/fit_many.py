@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson
+from patchcore_dual.cli.choices import AsJson, Ray
 from patchcore_dual.cli.fit import fit
 from patchcore_dual.errors import DataError, together
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from patchcore_dual.products.report import Entry
     from patchcore_dual.products.table import Product
 
+_NOT_OF_A_ROW = ("prepared", "model", "overwrite", "as_json", "ray", "workers", "return")
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _PROGRAM = "from patchcore_dual.cli.main import main; main()"
 
@@ -87,7 +88,10 @@ def fit_many(
         more = ["--overwrite"] if may_replace else []
         return FitCommand(_PROGRAM, ("fit", *arguments[product.key], *more))
 
-    with progress_bar() as progress, open_executor(ray, workers or (None if ray else 1)) as executor:
+    with (
+        progress_bar() as progress,
+        open_executor(ray, workers or (None if ray else 1)) as executor,
+    ):
 
         def on_entry(entry: "Entry", ended: int) -> None:
             console.print(f"{_line(entry)}", markup=False, soft_wrap=True)
@@ -120,7 +124,7 @@ def _options() -> dict[str, Any]:
     return {
         name.replace("_", "-"): get_args(hint)[0]
         for name, hint in hints.items()
-        if name not in ("prepared", "model", "overwrite", "as_json", "return")
+        if name not in _NOT_OF_A_ROW
     }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from patchcore_dual.scoring.operating_points import Costs
     from patchcore_dual.training import Fit
     from patchcore_dual.training.deciding_images import DecidingImage, DecidingImages
+    from patchcore_dual.utils.spread import Spread
 
 _WORTH = 0.03  # share of good parts rejected in other light, from which a better fit is worth it
 
@@ -25,9 +26,8 @@ def describe(
     costs: "Costs | None" = None,
 ) -> dict[str, Any]:
     """What was fitted, as plain values."""
-    from patchcore_dual.scoring.operating_points import as_values, cheapest_point
-
     from patchcore_dual.model import fingerprint
+    from patchcore_dual.scoring.operating_points import as_values, cheapest_point
     from patchcore_dual.utils.memory import peak
 
     model = fitted.model
@@ -102,6 +102,15 @@ def summary(
         )
     lines += [*_threshold(model, folder, costs), *_unknown_kinds(model), *_search(model)]
     return [*lines, *light_lines(model)]
+
+
+def worker_lines(spread: "Spread") -> list[str]:
+    """What other workers did, in sentences; nothing where the work was too small for them."""
+    return [
+        f"{share.node}, process {share.process}: {share.items} images and parts in "
+        f"{share.seconds:.1f} s, at most {share.memory / 2**20:.0f} MiB."
+        for share in spread.shares
+    ]
 
 
 def warnings(model: "Model", decide: "DecidingImages") -> list[str]:

@@ -47,7 +47,9 @@ class Figures:
     def of(cls, described: dict[str, Any], seconds: float, node: str) -> "Figures":
         """The figures of what `fit --json` printed."""
         facts, points = described["trained_on"], described["operating_points"]
-        own = next((p for p in points if p["threshold"]["value"] == described["threshold"]), {})
+        own: dict[str, Any] = next(
+            (p for p in points if p["threshold"]["value"] == described["threshold"]), {}
+        )
         size = described["size"]
         return cls(
             facts["normal_images"],
@@ -140,7 +142,10 @@ def _row(product: Product) -> dict[str, Any]:
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
     """How two rows differ, in words; empty where they do not."""
-    named = [differences(before[key], now[key], name) for key, name in (("data", "data"), ("options", ""))]
+    named = [
+        differences(before[key], now[key], name)
+        for key, name in (("data", "data"), ("options", ""))
+    ]
     found = [text for texts in named for text in texts]
     if not found and before["digests"] != now["digests"]:
         found = ["the images were prepared anew"]

@@ -105,4 +105,3 @@ def _changed(product: Product, state: State) -> str:
         f"{printable(product.model)} was fitted before, and since then: {state.changes}. Add "
         "--overwrite to fit it again; the former model stays as a version. Or give another model."
     )
-

@@ -68,9 +68,7 @@ def read_products(path: Path, options: Collection[str]) -> list[Product]:
         if missing := [column for column in _REQUIRED if column not in values]:
             problems.append(DataError(f"{shown}, line {number}: no {' and no '.join(missing)}."))
             continue
-        data, model = (
-            path.parent / values.pop(column).replace("\\", "/") for column in _REQUIRED
-        )
+        data, model = (path.parent / values.pop(column).replace("\\", "/") for column in _REQUIRED)
         name = values.pop(PRODUCT, model.name)
         products.append(Product(name, data, model, number, values))
     problems += _repeated(products, shown)

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -34,7 +35,10 @@ Result = TypeVar("Result")
 # images go through the network once: at most so many bytes, and this share of the free space.
 CACHED_BYTES = 16 * 2**30
 CACHED_SHARE_OF_DISK = 0.25
-WORTH_SPREADING = 32  # images, from which other workers embed them: they take seconds to start
+# Other workers embed images where this process would take so many seconds, by the first few:
+# they take some to start.
+WORTH_SPREADING = 10.0
+_TIMED = 3
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,38 @@ class FitContext:
         return self.embed_in(training_set, sample)(training_set.read_image(sample))
 
     def each(
-        self, function: Callable[[Sample], Result], training_set: Manifest, samples: Sequence[Sample]
+        self,
+        function: Callable[[Sample], Result],
+        training_set: Manifest,
+        samples: Sequence[Sample],
     ) -> Iterator[Result]:
         """`function` of each image, in order, while the next images are embedded.
 
         Where there are other workers, they do that, unless there is little of it to do.
         """
         missing = [sample for sample in samples if sample.image not in self._kept]
-        if self.spread is None or len(missing) < WORTH_SPREADING:
-            yield from prefetch(function, samples, 1)
-            return
+        if self.spread is not None and len(missing) > _TIMED:
+            few, samples = samples[:_TIMED], samples[_TIMED:]
+            seconds = []
+            for sample in few:
+                started = time.perf_counter()
+                result = function(sample)
+                seconds.append(time.perf_counter() - started)
+                yield result
+            if min(seconds) * len(missing) >= WORTH_SPREADING:
+                yield from self._spread_out(self.spread, function, training_set, samples)
+                return
+        yield from prefetch(function, samples, 1)
+
+    def _spread_out(
+        self,
+        spread: Spread,
+        function: Callable[[Sample], Result],
+        training_set: Manifest,
+        samples: Sequence[Sample],
+    ) -> Iterator[Result]:
+        """`each`, with features that other workers compute."""
+        missing = [sample for sample in samples if sample.image not in self._kept]
         handed_over: deque[tuple[str, tuple[int, ...]]] = deque()  # keys and shapes
 
         def images() -> Iterator[np.ndarray]:
@@ -103,7 +129,7 @@ class FitContext:
 
         make = partial(_embed_one, self.embedder.embedder)
         names = {sample.image for sample in missing}
-        with closing(self.spread.in_order(make, images(), here=make())) as embedded:
+        with closing(spread.in_order(make, images(), here=make())) as embedded:
             for sample in samples:
                 if sample.image in names:
                     features = next(embedded)

@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -56,7 +56,7 @@ class Spread:
 
     def in_order(
         self, make: Make[Item, Result], items: Iterable[Item], here: Callable[[Item], Result]
-    ) -> Iterator[Result]:
+    ) -> Generator[Result]:
         """The results of all items, in their order.
 
         Args:
