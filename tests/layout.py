@@ -30,6 +30,7 @@ PARTS = (
     ("products",),
     ("cluster",),
     ("station",),
+    ("bulk",),
     ("cli",),
 )
 RANK = {module: rank for rank, part in enumerate(PARTS) for module in part}

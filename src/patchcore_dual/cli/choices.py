@@ -59,6 +59,25 @@ Ignore = Annotated[
         "polygons in a JSON file.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="auto|HOST:PORT",
+        help="Use a cluster of Ray: the one at an address; or that of this machine, which is "
+        "started where none runs.",
+        rich_help_panel="Many images",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        help="Number of processes.",
+        show_default="one for each core",
+        rich_help_panel="Many images",
+    ),
+]
 BackboneName = Literal[
     "efficientnet_lite0",
     "efficientnet_lite1",

@@ -11,7 +11,9 @@ from patchcore_dual.errors import SettingsError
 
 def drift(
     model: Annotated[Path, typer.Argument(help="The model folder that inspected, or MODEL@3.")],
-    log: Annotated[Path, typer.Argument(help="A file that `inspect --jsonl` wrote.")],
+    log: Annotated[
+        Path, typer.Argument(help="A file that `inspect --jsonl` wrote, or a folder of --results.")
+    ],
     level: Annotated[
         float, typer.Option(help="Probability that unchanged parts ever raise an alarm.")
     ] = 0.01,

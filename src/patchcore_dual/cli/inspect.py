@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, Device, Ignore, Roi
-from patchcore_dual.errors import ImageError, PatchCoreDualError
+from patchcore_dual.cli.choices import AsJson, Device, Ignore, Ray, Roi, Workers
+from patchcore_dual.errors import ImageError, PatchCoreDualError, SettingsError
 
 if TYPE_CHECKING:
     from patchcore_dual.cli.inspect_summary import ResizedImages
@@ -17,17 +17,23 @@ if TYPE_CHECKING:
     from patchcore_dual.scoring import Inspection
 
 _NOTES_SHOWN = 5
+_MANY = "Many images"
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A model folder that `fit` made.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="A model folder that `fit` made.", show_default=False),
+    ] = None,
     images: Annotated[
-        list[Path],
+        list[str] | None,
         typer.Argument(
             help="Image files, or folders of them; with --jsonl also -, for paths on standard "
-            "input, one a line."
+            "input, one a line; with --results also lists of them (.txt, .csv), and URLs of object "
+            "stores (s3://, gs://, ...).",
+            show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -58,6 +64,34 @@ def inspect(
             "any number of images.",
         ),
     ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the results of any number of images as Parquet files into this folder. The "
+            "same command goes on where a former one was ended.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="In place of MODEL and images: a CSV file with columns image,model.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Keep heat maps too.", rich_help_panel=_MANY)
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="What each worker may take, as 2GiB: models used least recently are dropped.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
 ) -> None:
     """Inspect images: pass, review or reject, where, and which known patch it resembles.
 
@@ -72,12 +106,26 @@ def inspect(
     from patchcore_dual.data.roi import read_roi
     from patchcore_dual.data.to_inspect import images_to_inspect
     from patchcore_dual.detector import PatchCoreDual
-    from patchcore_dual.errors import SettingsError
     from patchcore_dual.live.watching import Watch
     from patchcore_dual.utils.dependencies import missing
 
     if out is None and (full_size or overwrite):
         raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
+    if results is not None:
+        _check_results(model, images, out, as_lines, device, models)
+        from patchcore_dual.cli.inspect_results import Request, inspect_results
+
+        asked = Request(
+            *(model, images or [], models, results, roi, ignore, maps, memory, ray, workers),
+            *(strict, as_json),
+        )
+        raise typer.Exit(inspect_results(asked))
+    given = {"--ray": ray, "--workers": workers, "--models": models, "--memory": memory}
+    if wrong := [name for name, value in {**given, "--maps": maps or None}.items() if value]:
+        raise SettingsError(f"{wrong[0]} goes with --results. Add --results FOLDER.")
+    if model is None or not images:
+        raise SettingsError("give a model folder, and images or folders of them.")
+    named = [Path(image) for image in images]
     region = read_roi(roi, ignore)
     if as_lines:
         from patchcore_dual.cli.inspect_lines import inspect_lines
@@ -87,10 +135,10 @@ def inspect(
                 "--jsonl prints each result and keeps none; --json and --out give all of them at "
                 "the end. Choose one."
             )
-        raise typer.Exit(inspect_lines(model, images, region, device=device, strict=strict))
-    if Path("-") in images:
+        raise typer.Exit(inspect_lines(model, named, region, device=device, strict=strict))
+    if Path("-") in named:
         raise SettingsError("- reads paths from standard input for --jsonl only. Add --jsonl.")
-    paths, left_out = images_to_inspect(images)
+    paths, left_out = images_to_inspect(named)
     detector = PatchCoreDual.load(model, device=device)
     folder = None
     if out is not None:
@@ -105,10 +153,10 @@ def inspect(
     resizing, watch = ResizedImages(detector.model.size), Watch(detector.model.drift)
     run = _Run(paths, folder, left_out, as_json, resizing, watch)
     try:
-        given = [InRegion(path, region) for path in paths]
-        results = detector.inspect_many(given, on_error="yield")
+        in_region = [InRegion(path, region) for path in paths]
+        inspections = detector.inspect_many(in_region, on_error="yield")
         for path in paths:
-            run.add(path, next(results))  # kept by nothing: the next image needs the memory
+            run.add(path, next(inspections))  # kept by nothing: the next image needs the memory
     except KeyboardInterrupt:
         raise KeyboardInterrupt(run.after_ctrl_c()) from None
     finally:
@@ -117,6 +165,26 @@ def inspect(
         raise typer.Exit(2)
     if strict and (run.counts["reject"] or run.counts["not inspected"]):
         raise typer.Exit(1)
+
+
+def _check_results(
+    model: Path | None,
+    images: list[str] | None,
+    out: Path | None,
+    as_lines: bool,
+    device: str,
+    models: Path | None,
+) -> None:
+    if out is not None or as_lines:
+        raise SettingsError("--results does without --out and --jsonl. Choose one of them.")
+    if device == "cuda":
+        raise SettingsError("--results inspects on CPUs. Leave --device out.")
+    if models is not None and (model is not None or images):
+        raise SettingsError("--models names the images with their models: give no others.")
+    if models is None and (model is None or not images):
+        raise SettingsError(
+            "give a model folder, and images or folders of them; or --models TABLE."
+        )
 
 
 class _Run:

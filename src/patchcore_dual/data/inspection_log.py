@@ -1,4 +1,4 @@
-"""Reads a log: the lines that `inspect --jsonl` printed into a file."""
+"""Reads a log: the lines that `inspect --jsonl` printed, or what `inspect --results` wrote."""
 
 import json
 from collections.abc import Iterator
@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from patchcore_dual.data.listing import printable
+from patchcore_dual.data.results_folder import is_results_folder, read_results
 from patchcore_dual.errors import DataError
+
+_OF_ROWS = ("path", "verdict", "model", "appearance", "error")
 
 
 def read_log(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each line that is not empty with its number, in UTF-8 or in UTF-16 as PowerShell writes it.
 
-    Every line has a "verdict" or an "error".
+    Every line has a "verdict" or an "error". A folder of results gives its rows in their order.
 
     Raises:
         DataError: the file cannot be read, or a line is no result of an inspection.
@@ -25,6 +28,12 @@ def read_log(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     [(1, {'path': '7.png', 'verdict': 'pass'})]
     """
     shown = printable(path)
+    if is_results_folder(path):
+        for number, row in enumerate(read_results(path, _OF_ROWS), 1):
+            if row["error"] is None:
+                del row["error"]
+            yield number, row
+        return
     try:
         with path.open("rb") as file:
             is_wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff")

@@ -33,7 +33,7 @@ def drift_in_log(model: Path, log: Path, level: float = LEVEL) -> DriftInLog:
 
     Args:
         model: the folder of the model that inspected; `MODEL@3` for its version 3.
-        log: a file of the lines that `inspect --jsonl` prints.
+        log: a file of the lines that `inspect --jsonl` prints, or a folder of results.
         level: probability of a false alarm.
 
     Raises:
