@@ -14,16 +14,6 @@ if TYPE_CHECKING:
 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        metavar="auto|HOST:PORT",
-        help="Share the work out on a cluster of Ray: auto for the one that runs here, or one that "
-        "is started for the command.",
-        rich_help_panel="Several machines",
-    ),
-]
 By = Annotated[
     str | None,
     typer.Option(help="Who makes the change.", show_default="the user of the system"),

@@ -131,7 +131,7 @@ def fit(
         typer.Option(
             help="Embed images, and choose from parts of very many, in so many processes. The "
             "model is the same.",
-            rich_help_panel="Several machines",
+            rich_help_panel="Many images",
             show_default="this process; with --ray one for each core of the cluster",
         ),
     ] = None,

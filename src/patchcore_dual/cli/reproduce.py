@@ -70,7 +70,7 @@ def reproduce(
         int | None,
         typer.Option(
             help="Run trials in so many processes. The tables are the same.",
-            rich_help_panel="Several machines",
+            rich_help_panel="Many images",
             show_default="1; with --ray one for each core of the cluster",
         ),
     ] = None,
