@@ -376,6 +376,18 @@ def fit(
         _print(fitted, model, manifest, lines)
 
 
+def check_texts(values: dict[str, Any]) -> None:
+    """Raise SettingsError for an option whose text cannot be read, by the options' names."""
+    from patchcore_dual.utils.memory import parse_memory
+
+    parse_fit_size(values["size"])
+    parse_synthetic(values["synthetic"])
+    parse_memory(values["memory"])
+    parse_tile(values["tile"])
+    for name in ("levels", "defect_levels", "resolutions"):
+        parse_numbers(name, values[name])
+
+
 def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:
     """`--size` as `training.fit` takes it; SettingsError for any other text."""
     if text in ("auto", "prepared"):

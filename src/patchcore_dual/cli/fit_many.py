@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from patchcore_dual.cli.choices import AsJson, Ray
-from patchcore_dual.cli.fit import fit
-from patchcore_dual.errors import DataError, together
+from patchcore_dual.cli.fit import check_texts, fit
+from patchcore_dual.errors import DataError, SettingsError, together
 
 if TYPE_CHECKING:
     from patchcore_dual.products.fitting import FitCommand
@@ -80,6 +80,7 @@ def fit_many(
     from patchcore_dual.utils.dependencies import require
 
     require("fit-many", "torch", "jinja2")
+    at_once = 1 if ray is None and workers is None else workers
     options = _options()
     products = read_products(table, options)
     arguments = _arguments(products, table, options)
@@ -90,7 +91,7 @@ def fit_many(
 
     with (
         progress_bar() as progress,
-        open_executor(ray, workers or (None if ray else 1)) as executor,
+        open_executor(ray, at_once) as executor,
     ):
 
         def on_entry(entry: "Entry", ended: int) -> None:
@@ -143,9 +144,10 @@ def _arguments(
             for name, text in product.options.items():
                 given += _given(name, text, options[name], table.parent)
             found[product.key] = [*given, "--json"]
-            command.make_context("fit", list(found[product.key]))
-        except ValueError as error:
-            problems.append(DataError(f"{where}: {error}."))
+            values = command.make_context("fit", list(found[product.key])).params
+            check_texts(values)
+        except (ValueError, SettingsError) as error:
+            problems.append(DataError(f"{where}: {error}"))
         except typer.exceptions.TyperException as error:
             problems.append(DataError(f"{where}: {error.format_message()}"))
     if problems:
@@ -158,7 +160,7 @@ def _given(name: str, text: str, kind: Any, folder: Path) -> list[str]:
     kinds = get_args(kind) or (kind,)
     if bool in kinds:
         if text.lower() not in _YES_OR_NO:
-            raise ValueError(f"{name} is {text!r}; use yes or no")
+            raise ValueError(f"{name} is {text!r}; use yes or no.")
         if _YES_OR_NO[text.lower()]:
             return [f"--{name}"]
         return [f"--no-{name}"] if type(None) in kinds else []

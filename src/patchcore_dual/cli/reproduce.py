@@ -124,7 +124,8 @@ def reproduce(
     if report is not None and (detector is None or target in FIGURES):
         _figure(plan, manifest, detector, images or (), report, as_json)
     elif detector is not None:
-        with open_executor(ray, workers or (None if ray else 1)) as executor:
+        at_once = 1 if ray is None and workers is None else workers
+        with open_executor(ray, at_once) as executor:
             _protocol(plan, manifest, detector, executor, report, as_json)
 
 
