@@ -167,3 +167,18 @@ def test_teaching_renews_the_reference(line, tmp_path):
     assert again.names == after.names
     for name, values in after.to_arrays().items():
         np.testing.assert_array_equal(again.to_arrays()[name], values)
+
+
+def test_drift_in_a_folder_of_results_and_after_judging_its_embeddings_again(line, run, tmp_path):
+    pytest.importorskip("pyarrow", reason="results are Parquet files")
+    images = line / "usual", line / "dark"
+    kept, first, again = tmp_path / "kept", tmp_path / "first", tmp_path / "again"
+    alone = ("--workers", 1, "--results")
+    run("inspect", line / "model", *images, *alone, first, "--embeddings", kept)
+    run("inspect", line / "model", "--from-embeddings", kept, *alone, again)
+    for results in (first, again):
+        found = run("drift", line / "model", results, "--json")
+        assert found.code == 1
+        assert found.json["images"] == 60
+        assert 18 <= found.json["since"] <= 24
+        assert "darker" in found.json["message"]

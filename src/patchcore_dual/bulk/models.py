@@ -12,38 +12,39 @@ from patchcore_dual.utils.memory import Memory, resident
 
 
 class Models:
-    """Gives detectors by their folders; each network is once in memory.
+    """Gives detectors by their fingerprints; each network is once in memory.
 
     Args:
-        fingerprints: that the models have to have, by folder.
+        folders: of the models, by fingerprint.
         memory: of the whole process. Where it is short, models that were not used for longest go.
     """
 
-    def __init__(self, fingerprints: Mapping[str, str], memory: Memory) -> None:
-        self._fingerprints, self._memory = fingerprints, memory
+    def __init__(self, folders: Mapping[str, Path], memory: Memory) -> None:
+        self._folders, self._memory = folders, memory
         self._detectors = Detectors()
         self._held: OrderedDict[str, PatchCoreDual] = OrderedDict()  # used last comes last
         self._largest = 0  # bytes that a model took so far
 
-    def __getitem__(self, folder: str) -> PatchCoreDual:
-        """The detector of a folder.
+    def __getitem__(self, fingerprint: str) -> PatchCoreDual:
+        """The detector with a fingerprint.
 
         Raises:
-            ModelError: it cannot be read here, or is not the one that the run was begun with.
+            ModelError: it cannot be read here, or its folder now holds another.
             SettingsError: the memory does not suffice for it alone.
         """
-        if folder not in self._held:
+        if fingerprint not in self._held:
+            folder = self._folders[fingerprint]
             while self._held and not self._memory.fits(self._largest):
                 self._drop_oldest()
             before = resident()
-            detector = self._detectors.load(Path(folder))
-            if detector.fingerprint != self._fingerprints[folder]:
+            detector = self._detectors.load(folder)
+            if detector.fingerprint != fingerprint:
                 raise ModelError(
-                    f"{folder} has changed: it is {detector.fingerprint}, and the run was begun "
-                    f"with {self._fingerprints[folder]}. Name the version that it was begun with, "
-                    "as MODEL@3, or give another --results."
+                    f"{folder} is {detector.fingerprint} now, and was {fingerprint} when the run "
+                    "began: it was changed, or is another on this node. Name the version that it "
+                    "was begun with, as MODEL@3, or give another --results."
                 )
-            self._held[folder] = detector
+            self._held[fingerprint] = detector
             self._largest = max(self._largest, resident() - before)
             while len(self._held) > 1 and not self._memory.fits():
                 self._drop_oldest()
@@ -52,8 +53,8 @@ class Models:
                     f"--memory is too little for {folder}: with it alone, a worker takes "
                     f"{resident() / 2**20:.0f} MiB, and 256 MiB besides for an image."
                 )
-        self._held.move_to_end(folder)
-        return self._held[folder]
+        self._held.move_to_end(fingerprint)
+        return self._held[fingerprint]
 
     def __len__(self) -> int:
         return len(self._held)

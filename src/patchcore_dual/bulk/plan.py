@@ -18,7 +18,7 @@ from patchcore_dual.errors import DataError
 from patchcore_dual.utils.files import file_sha256, write_atomically
 
 _LIST = "_images.csv"
-_SMALL, _MOST = 64, 100_000  # images of a shard, unless that makes more shards
+_SMALL, _MOST = 32, 100_000  # images of a shard, unless that makes more shards
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Shard:
 
     Attributes:
         number: from 0.
-        model: its folder.
+        model: its fingerprint.
         images: paths and URLs.
         start: the place of the first of them in the shard, for one that was taken apart.
     """
@@ -59,9 +59,14 @@ class Plan:
     n_images: int
     shard_size: int
 
+    @property
+    def images(self) -> Path:
+        """The list of the images."""
+        return self.folder / _LIST
+
     def shards(self) -> Iterator[Shard]:
         """All shards, in order."""
-        with (self.folder / _LIST).open(encoding="utf-8", errors="surrogateescape") as file:
+        with self.images.open(encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.reader(file)
             number = 0
             for model, same in groupby(rows, key=lambda row: row[1]):
@@ -101,7 +106,8 @@ def read_plan(folder: Path, settings: dict[str, Any]) -> Plan | None:
         name = other[0]
         raise DataError(
             f"{shown} was begun with another {name} ({_short(was.get(name))}, now "
-            f"{_short(settings.get(name))}). Give the same again to go on, or another --results."
+            f"{_short(settings.get(name))}). Give the same again to go on (a former version of a "
+            "model as MODEL@3), or another --results."
         )
     return plan
 
@@ -115,8 +121,8 @@ def make_plan(
     """Write the plan of a new folder; the file that makes it valid comes last.
 
     Args:
-        images: each image with the folder of its model, in order.
-        shard_size: None for 64 images, and more where there are millions.
+        images: each image with the fingerprint of its model, in order.
+        shard_size: None for 32 images, and more where there are millions.
 
     Raises:
         DataError: there are no images, or the folder cannot be written.

@@ -12,12 +12,10 @@ from pathlib import Path
 
 from patchcore_dual.bulk.inspection import Job, ShardResult, begin, error_rows
 from patchcore_dual.bulk.plan import Plan, Shard
-from patchcore_dual.data.results_folder import joined, part_path
+from patchcore_dual.data.results_folder import MAPS, joined, map_archive, part_path
 from patchcore_dual.errors import DataError
 from patchcore_dual.utils.executor import Executor, Lost
 from patchcore_dual.utils.files import replace_in_order
-
-MAPS = "_maps"
 
 
 def inspect_all(plan: Plan, job: Job, executor: Executor) -> Iterator[ShardResult]:
@@ -47,7 +45,7 @@ def inspect_all(plan: Plan, job: Job, executor: Executor) -> Iterator[ShardResul
     singles = (one for shard in lost for one in shard.apart())
     for one, result in _results(singles, job, executor):
         shard, done = whole[one.number], pieces[one.number]
-        done[one.start] = result or error_rows(one, "every worker that took it died.")
+        done[one.start] = result or error_rows(one, job, "every worker that took it died.")
         if len(done) == len(shard.images):
             together = _together([done[place] for place in sorted(done)])
             del pieces[one.number]
@@ -89,7 +87,7 @@ def _write(folder: Path, shard: Shard, result: ShardResult) -> None:
         with zipfile.ZipFile(archive, "w") as file:  # of PNG, which cannot be made smaller
             for name, content in result.maps.items():
                 file.writestr(zipfile.ZipInfo(name), content)
-        path = folder / MAPS / f"part-{shard.number:08}.zip"
+        path = folder / MAPS / map_archive(shard.number)
         contents = {path: archive.getvalue(), **contents}  # the rows come last
     try:
         replace_in_order(contents)

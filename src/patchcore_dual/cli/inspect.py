@@ -85,6 +85,21 @@ def inspect(
     maps: Annotated[
         bool, typer.Option("--maps", help="Keep heat maps too.", rich_help_panel=_MANY)
     ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the patch features of the images in this folder, in half precision.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    from_embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of images: judge those whose features are in this folder, without the "
+            "network.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -112,17 +127,35 @@ def inspect(
     if out is None and (full_size or overwrite):
         raise SettingsError("--full-size and --overwrite are for pictures. Add --out FOLDER.")
     if results is not None:
-        _check_results(model, images, out, as_lines, device, models)
+        if out is not None or as_lines:
+            raise SettingsError("--results does without --out and --jsonl. Choose one of them.")
+        if device == "cuda":
+            raise SettingsError("--results inspects on CPUs. Leave --device out.")
         from patchcore_dual.cli.inspect_results import Request, inspect_results
 
         asked = Request(
-            *(model, images or [], models, results, roi, ignore, maps, memory, ray, workers),
-            *(strict, as_json),
+            model=model,
+            sources=images or [],
+            table=models,
+            embedded=from_embeddings,
+            results=results,
+            embeddings=embeddings,
+            roi=roi,
+            ignore=ignore,
+            maps=maps,
+            memory=memory,
+            ray=ray,
+            workers=workers,
+            strict=strict,
+            as_json=as_json,
         )
         raise typer.Exit(inspect_results(asked))
-    given = {"--ray": ray, "--workers": workers, "--models": models, "--memory": memory}
-    if wrong := [name for name, value in {**given, "--maps": maps or None}.items() if value]:
-        raise SettingsError(f"{wrong[0]} goes with --results. Add --results FOLDER.")
+    of_results = {
+        **{"--ray": ray, "--workers": workers, "--models": models, "--memory": memory},
+        **{"--maps": maps, "--embeddings": embeddings, "--from-embeddings": from_embeddings},
+    }
+    if given := [name for name, value in of_results.items() if value]:
+        raise SettingsError(f"{given[0]} goes with --results. Add --results FOLDER.")
     if model is None or not images:
         raise SettingsError("give a model folder, and images or folders of them.")
     named = [Path(image) for image in images]
@@ -165,26 +198,6 @@ def inspect(
         raise typer.Exit(2)
     if strict and (run.counts["reject"] or run.counts["not inspected"]):
         raise typer.Exit(1)
-
-
-def _check_results(
-    model: Path | None,
-    images: list[str] | None,
-    out: Path | None,
-    as_lines: bool,
-    device: str,
-    models: Path | None,
-) -> None:
-    if out is not None or as_lines:
-        raise SettingsError("--results does without --out and --jsonl. Choose one of them.")
-    if device == "cuda":
-        raise SettingsError("--results inspects on CPUs. Leave --device out.")
-    if models is not None and (model is not None or images):
-        raise SettingsError("--models names the images with their models: give no others.")
-    if models is None and (model is None or not images):
-        raise SettingsError(
-            "give a model folder, and images or folders of them; or --models TABLE."
-        )
 
 
 class _Run:

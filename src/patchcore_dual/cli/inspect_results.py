@@ -13,6 +13,12 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from patchcore_dual._version import __version__
+from patchcore_dual.bulk.embeddings import (
+    check,
+    embedded_images,
+    open_for_writing,
+    what_made,
+)
 from patchcore_dual.bulk.inspection import Job, ShardResult
 from patchcore_dual.bulk.plan import Plan, make_plan, read_plan
 from patchcore_dual.bulk.run import inspect_all
@@ -23,7 +29,7 @@ from patchcore_dual.cluster.connection import open_executor
 from patchcore_dual.data.results_folder import parts_done, read_results
 from patchcore_dual.data.roi import read_roi
 from patchcore_dual.errors import PatchCoreDualError, SettingsError
-from patchcore_dual.model import read_fingerprint
+from patchcore_dual.model import load_model, read_fingerprint
 from patchcore_dual.utils.dependencies import require
 from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, parse_memory
@@ -40,13 +46,17 @@ class Request:
         model, sources: what inspects, and what is inspected; without a table.
         table: of images and their models.
         results: the folder.
-        roi, ignore, maps, memory, ray, workers, strict, as_json: the options of these names.
+        embedded: a folder of embeddings that are judged in place of images.
+        embeddings, roi, ignore, maps, memory, ray, workers, strict, as_json: the options of these
+            names.
     """
 
     model: Path | None
     sources: list[str]
     table: Path | None
+    embedded: Path | None
     results: Path
+    embeddings: Path | None
     roi: Path | None
     ignore: Path | None
     maps: bool
@@ -67,6 +77,7 @@ def inspect_results(request: Request) -> int:
         PatchCoreDualError: for whatever is wrong before, or ends it early.
     """
     require("--results", "pyarrow")
+    _check(request)
     folder = request.results
     region = read_roi(request.roi, request.ignore)
     memory = UNLIMITED if request.memory is None else parse_memory(request.memory)
@@ -74,26 +85,40 @@ def inspect_results(request: Request) -> int:
         raise SettingsError(f"--results {folder}: there is no folder {folder.absolute().parent}.")
     with locked(folder, "inspection", "Or give another --results."):
         rows = images_by_model(request.table) if request.table else []
-        models = sorted({model for _, model in rows}) or [os.path.abspath(str(request.model))]
-        fingerprints = {model: read_fingerprint(Path(model)) for model in models}
+        named = {model for _, model in rows} or {os.path.abspath(str(request.model))}
+        of = {model: read_fingerprint(Path(model)) for model in sorted(named)}
         settings = {
             "version": __version__,
-            "model": fingerprints,
+            "model": sorted(set(of.values())),
             "source": _sources(request),
             "region of interest": None if region is None else _digest(region),
             "--maps": request.maps,
+            "--embeddings": str(request.embeddings and request.embeddings.absolute()),
         }
+        made_by = {}
+        if request.embeddings or request.embedded:
+            model = load_model(Path(*named))
+            made_by = what_made(model, None if region is None else _digest(region))
+        if request.embedded:
+            check(request.embedded, made_by)
         plan = read_plan(folder, settings)
         if plan is None:
-            plan = make_plan(folder, settings, rows or _rows(request.sources, models[0]))
+            plan = make_plan(folder, settings, _images(request, rows, of))
         del rows
+        if request.embeddings:
+            open_for_writing(request.embeddings, made_by, plan.images)
         run = _Run(plan, request)
-        job = Job(fingerprints, region, request.maps, memory)
+        job = Job(
+            {fingerprint: Path(model) for model, fingerprint in of.items()},
+            *(region, request.maps, memory),
+            *(one and one.absolute() for one in (request.embeddings, request.embedded)),
+        )
         try:
-            with open_executor(request.ray, request.workers) as executor, run.shown() as show:
-                for result in inspect_all(plan, job, executor):
-                    run.add(result)
-                    show()
+            if run.n_before < plan.n_images:
+                with open_executor(request.ray, request.workers) as executor, run.shown() as show:
+                    for result in inspect_all(plan, job, executor):
+                        run.add(result)
+                        show()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{run.so_far()} The same command goes on from there."
@@ -106,11 +131,33 @@ def inspect_results(request: Request) -> int:
     return 1 if request.strict and (run.counts["reject"] or run.counts["not inspected"]) else 0
 
 
-def _rows(sources: list[str], model: str) -> Iterator[tuple[str, str]]:
-    names, left_out = images_of(sources)
+def _check(request: Request) -> None:
+    """Raise SettingsError unless it is said in one way what is inspected by what."""
+    has_model, has_images = request.model is not None, bool(request.sources)
+    if request.table:
+        if has_model or request.embedded or request.embeddings:
+            raise SettingsError("--models says which images and models. Give no others beside it.")
+    elif not has_model:
+        raise SettingsError("give a model folder and what it is to inspect, or --models TABLE.")
+    elif has_images == bool(request.embedded):
+        raise SettingsError("give images, or folders or lists of them, or else --from-embeddings.")
+    if request.embedded and request.embeddings:
+        raise SettingsError("--from-embeddings reads embeddings: leave --embeddings out.")
+
+
+def _images(
+    request: Request, rows: list[tuple[str, str]], of: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Each image with the fingerprint of its model."""
+    if request.table:
+        return ((image, of[model]) for image, model in rows)
+    (fingerprint,) = of.values()
+    if request.embedded:
+        return ((name, fingerprint) for name in embedded_images(request.embedded))
+    names, left_out = images_of(request.sources)
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)
-    return ((name, model) for name in names)
+    return ((name, fingerprint) for name in names)
 
 
 def _digest(region: np.ndarray) -> str:
@@ -118,7 +165,7 @@ def _digest(region: np.ndarray) -> str:
 
 
 def _sources(request: Request) -> list[str]:
-    named = [str(request.table)] if request.table else request.sources
+    named = [str(one) for one in (request.table, request.embedded) if one] or request.sources
     return [name if "://" in name else os.path.abspath(name) for name in named]
 
 
@@ -164,7 +211,7 @@ class _Run:
             *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn()),
         )
         n_images, said = self.plan.n_images, time.monotonic()
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=n_images, completed=self.n_before, rate="")
 
             def show() -> None:

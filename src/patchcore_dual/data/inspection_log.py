@@ -9,7 +9,7 @@ from patchcore_dual.data.listing import printable
 from patchcore_dual.data.results_folder import is_results_folder, read_results
 from patchcore_dual.errors import DataError
 
-_OF_ROWS = ("path", "verdict", "model", "appearance", "error")
+_OF_ROWS = ["path", "verdict", "model", "appearance", "error"]
 
 
 def read_log(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,13 +16,18 @@ from patchcore_dual.data.listing import printable
 from patchcore_dual.errors import DataError
 from patchcore_dual.scoring.appearance import STATISTICS
 
-PLAN = "_plan.json"
+PLAN, MAPS = "_plan.json", "_maps"
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
 
 def part_path(folder: Path, number: int) -> Path:
     """The file of a shard."""
     return folder / f"part-{number:08}.parquet"
+
+
+def map_archive(number: int) -> str:
+    """The name of the file, in `MAPS`, of the heat maps of a shard."""
+    return f"part-{number:08}.zip"
 
 
 def parts_done(folder: Path) -> list[int]:
@@ -104,7 +109,7 @@ def is_results_folder(folder: Path) -> bool:
     return (folder / PLAN).is_file()
 
 
-def read_results(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def read_results(folder: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a folder of results, in the order of its list of images.
 
     Args:
