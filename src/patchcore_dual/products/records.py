@@ -115,6 +115,7 @@ class Records:
             return State("changed", changes=changes)
         known = {f.name: last["figures"].get(f.name) for f in fields(Figures)}
         known["warnings"] = tuple(known["warnings"])
+        known["size"] = tuple(known["size"]) if known["size"] else None
         return State("finished", Figures(**known))
 
     def begin(self, product: Product) -> None:
