@@ -27,6 +27,7 @@ PARTS = (
     ("evaluation",),
     ("experiments",),
     ("demo",),
+    ("products",),
     ("cluster",),
     ("station",),
     ("bulk",),

@@ -369,3 +369,13 @@ def test_the_targets_of_the_command_line_are_all_there_are():
     assert set(get_args(Target)) == {*protocols.PROTOCOLS, *FIGURES}
     assert set(get_args(ProtocolName)) == set(protocols.PROTOCOLS)
     assert set(get_args(FigureName)) == set(FIGURES)
+
+
+def test_trials_of_several_processes_give_the_same_tables(run, tiles):
+    command = ("few-shot", tiles, "--seeds", 1, "--draws", 1, "--json")
+    alone, together = run(*command), run(*command, "--workers", 2)
+    assert together[0] == 0
+    assert json.loads(together[1])["rows"] == json.loads(alone[1])["rows"]
+    code, _, err = run("figure5", tiles, "--report", "nowhere", "--workers", 2)
+    assert code == 2
+    assert "figure5 is made in one go: --ray and --workers are for the tables." in err

@@ -1,5 +1,7 @@
 """`patchcore-dual fit`: build both memory banks and calibrate the thresholds."""
 
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +15,7 @@ from patchcore_dual.cli.choices import (
     FalseAlarmCost,
     Ignore,
     MissCost,
+    Ray,
     Roi,
     RuleName,
     parse_costs,
@@ -21,7 +24,7 @@ from patchcore_dual.cli.choices import (
     parse_tile,
 )
 from patchcore_dual.cli.fit_pictures import write_pictures
-from patchcore_dual.cli.fit_summary import describe, summary
+from patchcore_dual.cli.fit_summary import describe, summary, worker_lines
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -122,6 +125,16 @@ def fit(
     defect_share: DefectShare = None,
     device: Device = "auto",
     as_json: AsJson = False,
+    ray: Ray = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Embed images, and choose from parts of very many, in so many processes. The "
+            "model is the same.",
+            rich_help_panel="Many images",
+            show_default="this process; with --ray one for each core of the cluster",
+        ),
+    ] = None,
     backbone: Annotated[
         BackboneName | None,
         typer.Option(
@@ -281,6 +294,7 @@ def fit(
     Example: patchcore-dual fit prepared --model model --false-alarm-rate 0.02
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.cluster.connection import open_executor
     from patchcore_dual.data.csv_files import read_names
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.data.roi import read_roi
@@ -288,6 +302,7 @@ def fit(
     from patchcore_dual.settings import PRESETS
     from patchcore_dual.training.deciding_images import deciding_images_of, sentences
     from patchcore_dual.utils.memory import parse_memory
+    from patchcore_dual.utils.spread import Spread
 
     given: dict[str, Any] = {
         "backbone": backbone,
@@ -316,8 +331,11 @@ def fit(
     detector = PatchCoreDual(
         weights=weights, device=device, **{**(PRESETS[preset] if preset else {}), **given}
     )
+    spread = None
     try:
-        with progress_bar() as progress:
+        with progress_bar() as progress, ExitStack() as stack:
+            if ray is not None or workers is not None:
+                spread = Spread(stack.enter_context(open_executor(ray, workers)))
             detector.fit(
                 manifest,
                 defects=defects,
@@ -333,6 +351,7 @@ def fit(
                 overwrite=overwrite,
                 memory=limit,
                 progress=progress,
+                spread=spread,
             )
     except KeyboardInterrupt:
         console.print(
@@ -347,12 +366,26 @@ def fit(
     guessed, deciding = write_pictures(fitted, decide, manifest, model)
     if as_json:
         described = describe(fitted, model, manifest, decide, costs)
+        described["workers"] = [asdict(share) for share in spread.shares] if spread else []
         print_json({**described, "pseudo_masks": str(guessed) if guessed else None})
     else:
         sources = {s.image: s.source for s in manifest}
         lines = summary(fitted.model, model, guessed, costs)
         lines += sentences(decide, sources, str(deciding or ""))
+        lines += worker_lines(spread) if spread else []
         _print(fitted, model, manifest, lines)
+
+
+def check_texts(values: dict[str, Any]) -> None:
+    """Raise SettingsError for an option whose text cannot be read, by the options' names."""
+    from patchcore_dual.utils.memory import parse_memory
+
+    parse_fit_size(values["size"])
+    parse_synthetic(values["synthetic"])
+    parse_memory(values["memory"])
+    parse_tile(values["tile"])
+    for name in ("levels", "defect_levels", "resolutions"):
+        parse_numbers(name, values[name])
 
 
 def parse_fit_size(text: str) -> tuple[int, int] | Literal["auto"] | None:

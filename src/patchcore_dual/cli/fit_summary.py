@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from patchcore_dual.scoring import OperatingPoint
     from patchcore_dual.scoring.operating_points import Costs
     from patchcore_dual.training import Fit
-    from patchcore_dual.training.deciding_images import DecidingImages
+    from patchcore_dual.training.deciding_images import DecidingImage, DecidingImages
+    from patchcore_dual.utils.spread import Spread
 
 _WORTH = 0.03  # share of good parts rejected in other light, from which a better fit is worth it
 
@@ -25,13 +26,18 @@ def describe(
     costs: "Costs | None" = None,
 ) -> dict[str, Any]:
     """What was fitted, as plain values."""
+    from patchcore_dual.model import fingerprint
     from patchcore_dual.scoring.operating_points import as_values, cheapest_point
+    from patchcore_dual.utils.memory import peak
 
     model = fitted.model
     threshold = model.thresholds.image
     cheapest = cheapest_point(model.held_out, costs) if costs and model.held_out else None
     return {
         "model": str(folder),
+        "fingerprint": fingerprint(model),
+        "peak_memory": peak(),
+        "warnings": warnings(model, decide),
         "former_version": fitted.former.number if fitted.former else None,
         "normal_vectors": len(model.normal_bank),
         "defect_vectors": len(model.defect_bank) if model.defect_bank else 0,
@@ -85,16 +91,7 @@ def summary(
         lines.append(f"Left out as asked: {count} training image{'s' if count > 1 else ''}.")
     if model.roi is not None:
         lines.append(f"Region of interest: {model.roi.mean():.0%} of each image is inspected.")
-    if count := facts.get("defects_outside_region", 0):
-        lines.append(
-            f"Warning: the defects of {count} training image{'s' if count > 1 else ''} lie outside "
-            "the region of interest, and are not learned."
-        )
-    if facts["test_masks_used"]:
-        lines.append(
-            "Warning: some synthetic images use masks of test defects, so figures on the test "
-            "images are too good."
-        )
+    lines += [f"Warning: {one}" for one in _of_the_images(model)]
     if model.defect_bank is None:
         lines.append("No defect bank: this model knows normal parts only, as PatchCore does.")
     if count := facts["defective_images_without_mask"] if model.defect_bank else 0:
@@ -105,6 +102,56 @@ def summary(
         )
     lines += [*_threshold(model, folder, costs), *_unknown_kinds(model), *_search(model)]
     return [*lines, *light_lines(model)]
+
+
+def worker_lines(spread: "Spread") -> list[str]:
+    """What other workers did, in sentences; nothing where the work was too small for them."""
+    return [
+        f"{share.node}, process {share.process}: {share.items} images and parts in "
+        f"{share.seconds:.1f} s, at most {share.memory / 2**20:.0f} MiB."
+        for share in spread.shares
+    ]
+
+
+def warnings(model: "Model", decide: "DecidingImages") -> list[str]:
+    """What a person should look at before the model is used, in sentences."""
+    facts, lines = model.trained_on, _of_the_images(model)
+    if model.defect_bank is None:
+        lines.append("There is no defect bank: the model knows normal parts only.")
+    elif count := facts["defective_images_without_mask"]:
+        lines.append(f"Defective images without a mask: {count}. The place of defects was guessed.")
+    if model.thresholds.image.groups == 1 < model.thresholds.image.images:
+        lines.append("All good training images are of one group: what is expected holds for it.")
+    for images, what in (
+        (decide.set_aside, "set aside as probably mislabelled"),
+        (decide.like_defects, "that score like defects"),
+    ):
+        if images:
+            lines.append(f"Good images {what}: {_named(images)}.")
+    if decide.nothing_found:
+        lines.append(f"Defective images in which nothing is found: {_named(decide.nothing_found)}.")
+    return lines
+
+
+def _of_the_images(model: "Model") -> list[str]:
+    """What is wrong with the images that a model was fitted on, in sentences."""
+    facts, lines = model.trained_on, []
+    if count := facts.get("defects_outside_region", 0):
+        lines.append(
+            f"the defects of {count} training image{'s' if count > 1 else ''} lie outside the "
+            "region of interest, and are not learned."
+        )
+    if facts["test_masks_used"]:
+        lines.append(
+            "some synthetic images use masks of test defects, so figures on the test images are "
+            "too good."
+        )
+    return lines
+
+
+def _named(images: "Sequence[DecidingImage]") -> str:
+    names = ", ".join(one.image for one in images[:5])
+    return names + (f" and {len(images) - 5} more" if len(images) > 5 else "")
 
 
 def light_lines(model: "Model") -> list[str]:

@@ -15,6 +15,7 @@ from patchcore_dual.cli.drift import drift
 from patchcore_dual.cli.endings import one_exit_code_each
 from patchcore_dual.cli.evaluate import evaluate
 from patchcore_dual.cli.fit import fit
+from patchcore_dual.cli.fit_many import fit_many
 from patchcore_dual.cli.history import history
 from patchcore_dual.cli.inspect import inspect
 from patchcore_dual.cli.migrate import migrate
@@ -37,6 +38,7 @@ _AFTER_CTRL_C = {
     "audit": "Nothing was changed.",
     "fit": "What is finished is kept beside the model folder, and the same command goes on from "
     "there. A model that was there before is as it was.",
+    "fit-many": "What is finished is kept, and the same command goes on from there.",
     "evaluate": "Anomaly maps written so far (--maps) are whole; figures and report are not kept. "
     "The same command begins anew.",
     "study": "Nothing was written. The same command begins anew.",
@@ -79,7 +81,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(prepare, audit, fit, evaluate, threshold, inspect, drift, study),
+    *(prepare, audit, fit, fit_many, evaluate, threshold, inspect, drift, study),
     *(teach, history, undo, diff, tag, prune, migrate),
     *(serve, reproduce, demo),
 )

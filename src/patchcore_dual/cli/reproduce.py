@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, Device
+from patchcore_dual.cli.choices import AsJson, Device, Ray
 
 if TYPE_CHECKING:
     from rich.table import Table as Printed
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.experiments.reproduce import Plan
     from patchcore_dual.experiments.tables import Table
+    from patchcore_dual.utils.executor import Executor
 
 Target = Literal["table1", "table2", "figure1", "figure5", "generators", "few-shot", "unseen-kinds"]
 
@@ -64,6 +65,15 @@ def reproduce(
         ),
     ] = None,
     as_json: AsJson = False,
+    ray: Ray = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Run trials in so many processes. The tables are the same.",
+            rich_help_panel="Many images",
+            show_default="1; with --ray one for each core of the cluster",
+        ),
+    ] = None,
 ) -> None:
     """Run the thesis's experiments, and more, on any prepared data set.
 
@@ -81,6 +91,7 @@ def reproduce(
     Example:
     patchcore-dual reproduce table1 prepared --splits group --report report
     """
+    from patchcore_dual.cluster.connection import open_executor
     from patchcore_dual.data.manifest import Manifest
     from patchcore_dual.data.prepare.sizes import CELL
     from patchcore_dual.detector import PatchCoreDual
@@ -93,6 +104,8 @@ def reproduce(
     require("reproduce", "torch", "jinja2", "matplotlib")
     if target in FIGURES and report is None:
         raise SettingsError(f"{target} is a picture: give the folder for it with --report FOLDER.")
+    if target in FIGURES and (ray is not None or workers is not None):
+        raise SettingsError(f"{target} is made in one go: --ray and --workers are for the tables.")
     if images and target != "figure5":
         raise SettingsError("--images is for figure5.")
     if generator and target not in ("table1", "table2", "figure5"):
@@ -111,7 +124,9 @@ def reproduce(
     if report is not None and (detector is None or target in FIGURES):
         _figure(plan, manifest, detector, images or (), report, as_json)
     elif detector is not None:
-        _protocol(plan, manifest, detector, report, as_json)
+        at_once = 1 if ray is None and workers is None else workers
+        with open_executor(ray, at_once) as executor:
+            _protocol(plan, manifest, detector, executor, report, as_json)
 
 
 def _figure(
@@ -147,6 +162,7 @@ def _protocol(
     plan: "Plan",
     manifest: "Manifest",
     detector: "PatchCoreDual",
+    executor: "Executor",
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -173,6 +189,7 @@ def _protocol(
             report=report,
             progress=progress,
             on_seed=print_seed,
+            executor=executor,
         )
     rows = rows_of(target, results, groups_of(manifest))
     is_ksdd2 = manifest.preparation().get("layout") == "ksdd2"

@@ -163,9 +163,17 @@ class CachedEmbedder(Wrapper):
         other.spec = spec
         return other
 
+    def key_of(self, image: np.ndarray) -> str:
+        """What the features of an image uint8 `[H, W, 3]` are kept under."""
+        described = f"{(1, *image.shape)} {self.spec}".encode()
+        return hashlib.sha256(described + image.tobytes()).hexdigest()
+
+    def keep(self, key: str, features: np.ndarray) -> bool:
+        """Keep features float32 `[h, w, d]` that were computed elsewhere; False without room."""
+        return self._kept.add(key, features[None])
+
     def _embed(self, image: np.ndarray) -> np.ndarray:
-        described = f"{image.shape} {self.spec}".encode()
-        key = hashlib.sha256(described + image.tobytes()).hexdigest()
+        key = self.key_of(image[0])
         features = self._kept.get(key)
         if features is None:
             features = self.embedder(image)
@@ -184,9 +192,9 @@ class _KeptFeatures:
         kept = self._kept.get(key)
         return np.load(kept) if isinstance(kept, Path) else kept
 
-    def add(self, key: str, features: np.ndarray) -> None:
+    def add(self, key: str, features: np.ndarray) -> bool:
         if features.nbytes > self._room:
-            return
+            return False
         if self._folder is None:
             features.setflags(write=False)
             self._kept[key] = features
@@ -197,9 +205,10 @@ class _KeptFeatures:
             except OSError:  # a full disk: these features are computed again when they are needed
                 path.unlink(missing_ok=True)
                 self._room = 0
-                return
+                return False
             self._kept[key] = path
         self._room -= features.nbytes
+        return True
 
 
 def _cells_across(resolutions: tuple[int, ...]) -> int:

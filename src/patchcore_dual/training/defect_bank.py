@@ -100,6 +100,7 @@ def _choose(
             name,
             samples,
             patches_of,
+            lambda function, some: context.each(function, training_set, some),
             context.defect_channels,
             settings.seed,
             FitCheckpoint(Path(folder) / "fit", {}),

@@ -6,9 +6,10 @@ images together.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from patchcore_dual.data.manifest import Sample
 from patchcore_dual.training.checkpoint import FitCheckpoint
 from patchcore_dual.training.estimate import TIMED_IMAGES
 from patchcore_dual.utils.memory import Memory
-from patchcore_dual.utils.prefetch import prefetch
 from patchcore_dual.utils.progress import Progress
 
 WORK_PER_PATCH = 48  # bytes that selecting needs for each patch, beside its projected features
@@ -53,6 +53,7 @@ class FeaturePasses:
         name: what the images are called in messages.
         samples: the images.
         patches_of: gives an image's patches.
+        each: applies a function to samples, in order, as `FitContext.each`.
         channels: those that the projection sees, int64 `[k]`; None for all.
         seed: of the projection.
         checkpoint: keeps what is finished of the passes.
@@ -63,6 +64,7 @@ class FeaturePasses:
     name: str
     samples: Sequence[Sample]
     patches_of: Patches
+    each: Callable[[Callable[[Sample], Any], Sequence[Sample]], Iterator[Any]]
     channels: np.ndarray | None
     seed: int
     checkpoint: FitCheckpoint
@@ -115,7 +117,7 @@ class FeaturePasses:
         first = self._first if not rows.counts else []
         remaining = self.samples[len(rows.counts) + len(first) :]
         # Projected in the prefetch thread: matrix products side by side compete for the cores.
-        coming = prefetch(lambda sample: projected(self.patches_of(sample)[0]), remaining, 1)
+        coming = self.each(lambda sample: projected(self.patches_of(sample)[0]), remaining)
         for of_image in chain((projected(vectors) for vectors, _ in first), coming):
             rows.append(of_image)
             self.progress(f"features of {self.name}", len(rows.counts), len(self.samples))
@@ -145,7 +147,7 @@ class FeaturePasses:
             for file in both:
                 file.check(np.diff(np.searchsorted(selection, starts)).tolist())
         done = min(len(file.counts) for both in stored for file in both)
-        computed = prefetch(self.patches_of, self.samples[done:], 1)
+        computed = self.each(self.patches_of, self.samples[done:])
         for i, (vectors, cells) in enumerate(computed, start=done):
             for rows, (vector_file, cell_file) in zip(selections, stored, strict=True):
                 begin, end = np.searchsorted(rows, starts[i : i + 2])

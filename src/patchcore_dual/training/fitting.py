@@ -52,6 +52,7 @@ from patchcore_dual.utils.files import file_sha256
 from patchcore_dual.utils.locking import locked
 from patchcore_dual.utils.memory import UNLIMITED, Memory
 from patchcore_dual.utils.progress import Progress, silent
+from patchcore_dual.utils.spread import Spread
 
 MISLABELLED_ROUNDS = 3  # fits after which images are set aside, at most
 
@@ -103,6 +104,7 @@ def fit(
     overwrite: bool = False,
     memory: Memory = UNLIMITED,
     progress: Progress = silent,
+    spread: Spread | None = None,
 ) -> Fit:
     """Fit a model on the training images of a prepared data set (thesis 4.3).
 
@@ -149,6 +151,8 @@ def fit(
         overwrite: whether a model in `model_folder` may be replaced; it stays as a version.
         memory: the most memory that the process may take; counts only with a `model_folder`.
         progress: gets the stage and how far it is.
+        spread: has workers that embed images and choose the coresets of parts. The model is the
+            same with them.
 
     Raises:
         DataError: where there are too few normal images, an image to exclude is unknown, the region
@@ -219,6 +223,7 @@ def fit(
                 folder=checkpoint,
                 memory=memory,
                 progress=progress,
+                spread=spread,
             )
         )
         first = FirstSteps.of(context, training_set, embedder, normal_banks)

@@ -117,6 +117,7 @@ def build_normal_banks(
         "normal images",
         samples,
         all_patches,
+        lambda function, some: context.each(function, training_set, some),
         channels,
         settings.seed,
         checkpoint,
@@ -160,6 +161,7 @@ def build_normal_banks(
             size_of=lambda count: coreset_size(round(share * count), settings.normal_rate),
             seed=settings.seed,
             progress=functools.partial(context.progress, "coresets of normal images"),
+            spread=context.spread,
         )
         chosen = {f"chosen{i}": coreset.rows for i, coreset in enumerate(coresets)}
         radius = np.array([coreset.radius for coreset in coresets])

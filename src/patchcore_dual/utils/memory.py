@@ -1,6 +1,8 @@
 """How much memory fitting may take: resident memory of the whole process, interpreter included."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -58,6 +60,18 @@ def parse_memory(text: str) -> Memory:
 def resident() -> int:
     """Bytes of this process in physical memory now."""
     return int(psutil.Process().memory_info().rss)
+
+
+def peak() -> int:
+    """The most bytes that this process has had in physical memory so far."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    if sys.platform == "linux":  # `getrusage` begins with the peak of whatever started the process
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _in_mib(size: int) -> str:

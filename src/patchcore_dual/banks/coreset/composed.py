@@ -14,6 +14,7 @@ selection in our measurements, without a guarantee.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from os import cpu_count
 from threading import Lock
 
@@ -22,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from patchcore_dual.banks.coreset.coverage import Cells, find_uncovered
 from patchcore_dual.banks.coreset.greedy import Coreset, Greedy, first_choice, select_coreset
+from patchcore_dual.utils.spread import Spread
 
 EXACT = 2_500_000_000  # vectors times choices, up to which plain greedy selection is used
 PART = 50_000  # vectors of a part, about
@@ -38,6 +40,7 @@ def select_coresets(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
     exact: int = EXACT,
+    spread: Spread | None = None,
 ) -> list[Coreset]:
     """The greedy k-centre coresets of several banks, each of all vectors but those of one fold.
 
@@ -53,6 +56,7 @@ def select_coresets(
         progress: called with the number of steps done and their total.
         exact: the largest number of vectors times choices of a bank for which it is chosen from
             directly.
+        spread: has workers that choose within parts; threads of this process do by default.
 
     Returns:
         A coreset for each entry of `left_out`, whose rows are rows of `vectors`.
@@ -93,7 +97,16 @@ def select_coresets(
         def choose_in_part(part: np.ndarray, size: int) -> np.ndarray:
             return select_coreset(vectors, size, seed, steps.counter(), part).rows
 
-        candidates = np.concatenate(list(pool.map(choose_in_part, parts, part_sizes)))
+        if spread is None:
+            chosen = list(pool.map(choose_in_part, parts, part_sizes))
+        else:
+            items = ((vectors[part], size) for part, size in zip(parts, part_sizes, strict=True))
+            of_parts = spread.in_order(partial(_choose, seed), items, here=_choose(seed))
+            chosen = []
+            for part, size, rows in zip(parts, part_sizes, of_parts, strict=True):
+                chosen.append(part[rows])
+                steps.counter()(size)
+        candidates = np.concatenate(chosen)
         cells = Cells.around_pivots(vectors, pool)
 
         def compose(f: int | None, size: int) -> Coreset:
@@ -114,6 +127,11 @@ def select_coresets(
             return Coreset(greedy.chosen_rows, max(radius, greedy.covering_radius()))
 
         return list(pool.map(compose, left_out, sizes))
+
+
+def _choose(seed: int) -> Callable[[tuple[np.ndarray, int]], np.ndarray]:
+    """What a worker does with the vectors of a part and the number of them to choose."""
+    return lambda part: select_coreset(part[0], part[1], seed).rows
 
 
 def _split(rows: np.ndarray, size: int) -> list[np.ndarray]:

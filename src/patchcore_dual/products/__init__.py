@@ -1,0 +1,1 @@
+"""Many products: a table that lists them, fitting each, and the page that reports on all."""
