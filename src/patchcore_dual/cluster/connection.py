@@ -69,7 +69,8 @@ def _connect(address: str, workers: int | None) -> None:
     if address == AUTO:
         found = os.environ.get("RAY_ADDRESS")
         local = None if found else find_bootstrap_address(None)
-        if local and _listens(local):  # a cluster that was killed leaves its address behind
+        # A cluster that was killed leaves its address behind.
+        if local and _listens(local) and not _problem(AUTO, local):
             found = AUTO  # for which Ray takes this machine's token, if there is one
     if found not in (None, AUTO):
         _check(found)
@@ -106,24 +107,36 @@ def _check(address: str) -> None:
             f"there is no cluster of Ray at {address}: nothing answers there. Start one with "
             f"`ray start --head --port={port}` on that machine, or give --ray auto."
         )
-    command = [sys.executable, "-c", _TRY, address]
+    if problem := _problem(address, address):
+        raise WorkerError(problem)
+
+
+def _problem(joined: str, address: str) -> str:
+    """Why a cluster cannot be joined; "" where it can. It is tried in a process of its own.
+
+    Args:
+        joined: what Ray is given, `auto` or the address.
+        address: where the cluster is.
+    """
+    command = [sys.executable, "-c", _TRY, joined]
     try:
         answer = subprocess.run(command, capture_output=True, timeout=_ANSWER, check=False)
     except subprocess.TimeoutExpired as late:
         if b"AuthToken" in (late.stderr or b""):
-            raise WorkerError(
+            return (
                 f"the cluster of Ray at {address} asks for a token: set RAY_AUTH_MODE=token, with "
                 "its token on this machine (see `ray get-auth-token`), and run the command again."
-            ) from None
-        raise WorkerError(
+            )
+        return (
             f"what answers at {address} is no cluster of Ray, or this machine is no node of it. "
             f"Give the address that `ray start --head` shows, and run here: ray start "
             f"--address={address}"
-        ) from None
-    if answer.returncode:
-        said = answer.stderr.decode(errors="replace").split("\n")
-        reason = next((line for line in reversed(said) if line.strip()), "no reason given")
-        raise WorkerError(f"the cluster of Ray at {address} cannot be used: {reason}")
+        )
+    if not answer.returncode:
+        return ""
+    said = answer.stderr.decode(errors="replace").split("\n")
+    reason = next((line for line in reversed(said) if line.strip()), "no reason given")
+    return f"the cluster of Ray at {address} cannot be used: {reason}"
 
 
 def _listens(address: str) -> bool:
