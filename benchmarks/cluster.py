@@ -2,13 +2,14 @@
 
     python benchmarks/cluster.py overhead MODEL IMAGES [--count 2000] [--rounds 3]
     python benchmarks/cluster.py memory MODEL IMAGES [--count 100000]
-    python benchmarks/cluster.py deaths MODEL IMAGES [--count 1000] [--every 4]
+    python benchmarks/cluster.py deaths MODEL IMAGES [--count 1000] [--every 8]
 
 `overhead` has plain processes and Ray inspect the same images in turns, on as many workers as there
 are cores, and compares how long they take from the first shard that is ready to the last. `memory`
 shows what the driver holds while it goes through many images. `deaths` needs root: three nodes of
 Ray, each in a network namespace with an address of its own; a worker is killed every few seconds,
-and a node in the middle. The rows have to be those of one process.
+and a node in the middle. The rows have to be those of one process. Its nodes ask for the token that
+`ray get-auth-token --generate` makes.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--count", type=int, help="images, the folder's again and again")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--every", type=float, default=4, help="seconds between two deaths")
+    parser.add_argument("--every", type=float, default=8, help="seconds between two deaths")
     options = parser.parse_args()
     found, _ = images_to_inspect([options.images])
     count = options.count or {"overhead": 2000, "memory": 100_000, "deaths": 1000}[options.what]
@@ -122,6 +123,7 @@ def deaths(run: Inspecting, every: float) -> None:
     for _ in run(InThisProcess()):
         pass
     expected = rows(run.folder)
+    os.environ["RAY_AUTH_MODE"] = "token"
     with ExitStack() as stack:
         nodes = stack.enter_context(three_nodes())
         executor = stack.enter_context(open_executor(f"{NETWORK}.1:{PORT}"))
@@ -130,11 +132,16 @@ def deaths(run: Inspecting, every: float) -> None:
         stack.callback(stop.set)
         threading.Thread(target=kill_workers, args=(every, killed, stop), daemon=True).start()
         done = 0
+        lost = None
         for n in run(executor):
             done += n
-            if done > len(run.images) // 2 and nodes:
-                kill_tree(nodes.pop())
-                print(f"a node is killed after {done:,} images", flush=True)
+            if done > len(run.images) // 2 and lost is None:
+                lost = nodes[-1]
+                kill_tree(lost)
+                print(
+                    f"a node is killed after {done:,} images, {killed['workers']} workers before",
+                    flush=True,
+                )
         stop.set()
         found = rows(run.folder)
     same = sum(found[at] == row for at, row in enumerate(expected)) if len(found) else 0

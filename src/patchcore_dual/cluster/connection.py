@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from patchcore_dual.errors import SettingsError, WorkerError
@@ -14,8 +14,10 @@ from patchcore_dual.utils.dependencies import require
 from patchcore_dual.utils.executor import Executor, InThisProcess
 from patchcore_dual.utils.processes import Processes, cores
 
-_CONNECT, _ANSWER = 3.0, 10.0  # seconds in which a cluster has to be reached, and to answer
+_CONNECT, _ANSWER = 3.0, 15.0  # seconds in which a cluster has to be reached, and to answer
 AUTO = "auto"
+# Joins a cluster, and leaves it: Ray itself tries for minutes where none answers.
+_TRY = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 _log = logging.getLogger(__name__)
 
 
@@ -65,10 +67,13 @@ def _connect(address: str, workers: int | None) -> None:
 
     found: str | None = address
     if address == AUTO:
-        found = os.environ.get("RAY_ADDRESS") or find_bootstrap_address(None)
-        if found and "RAY_ADDRESS" not in os.environ and not _listens(found):
-            found = None  # a cluster that was killed leaves its address behind
-    if found is not None:
+        found = os.environ.get("RAY_ADDRESS")
+        local = None if found else find_bootstrap_address(None)
+        if local and _listens(local):  # a cluster that was killed leaves its address behind
+            with suppress(WorkerError):
+                _try_to_join(AUTO)
+                found = AUTO  # for which Ray takes this machine's token, if there is one
+    if found not in (None, AUTO):
         _check(found)
     # Ray prints on standard output, where `--json` prints its object, that a worker died.
     vars(ray._private.worker)["print_to_stdstream"] = _log_only
@@ -91,7 +96,7 @@ def _log_only(message: dict[str, Any], **_: Any) -> None:
 
 
 def _check(address: str) -> None:
-    """Raise unless a cluster of Ray answers; Ray itself would try for minutes."""
+    """Raise unless a cluster of Ray answers and can be joined."""
     host, colon, port = address.rpartition(":")
     if "//" in address or not colon or not host or not port.isdigit():
         raise SettingsError(
@@ -103,16 +108,27 @@ def _check(address: str) -> None:
             f"there is no cluster of Ray at {address}: nothing answers there. Start one with "
             f"`ray start --head --port={port}` on that machine, or give --ray auto."
         )
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    _try_to_join(address)
+
+
+def _try_to_join(address: str) -> None:
+    """Raise WorkerError unless a cluster can be joined from a process of its own."""
+    command = [sys.executable, "-c", _TRY, address]
     try:
         answer = subprocess.run(command, capture_output=True, timeout=_ANSWER, check=False)
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as late:
+        if b"AuthToken" in (late.stderr or b""):
+            raise WorkerError(
+                f"the cluster of Ray at {address} asks for a token: set RAY_AUTH_MODE=token, with "
+                "its token on this machine (see `ray get-auth-token`), and run the command again."
+            ) from None
         raise WorkerError(
-            f"what answers at {address} is no cluster of Ray. Give the address that "
-            "`ray start --head` shows."
+            f"what answers at {address} is no cluster of Ray, or this machine is no node of it. "
+            f"Give the address that `ray start --head` shows, and run here: ray start "
+            f"--address={address}"
         ) from None
     if answer.returncode:
-        said = [*answer.stderr.decode(errors="replace").split("\n"), ""]
+        said = answer.stderr.decode(errors="replace").split("\n")
         reason = next((line for line in reversed(said) if line.strip()), "no reason given")
         raise WorkerError(f"the cluster of Ray at {address} cannot be used: {reason}")
 
