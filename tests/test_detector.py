@@ -1,11 +1,13 @@
 """`PatchCoreDual`: fit, inspect, save, load, on the packaged network."""
 
 import copy
+import gc
 import itertools
 import json
 import multiprocessing
 import pickle
 import threading
+import weakref
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -285,6 +287,21 @@ def test_memory_stays_flat(detector, prepared):
     before = resident()
     assert sum(1 for _ in inspections) == 300
     assert resident() - before < 300 * 64 * 96 * 3  # less than the images themselves
+
+
+def test_a_detector_no_longer_used_gives_its_memory_back_at_once(model_folder, prepared):
+    detector = PatchCoreDual.load(model_folder)
+    inspection = detector.inspect(first(prepared))
+    held = weakref.ref(detector), weakref.ref(detector.model.normal_bank)
+    gc.disable()  # which may come late, or never
+    try:
+        del detector
+        assert held[0]() is None
+        inspection = replace(inspection, picture_of=None)  # as the station keeps it
+        assert held[1]() is None
+    finally:
+        gc.enable()
+    assert inspection.score
 
 
 def test_an_unreadable_image_of_a_list_ends_it_in_its_place(detector, prepared, tmp_path):

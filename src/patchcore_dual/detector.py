@@ -68,7 +68,7 @@ class PatchCoreDual:
         self.fitted: Fit | None = None  # what `fit` gave; None for a model that was loaded
         self._model: Model | None = None
         self._fingerprint = ""
-        self._teacher = Teacher(self.embed, None)
+        self._teacher = Teacher(None)
 
     def fit(self, manifest: Manifest | Path | str, **options: Any) -> Self:
         """Build both banks from the training images and calibrate (4.3.3, 4.3.4).
@@ -79,12 +79,12 @@ class PatchCoreDual:
         """
         self.fitted = fit(manifest, self.embedder, self.settings, **options)
         self.embedder, self._model, self._fingerprint = self.fitted.embedder, self.fitted.model, ""
-        self._teacher = Teacher(self.embed, options.get("model_folder"))
+        self._teacher = Teacher(options.get("model_folder"))
         return self
 
     def teach(self, *lessons: Lesson, **options: Any) -> Outcome:
         """Teach it images that it judged wrongly (5.3.2); for `options` see `Teacher.teach`."""
-        outcome = self._teacher.teach(self.model, lessons, **options)
+        outcome = self._teacher.teach(self.model, self.embed, lessons, **options)
         if outcome.is_accepted:
             self._model, self._fingerprint = outcome.teaching.after, ""
         return outcome
@@ -195,5 +195,5 @@ class PatchCoreDual:
         embedder = restore_embedder(model.spec, model.network, model.graph, device, embedder)
         detector = cls(embedder=embedder, **model.settings.model_dump())
         detector._model, detector._fingerprint = model, read
-        detector._teacher = Teacher(detector.embed, place)
+        detector._teacher = Teacher(place)
         return detector

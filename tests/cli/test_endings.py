@@ -79,7 +79,7 @@ def test_ctrl_c_says_what_was_kept_and_how_to_go_on(ending, command):
     assert "same command" in result.err
 
 
-@pytest.mark.parametrize("command", [c.name or c.callback.__name__ for c in
+@pytest.mark.parametrize("command", [c.name or c.callback.__name__.replace("_", "-") for c in
                                      command_line.app.registered_commands])  # fmt: skip
 def test_every_command_says_something_after_ctrl_c(command):
     assert command in command_line._AFTER_CTRL_C

@@ -147,6 +147,7 @@ def test_a_closed_pipe_ends_quietly(in_a_process, model_folder, images):
 def test_nothing_is_kept_of_an_image(run, stdin, model_folder, images, detector, monkeypatch):
     """Of 20,000 images, a list of whose paths alone would take 4 MiB."""
     inspection = detector.inspect(images[0])
+    run("inspect", model_folder, images[0], "--jsonl")  # loads what the command needs
     monkeypatch.setattr(
         PatchCoreDual,
         "inspect_many",

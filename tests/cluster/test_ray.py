@@ -5,6 +5,7 @@ import platform
 import socket
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,11 +23,12 @@ ray = pytest.importorskip(
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A cluster whose head has one core."""
+    """A cluster whose head has one core. Its sockets need a folder with a short path."""
     from ray.cluster_utils import Cluster
 
     arguments = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 * 2**20}
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(dir="/tmp") as short:
+        patch.setenv("RAY_TMPDIR", short)
         paths = [str(Path(crews.__file__).parent), str(Path(patchcore_dual.__file__).parents[1])]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from patchcore_dual.errors import SettingsError, WorkerError
@@ -69,9 +69,10 @@ def _connect(address: str, workers: int | None) -> None:
     if address == AUTO:
         found = os.environ.get("RAY_ADDRESS")
         local = None if found else find_bootstrap_address(None)
-        # A cluster that was killed leaves its address behind.
-        if local and _listens(local) and not _problem(AUTO, local):
-            found = AUTO  # for which Ray takes this machine's token, if there is one
+        if local and _listens(local):  # a cluster that was killed leaves its address behind
+            with suppress(WorkerError):
+                _try_to_join(AUTO)
+                found = AUTO  # for which Ray takes this machine's token, if there is one
     if found not in (None, AUTO):
         _check(found)
     # Ray prints on standard output, where `--json` prints its object, that a worker died.
@@ -107,36 +108,29 @@ def _check(address: str) -> None:
             f"there is no cluster of Ray at {address}: nothing answers there. Start one with "
             f"`ray start --head --port={port}` on that machine, or give --ray auto."
         )
-    if problem := _problem(address, address):
-        raise WorkerError(problem)
+    _try_to_join(address)
 
 
-def _problem(joined: str, address: str) -> str:
-    """Why a cluster cannot be joined; "" where it can. It is tried in a process of its own.
-
-    Args:
-        joined: what Ray is given, `auto` or the address.
-        address: where the cluster is.
-    """
-    command = [sys.executable, "-c", _TRY, joined]
+def _try_to_join(address: str) -> None:
+    """Raise WorkerError unless a cluster can be joined from a process of its own."""
+    command = [sys.executable, "-c", _TRY, address]
     try:
         answer = subprocess.run(command, capture_output=True, timeout=_ANSWER, check=False)
     except subprocess.TimeoutExpired as late:
         if b"AuthToken" in (late.stderr or b""):
-            return (
+            raise WorkerError(
                 f"the cluster of Ray at {address} asks for a token: set RAY_AUTH_MODE=token, with "
                 "its token on this machine (see `ray get-auth-token`), and run the command again."
-            )
-        return (
+            ) from None
+        raise WorkerError(
             f"what answers at {address} is no cluster of Ray, or this machine is no node of it. "
             f"Give the address that `ray start --head` shows, and run here: ray start "
             f"--address={address}"
-        )
-    if not answer.returncode:
-        return ""
-    said = answer.stderr.decode(errors="replace").split("\n")
-    reason = next((line for line in reversed(said) if line.strip()), "no reason given")
-    return f"the cluster of Ray at {address} cannot be used: {reason}"
+        ) from None
+    if answer.returncode:
+        said = answer.stderr.decode(errors="replace").split("\n")
+        reason = next((line for line in reversed(said) if line.strip()), "no reason given")
+        raise WorkerError(f"the cluster of Ray at {address} cannot be used: {reason}")
 
 
 def _listens(address: str) -> bool:

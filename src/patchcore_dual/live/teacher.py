@@ -50,17 +50,22 @@ class Outcome:
 
 
 class Teacher:
-    """Teaches the model of one detector; holds its calibration images from lesson to lesson."""
+    """Teaches the model of one detector; holds its calibration images from lesson to lesson.
 
-    def __init__(self, embed: EmbedImage, folder: Path | None) -> None:
+    The detector holds the teacher and not the other way round, so that one that is no longer used
+    gives its memory back at once.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
         """`folder`: the model's; None for a model that is not saved."""
-        self._embed, self._folder = embed, folder
+        self._folder = folder
         self._images: CalibrationImages | None = None
         self._pictures: TrainingPictures | None = None
 
     def teach(
         self,
         model: Model,
+        embed: EmbedImage,
         lessons: Sequence[Lesson] = (),
         *,
         removed: Collection[str] = (),
@@ -74,6 +79,7 @@ class Teacher:
         """Teach a model, unless that costs too much.
 
         Args:
+            embed: an image of the model's size to its patch features.
             lessons: images, and what they show.
             removed: training images to take out of the model, as of `live.remove`; not both.
             prepared: the folder that the calibration images lie in, if they are not kept with the
@@ -91,13 +97,13 @@ class Teacher:
         """
         if bool(lessons) == bool(removed):
             raise SettingsError("give images to teach, or some to remove, one of both.")
-        images = self.images(model, prepared, progress)
+        images = self.images(model, embed, prepared, progress)
         if lessons:
-            teaching = teach(model, lessons, self._embed, images, progress)
+            teaching = teach(model, lessons, embed, images, progress)
         else:
             teaching = remove(model, removed, images, progress)
         shown = preview(
-            teaching, self._embed, images, inspected=inspected, max_loss=max_loss, progress=progress
+            teaching, embed, images, inspected=inspected, max_loss=max_loss, progress=progress
         )
         is_accepted = not dry_run and (force or not shown.refusals)
         if is_accepted:
@@ -134,12 +140,16 @@ class Teacher:
         return self._pictures
 
     def images(
-        self, model: Model, prepared: Path | str | None = None, progress: Progress = silent
+        self,
+        model: Model,
+        embed: EmbedImage,
+        prepared: Path | str | None = None,
+        progress: Progress = silent,
     ) -> CalibrationImages:
         """The calibration images, made ready where they are not."""
         if self._images is None:
             self._images = CalibrationImages(
-                model, self._embed, self._folder, prepared=prepared, progress=progress
+                model, embed, self._folder, prepared=prepared, progress=progress
             )
         return self._images
 

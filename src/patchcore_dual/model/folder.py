@@ -50,7 +50,7 @@ from patchcore_dual.model.versions import (
 from patchcore_dual.scoring import RULES, Probe, Threshold, Thresholds
 from patchcore_dual.scoring.adaptive_search import AdaptiveSearch
 from patchcore_dual.scoring.drift_reference import DriftReference
-from patchcore_dual.utils.files import file_sha256, write_atomically
+from patchcore_dual.utils.files import write_atomically
 
 _SHEETS = (SHEET_FILE, DECIDING_FILE)  # pictures of what one model was fitted on
 _BANKS = ("normal", "defect")
@@ -119,8 +119,8 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def read_fingerprint(folder: Path) -> str:
-    """The fingerprint of a model on disk, as it was saved."""
-    return file_sha256(_located(folder)[1])[:16]
+    """The fingerprint of a model on disk, as it was saved; ModelError where none is there."""
+    return fingerprint_of(_read_text(*_located(folder)))
 
 
 def load_model(folder: Path) -> Model:
