@@ -1,6 +1,5 @@
 """`Models`: the detectors that a worker holds, as many as its memory allows."""
 
-import gc
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +34,7 @@ class Models:
         if fingerprint not in self._held:
             folder = self._folders[fingerprint]
             while self._held and not self._memory.fits(self._largest):
-                self._drop_oldest()
+                self._held.popitem(last=False)
             before = resident()
             detector = self._detectors.load(folder)
             if detector.fingerprint != fingerprint:
@@ -47,7 +46,7 @@ class Models:
             self._held[fingerprint] = detector
             self._largest = max(self._largest, resident() - before)
             while len(self._held) > 1 and not self._memory.fits():
-                self._drop_oldest()
+                self._held.popitem(last=False)
             if not self._memory.fits():
                 raise SettingsError(
                     f"--memory is too little for {folder}: with it alone, a worker takes "
@@ -58,7 +57,3 @@ class Models:
 
     def __len__(self) -> int:
         return len(self._held)
-
-    def _drop_oldest(self) -> None:
-        self._held.popitem(last=False)
-        gc.collect()
