@@ -25,7 +25,10 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fitted_with(prepared):
-    """A function that fits a detector on `prepared` with some settings, once for all tests."""
+    """A function that fits a detector on `prepared` with some settings, once for all tests.
+
+    A test that changes constants has to call it first.
+    """
     from patchcore_dual.detector import PatchCoreDual
 
     @cache

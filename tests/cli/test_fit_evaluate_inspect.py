@@ -488,14 +488,14 @@ def test_approximate_search_is_measured_and_kept_in_the_model(
 ):
     from patchcore_dual.banks import memory_bank
 
-    model = tmp_path / "model"
+    model, exact = tmp_path / "model", fitted_with(scoring="patchcore")
     asked = ("fit", prepared.folder, "--model", model, "--scoring", "patchcore")
     assert "Search stays exact" in run(*asked, "--search", "approximate").out  # of so small a bank
     monkeypatch.setattr(memory_bank, "_SMALL", 100)
     fitted = run(*asked, "--search", "approximate", "--overwrite")
     assert fitted.code == 0
     assert "of exact ones on 6 training images" in fitted.out
-    fast, exact = PatchCoreDual.load(model), fitted_with(scoring="patchcore")
+    fast = PatchCoreDual.load(model)
     assert 0 < fast.model.adaptive_search.exact_share < 1
     for sample in Manifest.load(prepared.folder).part("test"):
         path = prepared.image_path(sample)

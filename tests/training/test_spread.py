@@ -50,11 +50,12 @@ def test_coresets_of_parts_are_the_same_from_any_workers(monkeypatch):
 
 @pytest.mark.parametrize("room", [0.25, 0], ids=["features kept", "no room for features"])
 def test_a_model_is_the_same_from_any_workers(prepared, monkeypatch, fitted_with, room):
+    expected = fitted_with().fingerprint
     monkeypatch.setattr(context, "WORTH_SPREADING", 0)
     monkeypatch.setattr(context, "CACHED_SHARE_OF_DISK", room)
     spread = Spread(Unlucky())
     fitted = PatchCoreDual().fit(prepared, spread=spread)
-    assert fitted.fingerprint == fitted_with().fingerprint
+    assert fitted.fingerprint == expected
     assert sum(share.items for share in spread.shares) > 0
 
 
