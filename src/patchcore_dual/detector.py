@@ -10,7 +10,7 @@ from patchcore_dual.data.inputs import Image, InputImage, OnError, read_input, r
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import ImageError, ModelError
 from patchcore_dual.features import Embedder, adapted, as_set, load_embedder, restore_embedder
-from patchcore_dual.features.inspected import patches_of, restricted
+from patchcore_dual.features.inspected import everywhere, patches_of, restricted
 from patchcore_dual.live import Lesson, Outcome, Teacher
 from patchcore_dual.model import Model, Version, fingerprint, load_with_fingerprint
 from patchcore_dual.scoring import (
@@ -84,7 +84,8 @@ class PatchCoreDual:
 
     def teach(self, *lessons: Lesson, **options: Any) -> Outcome:
         """Teach it images that it judged wrongly (5.3.2); for `options` see `Teacher.teach`."""
-        outcome = self._teacher.teach(self.model, self.embed, lessons, **options)
+        embed = everywhere(self.embedder, self.settings)
+        outcome = self._teacher.teach(self.model, embed, lessons, **options)
         if outcome.is_accepted:
             self._model, self._fingerprint = outcome.teaching.after, ""
         return outcome
@@ -140,21 +141,20 @@ class PatchCoreDual:
         share, banks = model.adaptive_search.exact_share, (model.normal_bank, model.defect_bank)
         features = patches_of(embedder, image.resized, model.roi, image.region)
         evidence = search_adaptively(features, *banks, model.probe, model.rule, exact_share=share)
-        output = model.rule(evidence)
+        output, review = model.rule(evidence), thresholds.review.value
         shapes = image.resized.shape, image.original.shape
         heat = image.as_given(heat_map(output.grid, *shapes, model.rule.sigma))
-        is_suspicious = output.score > thresholds.review.value
         return Inspection(
             image.name,
             image.original,
             output.score,
             score_uncertainty(model.rule, evidence, features, *banks, peak=output.peak),
             thresholds.image.value,
-            thresholds.review.value,
+            review,
             heat,
             thresholds.pixel,
             thresholds.map_floor,
-            find_regions(heat, thresholds.pixel, at_least_one=is_suspicious),
+            find_regions(heat, thresholds.pixel, at_least_one=output.score > review),
             match_at(model.normal_bank, evidence.normal, output.peak),
             match_at(model.defect_bank, evidence.defect, output.peak),
             self.fingerprint,

@@ -102,7 +102,7 @@ def test_two_good_images_have_to_stay(detector):
     normals = list(detector.model.calibration.normals)
     with pytest.raises(DataError, match="fewer than two good images"):
         detector.teach(removed=normals[1:])
-    with pytest.raises(SettingsError, match="one of both"):
+    with pytest.raises(SettingsError, match="one of them"):
         detector.teach(Lesson("x.png", True), removed=normals[:1])
 
 

@@ -102,6 +102,7 @@ def teach(
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
     from patchcore_dual.detector import PatchCoreDual
+    from patchcore_dual.features.inspected import everywhere
     from patchcore_dual.live import CalibrationImages, commit, editing
 
     lessons: list[Lesson] = []
@@ -122,9 +123,8 @@ def teach(
     with nullcontext() if dry_run else editing(model), progress_bar() as progress:
         detector = PatchCoreDual.load(model, device=device)
         if get_ready:
-            CalibrationImages(
-                detector.model, detector.embed, model, prepared=prepared, progress=progress
-            )
+            embed = everywhere(detector.embedder, detector.settings)
+            CalibrationImages(detector.model, embed, model, prepared=prepared, progress=progress)
             if as_json:
                 print_json({"model": str(model), "ready": True})
             else:

@@ -12,8 +12,9 @@ import numpy as np
 from patchcore_dual.data.roi import resize_region
 from patchcore_dual.errors import DataError
 from patchcore_dual.features.defect_patches import cell_coverage
-from patchcore_dual.features.embedder import Embedder
-from patchcore_dual.features.tiled import TiledEmbedder, TiledFeatures
+from patchcore_dual.features.embedder import Embedder, EmbedImage
+from patchcore_dual.features.tiled import TiledEmbedder, TiledFeatures, as_set
+from patchcore_dual.settings import Settings
 
 LEAST_SHARE = 0.5  # of a cell
 
@@ -70,6 +71,17 @@ def restricted(
     if isinstance(features, TiledFeatures):
         return features.within(inside)
     return np.where(inside[..., None], features, np.float32(np.nan))
+
+
+def everywhere(embedder: Embedder, settings: Settings) -> EmbedImage:
+    """Gives the patch features float32 `[h, w, d]` of one image, whatever is inspected of it.
+
+    Args:
+        embedder: a detector's.
+        settings: which say whether banks see images in tiles, and projected.
+    """
+    as_used = as_set(embedder, settings)
+    return lambda image: as_used(image[None])[0]
 
 
 def patches_of(

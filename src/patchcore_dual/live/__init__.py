@@ -6,6 +6,7 @@ A taught image changes the banks, and everything calibrated follows. Every chang
 from patchcore_dual.live.changes import prune, tag, undo, untag
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.live.lessons import LearnedImage, Lesson
+from patchcore_dual.live.narrowing import narrow
 from patchcore_dual.live.preview import Change, Preview
 from patchcore_dual.live.removal import remove
 from patchcore_dual.live.teacher import Outcome, Teacher
@@ -27,6 +28,7 @@ __all__ = [
     "Version",
     "commit",
     "editing",
+    "narrow",
     "prune",
     "remove",
     "tag",

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -94,7 +95,8 @@ class CalibrationImages:
 
         Args:
             model: the fitted model.
-            embed: one image uint8 `[H, W, 3]` of the model's size to its patch features.
+            embed: one image uint8 `[H, W, 3]` of the model's size to its patch features, also those
+                outside the region of interest, as of `features.inspected.everywhere`.
             folder: the model's. None, or one that cannot be written, keeps nothing.
             prepared: the folder that the images lie in; None for that of the fit.
             progress: gets the stage and how far it is.
@@ -106,13 +108,6 @@ class CalibrationImages:
         if calibration is None:
             raise ModelError("the model keeps no calibration set, and cannot be taught. Fit again.")
         self._embed, self._size = embed, model.size
-        evidence = (*calibration.evidence.normals, *calibration.evidence.defectives)
-        grids = (np.isnan(one.evidence.normal.distance) for one in evidence)
-        names_of_evidence = (*calibration.normals, *calibration.defectives)
-        # Features are kept within the region of the model alone: an image may have a smaller one.
-        self._outside = {
-            name: grid for name, grid in zip(names_of_evidence, grids, strict=True) if grid.any()
-        }
         kept_in = Path(folder) / FOLDER if folder is not None else None
         if kept_in is not None and (kept_in.is_dir() or os.access(kept_in.parent, os.W_OK)):
             self._folder = kept_in
@@ -145,7 +140,7 @@ class CalibrationImages:
         return self._folder
 
     def features(self, name: str) -> np.ndarray:
-        """Patch features float32 `[h, w, d]` of a calibration image; NaN where not inspected."""
+        """Patch features float32 `[h, w, d]` of a calibration image, also where not inspected."""
         try:
             kept: np.ndarray = np.load(self._array(name))
         except (OSError, ValueError, EOFError):  # removed or damaged meanwhile
@@ -155,22 +150,31 @@ class CalibrationImages:
                     f"{self._array(name)} is missing or damaged. Delete it and teach again."
                 ) from None
             kept = self._keep(name, read_image(picture))
-        features = kept.astype(np.float32)
-        if name in self._outside:
-            features[self._outside[name]] = np.nan
-        return features
+        return kept.astype(np.float32)
 
-    def add(self, name: str, row: ImageRow, image: np.ndarray, features: np.ndarray) -> None:
+    def image(self, name: str) -> np.ndarray | None:
+        """A calibration image, uint8 `[H, W, 3]`, of the model's size; None where it is not kept.
+
+        Where the prepared folder is not at hand, it is a JPEG, unless it was taught.
+        """
+        taught, picture = (self._array(name).with_suffix(suffix) for suffix in (".png", ".jpg"))
+        sample = self._prepared.get(name)
+        if taught.is_file():
+            return read_image(taught)
+        if sample is not None and self._is_unchanged(sample, self.rows[name].sha256):
+            return self._manifest.read_image(sample)
+        return read_image(picture) if picture.is_file() else None
+
+    def add(self, name: str, row: ImageRow, image: np.ndarray) -> None:
         """Keep an image that is taught: its features and, to compute them anew, its pixels.
 
         Args:
             image: uint8 `[H, W, 3]`, of the model's size.
-            features: float32 `[h, w, d]`.
         """
         self.rows[name] = row
         encoded = cv2.imencode(".png", image[..., ::-1])[1]
         write_atomically(self._array(name).with_suffix(".png"), encoded.tobytes())
-        write_atomically(self._array(name), _in_half(features))
+        self._keep(name, image)
         self._save_index()
 
     def samples(self, names: Iterable[str]) -> tuple[Sample, ...]:
@@ -202,15 +206,8 @@ class CalibrationImages:
         progress: Progress,
     ) -> None:
         """Read what is not kept from the prepared folder."""
-        folder = self.folder
-        try:
-            manifest = Manifest.load(folder)
-        except DataError:
-            manifest = Manifest(folder, ())
-        if self._size is not None:
-            manifest = manifest.at_size(*self._size)
-        samples = {s.image: s for s in manifest.part("train")}
-        samples |= with_variants(samples, [*missing, *absent])
+        folder, manifest = self.folder, self._manifest
+        samples = {**self._prepared, **with_variants(self._prepared, [*missing, *absent])}
         # A taught image has a copy here, or lies where it was when it was taught.
         for name in absent:
             if name not in missing and name not in samples:
@@ -222,9 +219,7 @@ class CalibrationImages:
                 continue
             sample = samples.get(name)
             parent = next(iter(sample.parents)) if sample and is_variant(sample) else name
-            sha256 = calibration.sha256.get(parent, "")
-            path = manifest.image_path(sample) if sample else None
-            if path is None or not path.is_file() or (sha256 and file_sha256(path) != sha256):
+            if sample is None or not self._is_unchanged(sample, calibration.sha256.get(parent, "")):
                 lost.append(name)
         if lost:
             count = len(calibration.normals) + len(calibration.defectives)
@@ -270,6 +265,25 @@ class CalibrationImages:
             if not path.name.startswith(self._key) and path.suffix != ".png":
                 path.unlink()
 
+    @cached_property
+    def _manifest(self) -> Manifest:
+        """What the prepared folder holds; nothing where it is not at hand."""
+        try:
+            manifest = Manifest.load(self.folder)
+        except DataError:
+            manifest = Manifest(self.folder, ())
+        return manifest.at_size(*self._size) if self._size is not None else manifest
+
+    @cached_property
+    def _prepared(self) -> dict[str, Sample]:
+        """The training images of the prepared folder, by name."""
+        return {sample.image: sample for sample in self._manifest.part("train")}
+
+    def _is_unchanged(self, sample: Sample, sha256: str) -> bool:
+        """Whether an image's file is there, and the one that the model was fitted on."""
+        path = self._manifest.image_path(sample)
+        return path.is_file() and (not sha256 or file_sha256(path) == sha256)
+
     def _picture_of_taught(self, name: str) -> bool:
         return self._array(name).with_suffix(".png").is_file()
 
@@ -298,8 +312,6 @@ def _key_of(model: Model) -> str:
     if model.aligner is not None:  # taught images are kept as they were aligned
         reference = hashlib.sha256(model.aligner.reference.tobytes()).hexdigest()
         facts["aligned to"] = {**model.aligner.settings(), "reference": reference}
-    if model.roi is not None:
-        facts["roi"] = hashlib.sha256(model.roi.tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 

@@ -16,6 +16,7 @@ from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.errors import DataError, ImageError, SettingsError
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.features.defect_patches import covered_cells
+from patchcore_dual.features.inspected import restricted
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import RuleOutput, gather_evidence
@@ -119,7 +120,7 @@ def read_lesson(
     other = images.rows.get(name)
     if not name or (other and other.sha256 != sha256):  # a file that a camera writes again
         name = f"{name or 'image'}#{sha256[:8]}"
-    features = embed(given.resized)
+    features = restricted(embed(given.resized), given.resized.shape, model.roi)
     banks = model.normal_bank, model.defect_bank
     evidence = gather_evidence(features, *banks, model.probe, model.rule.weighted)
     output = model.rule(evidence)

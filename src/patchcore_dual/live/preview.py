@@ -10,10 +10,11 @@ import numpy as np
 from patchcore_dual.data.inputs import read_input
 from patchcore_dual.errors import ImageError
 from patchcore_dual.features import EmbedImage
+from patchcore_dual.features.inspected import restricted
 from patchcore_dual.live.held_out import HeldOut, held_out_results, recall, recall_left_out
 from patchcore_dual.live.images import CalibrationImages
 from patchcore_dual.live.lessons import verdict_of
-from patchcore_dual.live.recalibration import calibration_of
+from patchcore_dual.live.recalibration import TrainingState
 from patchcore_dual.live.teaching import Teaching
 from patchcore_dual.model import Model
 from patchcore_dual.scoring import OperatingPoint, gather_evidence, operating_point
@@ -63,6 +64,9 @@ class Preview:
         before, after: what the thresholds do, by all calibration images of each model.
         recall_known: recall on held-out known defects before and after, on the images of both.
         recall_left_out: the same with their kind left out; None where kinds are not the same.
+        inspected_share: the share of each image that is inspected, before and after.
+        defects_outside: training images whose defects lie wholly outside the region of interest.
+        n_known: real defective training images that the model before learned from.
         max_loss: of either recall, beyond which it is refused.
         gained_normal, gained_defect: vectors that the banks gain.
         approximations: what a fit would do otherwise, in sentences.
@@ -76,6 +80,9 @@ class Preview:
     after: OperatingPoint
     recall_known: BeforeAfter
     recall_left_out: BeforeAfter
+    inspected_share: tuple[float, float]
+    defects_outside: tuple[int, int]
+    n_known: int
     max_loss: float
     gained_normal: int
     gained_defect: int
@@ -95,6 +102,12 @@ class Preview:
                 f"Recall on {what} would fall from {before:.2f} to {after:.2f}, by more than "
                 f"{self.max_loss:g}."
             )
+        outside = self.defects_outside[1] - self.defects_outside[0]
+        if outside > (self.max_loss + _ROUNDING) * self.n_known:
+            reasons.append(
+                f"{outside} of {self.n_known} known defects would lie wholly outside, where "
+                "nothing is found."
+            )
         was, now = self.before.threshold, self.after.threshold
         if now.promised > max(now.asked, was.promised) + _ROUNDING:
             reasons.append(
@@ -106,7 +119,14 @@ class Preview:
     def effects(self) -> dict[str, tuple[float | None, float | None]]:
         """The figures before and after, by what they measure."""
         was, now = self.before, self.after
+        of_region: dict[str, tuple[float | None, float | None]] = {}
+        if self.inspected_share[0] != self.inspected_share[1]:
+            of_region = {
+                "share inspected": self.inspected_share,
+                "defects outside": self.defects_outside,
+            }
         return {
+            **of_region,
             "threshold": (was.threshold.value, now.threshold.value),
             "false alarms expected": (was.threshold.expected, now.threshold.expected),
             "false alarms promised": (was.threshold.promised, now.threshold.promised),
@@ -143,7 +163,8 @@ class Preview:
         for name, (before, after) in self.effects().items():
             if before is None and after is None:
                 continue
-            show: Callable[[float], str] = percent if name.startswith("false") else "{:.3g}".format
+            is_share = name.startswith(("false", "share"))
+            show: Callable[[float], str] = percent if is_share else "{:.3g}".format
             was, now = ("unknown" if v is None else show(v) for v in (before, after))
             lines.append(f"{name[0].upper()}{name[1:]}: {was} → {now}")
         lines += self._listed(self.calibration, "calibration images, held out,")
@@ -174,7 +195,8 @@ def preview(
     """Compare both models of a teaching.
 
     Args:
-        embed: one image uint8 `[H, W, 3]` of the model's size to its patch features.
+        embed: one image uint8 `[H, W, 3]` of the model's size to its patch features, as of
+            `CalibrationImages`.
         images: of the model before.
         inspected: files that were inspected lately; None for no such list. Those that cannot be
             read any more, and those that are taught now, are left out.
@@ -188,7 +210,7 @@ def preview(
     known = [name for name in common if was[name].is_defect]
     return Preview(
         tuple(
-            _change(name, is_defect, before, after, features)
+            _change(name, is_defect, before, after, features, features)
             for name, is_defect, features in _subjects(teaching, images)
         ),
         tuple(_changed(_held_out_change(n, was[n], now[n]) for n in common)),
@@ -198,6 +220,9 @@ def preview(
         _operating_point(after),
         (recall(was, known), recall(now, known)),
         recall_left_out(before, after),
+        (before.inspected_share, after.inspected_share),
+        (before.defects_outside, after.defects_outside),
+        before.trained_on.get("defective_images", 0) - before.defects_outside,
         max_loss,
         teaching.gained_normal,
         teaching.gained_defect,
@@ -210,10 +235,11 @@ def _subjects(
 ) -> Iterator[tuple[str, bool, np.ndarray]]:
     """Name, whether it shows a defect, and features of each image that is taught or removed."""
     yield from ((one.name, one.is_defect, one.features) for one in teaching.taught)
-    calibration = calibration_of(teaching.before)
+    state = TrainingState.of(teaching.before, images) if teaching.removed else None
     for name in teaching.removed:
-        if name in (*calibration.normals, *calibration.defectives):
-            yield name, images.rows[name].label == "positive", images.features(name)
+        if state is not None and name in state.normal:
+            features = state.inspected(name, images.features(name))
+            yield name, images.rows[name].label == "positive", features
 
 
 def _held_out_change(name: str, was: HeldOut, now: HeldOut) -> Change:
@@ -241,18 +267,21 @@ def _look_at(
                 continue
         except (ImageError, OSError):  # no longer there, or being written
             continue
-        changes.append(_change(str(path), None, before, after, embed(image.resized)))
+        features, shape = embed(image.resized), image.resized.shape
+        seen = [restricted(features, shape, model.roi, image.region) for model in (before, after)]
+        changes.append(_change(str(path), None, before, after, *seen))
         progress("images inspected lately", done, len(paths))
     return changes
 
 
 def _change(
-    name: str, is_defect: bool | None, before: Model, after: Model, features: np.ndarray
+    name: str, is_defect: bool | None, before: Model, after: Model, *features: np.ndarray
 ) -> Change:
+    """`features`: of the image as the model before sees it, and as the one after does."""
     verdicts, scores = [], []
-    for model in (before, after):
+    for model, seen in zip((before, after), features, strict=True):
         banks = model.normal_bank, model.defect_bank
-        evidence = gather_evidence(features, *banks, model.probe, model.rule.weighted)
+        evidence = gather_evidence(seen, *banks, model.probe, model.rule.weighted)
         scores.append(float(model.rule(evidence).score))
         verdicts.append(verdict_of(model, evidence, scores[-1]))
     return Change(name, is_defect, verdicts[0], verdicts[1], scores[0], scores[1])

@@ -31,7 +31,7 @@ from patchcore_dual.training.normal_banks import SAMPLED_PATCHES, NormalBanks
 from patchcore_dual.utils.progress import Progress, silent
 
 Features = Callable[[str], np.ndarray]
-"""The patch features float32 `[h, w, d]` of a calibration image, by its name."""
+"""The patch features float32 `[h, w, d]` of a calibration image, everywhere in it, by its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,8 @@ class TrainingState:
         normal_bank: the normal bank.
         defects: the defect bank and the patches that it was chosen from; None without defects.
         fold_of: the fold of every scored image, by name.
-        normal: out-of-fold distances to normal of every scored image, by name.
+        normal: out-of-fold distances to normal of every scored image, by name; NaN where it is not
+            inspected.
         cells: bool `[h, w]`, the cells on the defect of every scored defective image, by name.
         sizes: height and width in pixels of every scored image, by name.
         sha256: see `CalibrationSet`.
@@ -89,6 +90,11 @@ class TrainingState:
     def normals(self) -> list[str]:
         """The good images that are scored."""
         return [s.image for s in self.samples if not s.is_defective and s.image in self.fold_of]
+
+    def inspected(self, name: str, features: np.ndarray) -> np.ndarray:
+        """Patch features `[h, w, d]` of a scored image, NaN where it is not inspected."""
+        outside = np.isnan(self.normal[name].distance)
+        return np.where(outside[..., None], np.float32(np.nan), features)
 
     def next_fold(self, is_defective: bool) -> int:
         """The fold for a further image: that with the fewest of its label, as in fitting."""
@@ -171,7 +177,7 @@ def renew(
         return MemoryBank.join(others) if others else None
 
     def see(one: Sample) -> SeenImage:
-        own = features(one.image)
+        own = state.inspected(one.image, features(one.image))
         gained = gained_outside(state.fold_of[one.image])
         if gained is not None:
             normal = state.normal[one.image]

@@ -2,22 +2,18 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
-from patchcore_dual.banks import MemoryBank
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.errors import DataError
-from patchcore_dual.live.growth import grow_normal_bank
 from patchcore_dual.live.images import CalibrationImages
-from patchcore_dual.live.recalibration import TrainingState, calibration_of, described, renew
+from patchcore_dual.live.recalibration import TrainingState, described, renew
+from patchcore_dual.live.shrinking import without_normals
 from patchcore_dual.live.teaching import Teaching
 from patchcore_dual.model import Model
 from patchcore_dual.training.defect_bank import DefectPatches
 from patchcore_dual.utils.progress import Progress, silent
-
-_TOLERANCE = 1e-3  # by which features in half precision may miss a distance
 
 
 def remove(
@@ -68,7 +64,9 @@ def remove(
         sha256={name: digest for name, digest in state.sha256.items() if name not in removed},
     )
     if removed & set(model.normal_bank.sources):
-        state = _without_normals(model, state, removed, images, progress)
+        bank = model.normal_bank
+        stays = ~np.isin(bank.image, [i for i, name in enumerate(bank.sources) if name in removed])
+        state = without_normals(model, state, stays, images, progress)
     trained_on = described(model.trained_on, state)
     after = renew(model, state, images.features, trained_on=trained_on, progress=progress)
     return Teaching(model, after, removed=tuple(sorted(removed)))
@@ -93,46 +91,3 @@ def name_of(source: str, known: Sequence[str]) -> str:
     raise DataError(
         f"the model has no training image {source}. Name one as `inspect` shows it, as {known[0]}."
     )
-
-
-def _without_normals(
-    model: Model,
-    state: TrainingState,
-    removed: Collection[str],
-    images: CalibrationImages,
-    progress: Progress,
-) -> TrainingState:
-    """The state whose normal bank lacks some images, and covers the others as before."""
-    lost = model.normal_bank.select(np.isin(model.normal_bank.image, _positions(model, removed)))
-    bank = model.normal_bank.without(removed)
-    if not len(bank):
-        raise DataError("that leaves nothing in the normal bank. Fit again.")
-    radius = calibration_of(model).covering_radius * (1 + _TOLERANCE)
-    gained = []
-    for done, name in enumerate(state.normals, start=1):
-        features, seed = images.features(name), model.settings.seed
-        more = grow_normal_bank(bank, name, features, radius, seed) if radius else None
-        if more is not None:
-            bank = MemoryBank.join([bank, more])
-            gained.append(more)
-        progress("patches that the image alone covered", done, len(state.normals))
-
-    @cache
-    def outside(fold: int) -> MemoryBank:
-        others = bank.without([n for n in bank.sources if state.fold_of.get(n) == fold])
-        return others if len(others) else bank
-
-    normal = {}
-    for name, nearest in state.normal.items():
-        features = images.features(name)
-        was_nearest = lost.nearest(features)[0] <= nearest.distance * (1 + _TOLERANCE)
-        if was_nearest.any():
-            instead = outside(state.fold_of[name]).nearest(features)[0]
-            distance = np.maximum(nearest.distance, instead)
-            nearest = replace(nearest, distance=np.where(was_nearest, distance, nearest.distance))
-        normal[name] = nearest
-    return replace(state, normal_bank=bank, normal=normal, gained=tuple(gained))
-
-
-def _positions(model: Model, names: Collection[str]) -> list[int]:
-    return [i for i, name in enumerate(model.normal_bank.sources) if name in names]

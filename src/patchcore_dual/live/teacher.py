@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from patchcore_dual.errors import ModelError, SettingsError
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.live.images import FOLDER, CalibrationImages
 from patchcore_dual.live.lessons import Lesson
+from patchcore_dual.live.narrowing import narrow
 from patchcore_dual.live.pictures import TrainingPictures
 from patchcore_dual.live.preview import MAX_LOSS, Preview, preview
 from patchcore_dual.live.removal import remove
@@ -41,6 +44,8 @@ class Outcome:
             "defect patches added": self.preview.gained_defect,
         }
         action = "teach" if self.teaching.taught else "remove"
+        if self.teaching.is_narrowed:
+            action = "region"
         return Edit(action, self.teaching.changed, by, why, effects)
 
     def __str__(self) -> str:
@@ -69,6 +74,7 @@ class Teacher:
         lessons: Sequence[Lesson] = (),
         *,
         removed: Collection[str] = (),
+        region: np.ndarray | None = None,
         prepared: Path | str | None = None,
         inspected: Iterable[Path] | None = None,
         max_loss: float = MAX_LOSS,
@@ -79,9 +85,11 @@ class Teacher:
         """Teach a model, unless that costs too much.
 
         Args:
-            embed: an image of the model's size to its patch features.
+            embed: an image of the model's size to its patch features, as of `CalibrationImages`.
             lessons: images, and what they show.
-            removed: training images to take out of the model, as of `live.remove`; not both.
+            removed: training images to take out of the model, as of `live.remove`.
+            region: bool `[H, W]`, outside of which nothing is to be inspected any more, as of
+                `live.narrow`; one of the three.
             prepared: the folder that the calibration images lie in, if they are not kept with the
                 model and the folder of the fit is elsewhere now.
             inspected: files that were inspected lately, whose verdicts are compared.
@@ -95,10 +103,12 @@ class Teacher:
             DataError, SettingsError: as `live.teach`.
             ModelError: as `CalibrationImages`.
         """
-        if bool(lessons) == bool(removed):
-            raise SettingsError("give images to teach, or some to remove, one of both.")
+        if [bool(lessons), bool(removed), region is not None].count(True) != 1:
+            raise SettingsError("give images to teach, some to remove, or a region, one of them.")
         images = self.images(model, embed, prepared, progress)
-        if lessons:
+        if region is not None:
+            teaching = narrow(model, region, images, progress)
+        elif lessons:
             teaching = teach(model, lessons, embed, images, progress)
         else:
             teaching = remove(model, removed, images, progress)

@@ -11,6 +11,7 @@ from patchcore_dual.data.sample import Sample
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.features.defect_patches import covered_cells, defect_patches
+from patchcore_dual.features.inspected import restricted
 from patchcore_dual.live.growth import grow_defect_bank, grow_normal_bank
 from patchcore_dual.live.images import CalibrationImages, ImageRow
 from patchcore_dual.live.lessons import LearnedImage, Lesson, read_lesson, verdict_of
@@ -28,7 +29,8 @@ class Teaching:
 
     Attributes:
         before, after: the models.
-        taught: the images that were taught; none where images were removed.
+        taught: the images that were taught; none where images were removed or the region of
+            interest was narrowed.
         removed: names of the images that were removed.
     """
 
@@ -53,6 +55,11 @@ class Teaching:
                 for name in self.removed
             ),
         )
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether less is inspected than before."""
+        return self.after.roi is not self.before.roi
 
     @property
     def gained_normal(self) -> int:
@@ -99,7 +106,13 @@ class Teaching:
                 "calibration images keep their distances to normal where the new patches are "
                 "not nearer."
             )
-        if self.removed:
+        if self.is_narrowed:
+            lines.append(
+                "A fit with this region would choose the banks anew from what lies inside; here "
+                "they lose what lies outside. Probe, fusion rule, guard and thresholds are renewed "
+                "as by a fit."
+            )
+        elif self.removed:
             lines.append(
                 "A fit would choose the banks anew, and deal the remaining images to folds anew; "
                 "probe, fusion rule, guard and thresholds are renewed as by a fit."
@@ -126,7 +139,7 @@ class Teaching:
                 height=height,
                 width=width,
             )
-            images.add(one.name, row, one.image, one.features)
+            images.add(one.name, row, one.image)
 
 
 def teach(
@@ -145,7 +158,8 @@ def teach(
     Args:
         model: is left as it is.
         lessons: at least one; each image once.
-        embed: one image uint8 `[H, W, 3]` of the model's size to its patch features.
+        embed: one image uint8 `[H, W, 3]` of the model's size to its patch features, as of
+            `CalibrationImages`.
         images: of this model.
         progress: gets the stage and how far it is.
 
@@ -245,7 +259,12 @@ def _with_image(
             return state
         bank = MemoryBank.join([state.normal_bank, gained])
         return replace(state, normal_bank=bank, gained=(*state.gained, gained))
-    vectors, cells = defect_patches(embed, one.image, one.mask, settings.patches, model.size)
+
+    def embed_inspected(image: np.ndarray) -> np.ndarray:
+        return restricted(embed(image), image.shape, model.roi)
+
+    choice, size = settings.patches, model.size
+    vectors, cells = defect_patches(embed_inspected, one.image, one.mask, choice, size)
     own = np.zeros(len(vectors), np.int32)
     patches = MemoryBank(vectors, own, cells.astype(np.int32), (one.name,))
     _, channels = bank_channels(model.spec, settings)

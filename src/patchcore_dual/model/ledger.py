@@ -45,8 +45,8 @@ class Edit:
     """One change of a model.
 
     Attributes:
-        action: what was done: "fit", "teach", "remove", "threshold", "migrate", "undo", "tag" or
-            "prune".
+        action: what was done: "fit", "teach", "remove", "region", "threshold", "migrate", "undo",
+            "tag" or "prune".
         images: those that were taught or removed.
         by: who did it; the user of the system by default.
         why: a reason in words.

@@ -114,6 +114,16 @@ class Model:
         """How many bits the 16-bit files it was fitted on use; None where there were none."""
         return self.trained_on.get("bit_depth")
 
+    @property
+    def inspected_share(self) -> float:
+        """The share of an image that its region of interest holds."""
+        return 1.0 if self.roi is None else float(self.roi.mean())
+
+    @property
+    def defects_outside(self) -> int:
+        """How many of its training images have their defects wholly outside of it."""
+        return int(self.trained_on.get("defects_outside_region", 0))
+
     @cached_property
     def held_out(self) -> HeldOutResults | None:
         """The held-out scores of its training images; None without a calibration set."""
@@ -158,7 +168,7 @@ class Model:
             "backbone": self.spec.backbone,
             "weights_sha256": self.spec.weights_sha256,
             "size": f"{self.size[0]}x{self.size[1]}" if self.size else "native",
-            "inspected_share": 1.0 if self.roi is None else float(self.roi.mean()),
+            "inspected_share": self.inspected_share,
             "alignment": f"{self.aligner.mode} to {self.aligner.source}"
             if self.aligner
             else "none",

@@ -1,7 +1,6 @@
 """The regions of interest of a training set, checked before hours of fitting."""
 
 import logging
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,18 +24,29 @@ def within_region(manifest: Manifest, roi: np.ndarray | None) -> Manifest:
     """
     if roi is None:
         return manifest
-    sizes = list(_sizes(manifest))
-    return manifest.within(region_for(roi, sizes, what="the images are") if sizes else roi)
+    if (size := manifest.size()) is None:
+        return manifest.within(roi)
+    photographed = photographed_size(manifest)
+    sizes = [size] if photographed is None else [size, photographed]
+    return manifest.within(region_for(roi, sizes, what="the images are"))
 
 
-def _sizes(manifest: Manifest) -> Iterator[tuple[int, int]]:
-    """Width and height of the images, and of all photographs where that is one size."""
-    if (size := manifest.size()) is not None:
-        yield size
-        facts = manifest.preparation()
-        sides = [facts.get(name) or {} for name in ("original_width", "original_height")]
-        if all(side and side.get("min") == side.get("max") for side in sides):
-            yield int(sides[0]["min"]), int(sides[1]["min"])
+def photographed_size(manifest: Manifest) -> tuple[int, int] | None:
+    """Width and height of all photographs that the images were prepared from, if it is one size."""
+    facts = manifest.preparation()
+    sides = [facts.get(name) or {} for name in ("original_width", "original_height")]
+    if all(side and side.get("min") == side.get("max") for side in sides):
+        return int(sides[0]["min"]), int(sides[1]["min"])
+    return None
+
+
+def check_patches(settings: Settings) -> None:
+    """SettingsError for patches `crop`, which does not know regions."""
+    if settings.patches == "crop":
+        raise SettingsError(
+            "patches crop cuts images around their defects, where a region of interest of the "
+            "whole image does not apply. Use patches mask or box."
+        )
 
 
 def check_regions(training_set: Manifest, settings: Settings) -> tuple[str, ...] | None:
@@ -52,11 +62,7 @@ def check_regions(training_set: Manifest, settings: Settings) -> tuple[str, ...]
     has_region = [training_set.region_of(sample) is not None for sample in training_set]
     if not any(has_region):
         return None
-    if settings.patches == "crop":
-        raise SettingsError(
-            "patches crop cuts images around their defects, where a region of interest of the "
-            "whole image does not apply. Use patches mask or box."
-        )
+    check_patches(settings)
     defective = training_set.real().part(label="positive")
     known = [sample for sample in defective if sample.mask_is_known]
     outside = []

@@ -13,6 +13,7 @@ from patchcore_dual.data.reading import read
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
+from patchcore_dual.features.inspected import everywhere
 from patchcore_dual.live import CalibrationImages, Lesson, Outcome, Teaching, commit, editing
 from patchcore_dual.model import read_fingerprint
 from patchcore_dual.model.versions import history
@@ -118,7 +119,8 @@ def teach(folder: Path, asked: Asked) -> dict[str, Any]:
         is_accepted = not asked.dry_run and (asked.force or not outcome.preview.refusals)
         if is_accepted:
             del _LATEST[folder]
-            teaching.keep(CalibrationImages(teaching.before, detector.embed, folder))
+            embed = everywhere(detector.embedder, detector.settings)
+            teaching.keep(CalibrationImages(teaching.before, embed, folder))
             edit = outcome.edit(by=asked.by, why=asked.why)
             number = commit(folder, teaching.after, edit).number
     shown = outcome.preview.to_json()
