@@ -49,6 +49,18 @@ Ignore = Annotated[
         "polygons in a JSON file.",
     ),
 ]
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        help="What `inspect --jsonl` printed: show which of the images inspected lately would be "
+        "judged otherwise."
+    ),
+]
+Last = Annotated[int, typer.Option(help="How many images of the --log, the latest.")]
+Prepared = Annotated[
+    Path | None,
+    typer.Option(help="The prepared folder that the model was fitted on, if it is elsewhere now."),
+]
 Ray = Annotated[
     str | None,
     typer.Option(

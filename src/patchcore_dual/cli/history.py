@@ -114,6 +114,10 @@ def what_was_done(version: "Version") -> str:
         return f"tag: {effects['tag']} taken away"
     if action == "prune":
         return f"prune: removed {', '.join(map(str, effects['removed']))}"
+    if action == "region":
+        was, now = effects["share inspected"]
+        others = effects_text({n: v for n, v in effects.items() if n != "share inspected"})
+        return f"region narrowed: {now:.1%} of each image is inspected, not {was:.1%}; {others}"
     changed = effects_text(effects)
     return f"{action}: {changed}" if changed else action
 

@@ -21,6 +21,7 @@ from patchcore_dual.cli.inspect import inspect
 from patchcore_dual.cli.migrate import migrate
 from patchcore_dual.cli.prepare import prepare
 from patchcore_dual.cli.prune import prune
+from patchcore_dual.cli.region import region
 from patchcore_dual.cli.reproduce import reproduce
 from patchcore_dual.cli.serve import serve
 from patchcore_dual.cli.study import study
@@ -44,6 +45,7 @@ _AFTER_CTRL_C = {
     "study": "Nothing was written. The same command begins anew.",
     "threshold": "The model has its old threshold or the new one. Run the same command again.",
     "teach": "The model is as it was, or taught. Run the same command again: it says so if it is.",
+    "region": "The model is as it was, or inspects less. See: patchcore-dual history MODEL",
     "history": "Nothing was changed.",
     "undo": "The model is at its old version or at the new one. Run the same command again.",
     "diff": "Nothing was written. The same command begins anew.",
@@ -82,7 +84,7 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(prepare, audit, fit, fit_many, evaluate, threshold, inspect, drift, study),
-    *(teach, history, undo, diff, tag, prune, migrate),
+    *(teach, region, history, undo, diff, tag, prune, migrate),
     *(serve, reproduce, demo),
 )
 for command in _COMMANDS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchcore_dual.cli.choices import AsJson, By, Device, Why
+from patchcore_dual.cli.choices import AsJson, By, Device, Last, Log, Prepared, Why
 from patchcore_dual.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -60,26 +60,15 @@ def teach(
         float,
         typer.Option(help="Loss of recall on known defects beyond which the images are refused."),
     ] = 0.02,
-    log: Annotated[
-        Path | None,
-        typer.Option(
-            help="What `inspect --jsonl` printed: show which of the images inspected lately would "
-            "be judged otherwise."
-        ),
-    ] = None,
-    last: Annotated[int, typer.Option(help="How many images of the --log, the latest.")] = 100,
+    log: Log = None,
+    last: Last = 100,
     pictures: Annotated[
         Path | None,
         typer.Option(
             help="Write each image with the defect that is taught, and the mask, into this folder."
         ),
     ] = None,
-    prepared: Annotated[
-        Path | None,
-        typer.Option(
-            help="The prepared folder that the model was fitted on, if it is elsewhere now."
-        ),
-    ] = None,
+    prepared: Prepared = None,
     get_ready: Annotated[
         bool,
         typer.Option(
@@ -101,6 +90,7 @@ def teach(
     Example: patchcore-dual teach model missed.png --defect --mask mask.png
     """
     from patchcore_dual.cli.console import console, print_json, progress_bar
+    from patchcore_dual.cli.inspected_lately import inspected_lately
     from patchcore_dual.detector import PatchCoreDual
     from patchcore_dual.features.inspected import everywhere
     from patchcore_dual.live import CalibrationImages, commit, editing
@@ -119,7 +109,7 @@ def teach(
     lessons = [replace(one, kind=kind, group=group) for one in lessons]
     if not 0 <= max_loss < 1:
         raise SettingsError(f"--max-loss is {max_loss:g}; give a share of defects, as 0.02.")
-    inspected = None if log is None else _inspected(log, last)
+    inspected = None if log is None else inspected_lately(log, last)
     with nullcontext() if dry_run else editing(model), progress_bar() as progress:
         detector = PatchCoreDual.load(model, device=device)
         if get_ready:
@@ -197,24 +187,3 @@ def _lessons(
 
     drawn: list[Path | None] = [*masks] if masks else [None] * len(images)
     return [Lesson(image, is_defect, mask) for image, mask in zip(images, drawn, strict=True)]
-
-
-def _inspected(log: Path, last: int) -> list[Path]:
-    """The files that were inspected last, by what `inspect --jsonl` printed."""
-    import json
-    from collections import deque
-
-    from patchcore_dual.errors import DataError
-
-    if last < 1:
-        raise SettingsError(f"--last is {last}; give a number of images, as 100.")
-    try:
-        with log.open(encoding="utf-8") as file:
-            lines = deque(file, maxlen=last)
-        return list(dict.fromkeys(Path(json.loads(line)["path"]) for line in lines if line.strip()))
-    except OSError as error:
-        raise DataError(f"{log} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{log} is not what `inspect --jsonl` prints: one JSON object a line, with a path."
-        ) from None
