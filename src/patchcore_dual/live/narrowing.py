@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from patchcore_dual.banks import MemoryBank
-from patchcore_dual.data.inputs import Image, read_input
+from patchcore_dual.data.inputs import Image, InputImage, read_input
 from patchcore_dual.data.manifest import Manifest
 from patchcore_dual.data.resizing import resize_mask
 from patchcore_dual.data.roi import in_both, region_for, resize_region
@@ -93,10 +93,8 @@ def region_without(model: Model, image: Image, mask: np.ndarray) -> np.ndarray:
         ImageError: for an image that cannot be read.
         DataError: for a mask of another size or without a mark, or an image that cannot be aligned.
     """
-    given = read_input(image, model.size, bit_depth=model.bit_depth).aligned(model.aligner)
-    name, (height, width) = given.name or "the image", given.original.shape[:2]
-    if given.motion is not None and given.motion.reason:
-        raise DataError(f"{name} cannot be aligned: {given.motion.reason}. Draw on another image.")
+    given = _aligned(model, image)
+    height, width = given.original.shape[:2]
     if mask.shape != (height, width):
         raise DataError(
             f"the mask is {mask.shape[1]}x{mask.shape[0]} and its image {width}x{height}. Draw it "
@@ -106,6 +104,29 @@ def region_without(model: Model, image: Image, mask: np.ndarray) -> np.ndarray:
         raise DataError("nothing is marked. Mark what is not to be inspected.")
     rows, columns = given.resized.shape[:2]
     return np.asarray(~resize_mask(given.aligned_mask(mask), columns, rows))
+
+
+def region_on(model: Model, image: Image) -> np.ndarray:
+    """Where a model inspects one image, bool `[H, W]` of the image's own size.
+
+    Raises:
+        ImageError: for an image that cannot be read.
+        DataError: for one that cannot be aligned.
+    """
+    given = _aligned(model, image)
+    height, width = given.original.shape[:2]
+    if model.roi is None:
+        return np.ones((height, width), dtype=bool)
+    rows, columns = given.resized.shape[:2]
+    outside = resize_mask(~resize_region(model.roi, columns, rows), width, height)
+    return ~np.isnan(given.as_given(np.where(outside, np.float32(np.nan), np.float32(1))))
+
+
+def _aligned(model: Model, image: Image) -> InputImage:
+    given = read_input(image, model.size, bit_depth=model.bit_depth).aligned(model.aligner)
+    if given.motion is not None and given.motion.reason:
+        raise DataError(f"the image cannot be aligned: {given.motion.reason}. Draw on another one.")
+    return given
 
 
 def _at_size(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from patchcore_dual.errors import DataError, UnavailableError
@@ -10,7 +11,7 @@ from patchcore_dual.model.versions import history
 from patchcore_dual.scoring.operating_points import Costs
 from patchcore_dual.station.log import Decision, EditRecord, InspectionRecord
 from patchcore_dual.station.serving.served_model import ServedModel
-from patchcore_dual.station.serving.teaching import LessonAsked, RemovalAsked
+from patchcore_dual.station.serving.teaching import LessonAsked, RegionAsked, RemovalAsked
 from patchcore_dual.station.station import Station
 
 
@@ -41,15 +42,7 @@ def teach(
         DataError: for an inspection that another model made; as on the command line.
         SettingsError, ModelError: as on the command line.
     """
-    served = station.model(model)
-    if record.model != model:
-        raise DataError(
-            f"inspection {record.id} was made by {record.model!r}. Have its image inspected by "
-            f"{model!r} first, and name that inspection."
-        )
-    path = station.images.path(record.image)
-    if not station.images.hold(record.image):  # from now on retention spares it
-        raise FileNotFoundError(path)
+    served, path = station.model(model), _image_of(station, model, record)
     asked = LessonAsked(
         path,
         _name_of(record),
@@ -79,6 +72,43 @@ def teach(
         except UnavailableError as error:  # the model has learned it all the same
             lost = f"The inspection could not be marked as decided: {error}"
             done["notes"] = [*done["notes"], lost]
+    return done
+
+
+def narrow(
+    station: Station,
+    model: str,
+    record: InspectionRecord,
+    mask: bytes,
+    by: By,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Have a model inspect less; see `teaching.teach`.
+
+    Args:
+        record: of the image that was drawn on.
+        mask: the bytes of a picture of its size, bright where nothing is to be inspected any more.
+
+    Raises:
+        FileNotFoundError: where the image was removed.
+        DataError: for an inspection that another model made; as on the command line.
+        SettingsError, ModelError: as on the command line.
+    """
+    served = station.model(model)
+    asked = RegionAsked(
+        _image_of(station, model, record),
+        mask,
+        station.settings.limits.max_pixels,
+        by=by.name,
+        why=by.why,
+        dry_run=dry_run,
+        force=force,
+        inspected=tuple(station.recent_images(model)),
+    )
+    done = station.lessons.teach(served, asked)
+    _write_down(station, served, done, record)
     return done
 
 
@@ -147,6 +177,19 @@ def tag(station: Station, model: str, name: str, number: int | None, by: By) -> 
     done = station.lessons.tag(served, name, number, by.name, by.why)
     _write_down(station, served, done)
     return done
+
+
+def _image_of(station: Station, model: str, record: InspectionRecord) -> Path:
+    """The file of an inspected image, which retention spares from now on."""
+    if record.model != model:
+        raise DataError(
+            f"inspection {record.id} was made by {record.model!r}. Have its image inspected by "
+            f"{model!r} first, and name that inspection."
+        )
+    path = station.images.path(record.image)
+    if not station.images.hold(record.image):
+        raise FileNotFoundError(path)
+    return path
 
 
 def _write_down(

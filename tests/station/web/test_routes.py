@@ -1,5 +1,6 @@
 """The routes, over a real port."""
 
+import base64
 import json
 import os
 import re
@@ -140,6 +141,34 @@ def test_a_training_image_is_taken_out(client):
     assert client.post("/v1/models/part/removals", {"images": []}).code == "not_valid"
     assert client.post("/v1/models/other/removals", removal).code == "unknown_model"
     assert client.post("/v1/models/part/undo", {}).json()["now"] == 1
+
+
+def test_a_region_is_shown_and_narrowed(client, pictures):
+    record = client.inspect(pictures.good).json()
+    top = np.zeros((record["height"], record["width"]), np.uint8)
+    top[: len(top) // 6] = 255
+    mask = base64.b64encode(cv2.imencode(".png", top)[1]).decode()
+    said = {"inspection": record["id"], "ignore": mask, "why": "a clamp"}
+    shown = client.post("/v1/models/part/region", {**said, "dry_run": True})
+    assert (shown.status, shown.json()["accepted"]) == (200, False)
+    query = {"inspection": record["id"]}
+    assert pixels(client.get("/v1/models/part/region.png", query=query)).min() == 255
+    done = client.post("/v1/models/part/region", {**said, "force": True})
+    assert (done.status, done.json()["changed"]) == (200, True)
+    seen = pixels(client.get("/v1/models/part/region.png", query=query))
+    assert np.array_equal(seen, 255 - top)
+    share = client.get("/v1/models/part").json()["inspected_share"]
+    assert share == done.json()["effects"]["share inspected"][1]
+    again = client.post("/v1/models/part/region", said)
+    assert (again.status, again.code) == (422, "not_possible")
+    assert client.post("/v1/models/part/region", {**said, "ignore": "§"}).status == 422
+    (edit,) = client.get("/v1/edits").json()["items"]
+    assert (edit["action"], edit["why"], edit["inspection"]) == ("region", "a clamp", record["id"])
+    assert client.post("/v1/models/part/undo", {}).json()["fingerprint"] == record["fingerprint"]
+    assert pixels(client.get("/v1/models/part/region.png", query=query)).min() == 255
+    client.station.images.path(record["image"]).unlink()
+    assert client.get("/v1/models/part/region.png", query=query).status == 410
+    assert client.post("/v1/models/part/region", said).status == 410
 
 
 def test_thresholds_training_images_state_and_figures(client, pictures):

@@ -29,9 +29,10 @@ def described(folder: Path) -> dict[str, Any]:
     """What there is to know of the model in a folder.
 
     Returns:
-        Its `fingerprint`, `size`, `backbone`, `scoring`, `thresholds` with what each expects and
-        promises, `operating_points`, `held_out` scores of good images and of defects, numbers of
-        `training_images`, `taught` images, and `can_be_taught` with `why_not`.
+        Its `fingerprint`, `size`, `inspected_share` of each image, `backbone`, `scoring`,
+        `thresholds` with what each expects and promises, `operating_points`, `held_out` scores of
+        good images and of defects, numbers of `training_images`, `taught` images, and
+        `can_be_taught` with `why_not`.
     """
     model, fingerprint, _ = load_with_fingerprint(folder)
     results, thresholds = model.held_out, model.thresholds
@@ -40,6 +41,7 @@ def described(folder: Path) -> dict[str, Any]:
     return {
         "fingerprint": fingerprint,
         "size": list(model.size) if model.size else None,
+        "inspected_share": model.inspected_share,
         "backbone": model.spec.backbone,
         "scoring": model.rule.name,
         "thresholds": {

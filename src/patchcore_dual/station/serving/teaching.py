@@ -1,4 +1,4 @@
-"""Teaching a model an image, or taking some out: shown first, then accepted or refused."""
+"""Teaching a model an image, taking some out, inspecting less: shown, then accepted or refused."""
 
 import base64
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ from patchcore_dual.detector import PatchCoreDual
 from patchcore_dual.errors import DataError
 from patchcore_dual.features.inspected import everywhere
 from patchcore_dual.live import CalibrationImages, Lesson, Outcome, Teaching, commit, editing
+from patchcore_dual.live.narrowing import region_without
 from patchcore_dual.model import read_fingerprint
 from patchcore_dual.model.versions import history
 from patchcore_dual.station.serving.detectors import Detectors
@@ -97,8 +98,29 @@ class RemovalAsked(Asked):
         return detector.teach(removed=self.images, inspected=self.files, dry_run=True)
 
 
+@dataclass(frozen=True)
+class RegionAsked(Asked):
+    """What is not to be inspected any more.
+
+    Attributes:
+        image: the stored file of the image that it was marked on.
+        mask: the bytes of a picture of its size, bright where nothing is to be inspected.
+        max_pixels: of the mask.
+    """
+
+    image: Path
+    mask: bytes
+    max_pixels: int
+
+    def shown_by(self, detector: PatchCoreDual) -> Outcome:
+        """See `Asked`."""
+        mask = read_mask(self.mask, self.max_pixels)
+        region = region_without(detector.model, self.image, mask)
+        return detector.teach(region=region, inspected=self.files, dry_run=True)
+
+
 def teach(folder: Path, asked: Asked) -> dict[str, Any]:
-    """Teach a model an image or take some out, or show what that would change.
+    """Change a model as somebody asks, or show what that would change.
 
     Returns:
         `Preview.to_json()`; and `notes`, `accepted`, the `version` that is in place, its

@@ -25,6 +25,7 @@ from patchcore_dual.station.web.routes import (
     lessons,
     models,
     pictures,
+    region,
     service,
     training,
     versions,
@@ -82,7 +83,17 @@ def create_app(station: Station, events: Events) -> ASGIApp:
     app.state.drawers = ThreadPoolExecutor(_DRAWERS, "drawer")
     app.state.lookers = ThreadPoolExecutor(_LOOKERS, "looker")
     errors.install(app)
-    for routes in (inspections, pictures, decisions, models, lessons, versions, training, service):
+    for routes in (
+        inspections,
+        pictures,
+        decisions,
+        models,
+        lessons,
+        region,
+        versions,
+        training,
+        service,
+    ):
         app.include_router(routes.router)
     _add_openapi(app)
     _add_page(app)

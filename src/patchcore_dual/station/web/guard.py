@@ -21,7 +21,7 @@ HEADERS = {
 _AROUND = 64 * 1024  # bytes beside the image in a request
 _IN_BASE64 = 4 / 3
 _BESIDE_QUEUE = 8  # requests of the largest size that may be arriving while the queue is full
-_WITH_IMAGES = ("/inspections", "/lessons")  # ends of paths; elsewhere a body is small
+_WITH_IMAGES = ("/inspections", "/lessons", "/region")  # ends of paths; elsewhere a body is small
 _SMALL = 2 * 2**20  # bytes
 _LINGER = 2.0  # seconds for which more is taken of a request that is too large
 

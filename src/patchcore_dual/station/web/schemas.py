@@ -169,6 +169,29 @@ class LessonIn(BaseModel):
     force: bool = False
 
 
+class RegionIn(BaseModel):
+    """What a model is not to inspect any more, as it was marked on an inspected image."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "inspection": EXAMPLE_ID,
+                    "ignore": "iVBORw0KGgo…",
+                    "why": "a clamp that shines",
+                    "dry_run": True,
+                }
+            ]
+        },
+    )
+    inspection: Annotated[str, StringConstraints(pattern=ID)]
+    ignore: str
+    why: Text = ""
+    dry_run: bool = False
+    force: bool = False
+
+
 class RemovalIn(BaseModel):
     """Training images to take out of a model, named as inspections and lists name them."""
 

@@ -18,12 +18,12 @@ from patchcore_dual.station.web.routes.common import (
     example,
     found,
 )
-from patchcore_dual.station.web.schemas import POINT, LessonIn, RemovalIn
+from patchcore_dual.station.web.schemas import POINT, LessonIn, RegionIn, RemovalIn
 from patchcore_dual.station.web.security import Teacher
 from patchcore_dual.station.web.tokens import Identity
 
 router = APIRouter(tags=["models"])
-_CHANGE = {
+CHANGE = {
     "image": "train/negative/3.png",
     "is_defect": False,
     "before": "pass",
@@ -31,9 +31,9 @@ _CHANGE = {
     "score_before": 1.1,
     "score_after": 1.3,
 }
-_LESSON = {
-    "taught": [{**_CHANGE, "image": "part-0815.png", "before": "pass", "after": "reject"}],
-    "calibration": [_CHANGE],
+LESSON = {
+    "taught": [{**CHANGE, "image": "part-0815.png", "before": "pass", "after": "reject"}],
+    "calibration": [CHANGE],
     "inspected": [],
     "n_inspected": 50,
     "before": POINT,
@@ -52,15 +52,15 @@ _LESSON = {
     "proposed_mask": None,
 }
 _REMOVAL = {
-    **_LESSON,
-    "taught": [{**_CHANGE, "before": "reject", "after": "reject"}],
+    **LESSON,
+    "taught": [{**CHANGE, "before": "reject", "after": "reject"}],
     "gained_normal": -12,
     "gained_defect": 0,
     "removed": ["train/negative/3.png"],
 }
 
 
-def _answers(done: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
+def answers(done: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of an edit that may be refused."""
     refused = {
         **done,
@@ -81,7 +81,7 @@ def _answers(done: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, 
 
 @router.post(
     "/v1/models/{name}/lessons",
-    responses=_answers(_LESSON, 410, 415),
+    responses=answers(LESSON, 410, 415),
     summary="Teach a model an inspected image",
 )
 async def teach(
@@ -112,12 +112,12 @@ async def teach(
         except FileNotFoundError:
             raise Refusal(410, "the image was removed, as images of its age are.") from None
 
-    return await _edited(request, said, work)
+    return await edited(request, said, work)
 
 
 @router.post(
     "/v1/models/{name}/removals",
-    responses=_answers(_REMOVAL),
+    responses=answers(_REMOVAL),
     summary="Take training images out of a model",
 )
 async def remove(
@@ -138,12 +138,13 @@ async def remove(
             station, name, said.images, by, dry_run=said.dry_run, force=said.force
         )
 
-    return await _edited(request, said, work)
+    return await edited(request, said, work)
 
 
-async def _edited(
-    request: Request, said: LessonIn | RemovalIn, work: Callable[[], dict[str, Any]]
+async def edited(
+    request: Request, said: LessonIn | RemovalIn | RegionIn, work: Callable[[], dict[str, Any]]
 ) -> JSONResponse:
+    """Make an edit, and answer 409 where it was refused."""
     loop = asyncio.get_running_loop()
     done = await loop.run_in_executor(request.app.state.editors, work)
     is_refused = bool(done["refusals"]) and not (said.dry_run or said.force)

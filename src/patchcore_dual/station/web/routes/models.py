@@ -19,6 +19,7 @@ _SHORT = {"name": "bracket", "version": 3, "fingerprint": "0123456789abcdef", "p
 _MODEL = {
     **_SHORT,
     "size": [256, 256],
+    "inspected_share": 1.0,
     "backbone": "efficientnet_lite0",
     "scoring": "calibrated",
     "thresholds": {
