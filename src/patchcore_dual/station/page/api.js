@@ -47,6 +47,16 @@ async function send(method, path, body, { signal, allowed = [] } = {}) {
   throw new StationError(message, { status: answer.status, code: said?.code ?? "", body: value });
 }
 
+/** A picture that changes with the model, which no cache keeps. */
+async function fetchPicture(path) {
+  const answer = await fetch(path, { credentials: "same-origin" }).catch(() => {
+    throw new StationError(t("error.unreachable"), { code: "unreachable" });
+  });
+  if (answer.ok) return answer.blob();
+  const said = (await answer.json().catch(() => null))?.error;
+  throw new StationError(said?.message ?? t("error.status", { status: answer.status }), { status: answer.status });
+}
+
 const get = (path, options) => send("GET", path, undefined, options);
 const post = (path, body, options) => send("POST", path, body, options);
 const name = encodeURIComponent;
@@ -83,6 +93,8 @@ export const api = {
   tag: (model, tag, version, why) => post(`/v1/models/${name(model)}/tags`, { tag, version, why }),
   compare: (model, a, b) => get(`/v1/models/${name(model)}/compare?${queryOf({ a, b })}`),
   trainingImages: (model) => get(`/v1/models/${name(model)}/training-images`),
+  narrow: (model, region) => post(`/v1/models/${name(model)}/region`, region, { allowed: [409] }),
+  region: async (model, inspection) => createImageBitmap(await fetchPicture(`/v1/models/${name(model)}/region.png?${queryOf({ inspection })}`)),
   remove: (model, images) => post(`/v1/models/${name(model)}/removals`, images, { allowed: [409] }),
   judge: (model, { run, image }, isRejected) =>
     post(`/v1/models/${name(model)}/synthetic/${name(run)}/${name(image)}`, { is_rejected: isRejected }),

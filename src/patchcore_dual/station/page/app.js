@@ -13,10 +13,12 @@ import { inspectionsView } from "./views/inspections.js";
 import { liveView } from "./views/live.js";
 import { loginView } from "./views/login.js";
 import { modelsView } from "./views/models.js";
+import { regionView } from "./views/region.js";
 import { reviewView } from "./views/review.js";
 import { trainingView } from "./views/training.js";
 
 const VIEWS = { live: liveView, inspections: inspectionsView, review: reviewView, models: modelsView, training: trainingView };
+const OF_ONE = { inspections: inspectionView, region: regionView }; // with the id of an inspection
 const ORDER = Object.keys(VIEWS);
 const CONNECTS = 1000; // ms
 
@@ -94,7 +96,7 @@ function go(name) {
 /** The view that the address names: "#/review/01J…" is the review of one inspection. */
 function showView() {
   const [name, id] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  const view = name === "inspections" && id ? inspectionView : VIEWS[name];
+  const view = (id && OF_ONE[name]) || VIEWS[name];
   if (!view) return go("live");
   const isOther = shown?.name !== name;
   close();

@@ -5,6 +5,7 @@ import { h, replace } from "../dom.js";
 import { count, percent, score, share } from "../format.js";
 import { hasText, t } from "../texts.js";
 import { noteError } from "./dialogs.js";
+import { CHANGERS } from "./ledger.js";
 import { baseName, changes } from "./preview.js";
 
 /**
@@ -20,7 +21,7 @@ export function comparison(model) {
   const body = h("div", {});
   let attempt = 0; // of a comparison; an older answer is dropped
   const update = (versions) => {
-    const numbers = versions.versions.filter((one) => ["fit", "teach", "remove", "threshold", "migrate"].includes(one.action) && !one.pruned).map((one) => one.number).sort((a, b) => a - b);
+    const numbers = versions.versions.filter((one) => CHANGERS.includes(one.action) && !one.pruned).map((one) => one.number).sort((a, b) => a - b);
     const before = numbers.filter((n) => n < versions.in_place).at(-1) ?? numbers[0];
     for (const [select, usual] of [[first, before], [second, versions.in_place]]) {
       const chosen = numbers.includes(Number(select.value)) && place.hasChildNodes() ? Number(select.value) : usual;
@@ -61,6 +62,7 @@ export function comparison(model) {
 function result({ differences: found, calibration, logged }, a, b) {
   const differ = (pair) => pair && pair[0] !== pair[1];
   const rows = [
+    [t("preview.share"), found.images?.inspected_share, percent],
     ...Object.entries(found.thresholds ?? {}).map(([name, pair]) => [t(`compare.threshold.${name}`), pair, score]),
     [t("preview.falseAlarms"), found.held_out?.false_alarm_rate_expected, percent],
     [t("preview.recall"), found.held_out?.recall_known, share],

@@ -7,20 +7,21 @@ const RAMP = [[87, 16, 110], [137, 34, 106], [188, 55, 84], [227, 89, 51], [249,
 export function heatCanvas(address) {
   const canvas = document.createElement("canvas");
   const image = new Image();
-  image.onload = () => paint(canvas, image);
+  image.onload = () => coloured(canvas, image, TABLE);
   image.src = address;
   return canvas;
 }
 
-function paint(canvas, image) {
-  canvas.width = image.naturalWidth;
-  canvas.height = image.naturalHeight;
+/** Draw a grey picture on a canvas of its size, each grey value as [red, green, blue, alpha] of a table. */
+export function coloured(canvas, image, table) {
+  canvas.width = image.naturalWidth ?? image.width;
+  canvas.height = image.naturalHeight ?? image.height;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   const { data } = pixels;
   for (let i = 0; i < data.length; i += 4) {
-    const [red, green, blue, alpha] = TABLE[data[i]];
+    const [red, green, blue, alpha] = table[data[i]];
     data[i] = red;
     data[i + 1] = green;
     data[i + 2] = blue;

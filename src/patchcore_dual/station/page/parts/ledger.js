@@ -7,7 +7,8 @@ import { hasText, t } from "../texts.js";
 import { baseName } from "./preview.js";
 
 const SHOWN = 12; // latest lines before the list is folded
-const CHANGERS = ["fit", "teach", "remove", "threshold", "migrate"];
+/** Actions that make a model of its own; the others go back to one, or name it. */
+export const CHANGERS = ["fit", "teach", "remove", "region", "threshold", "migrate"];
 
 /**
  * The ledger as a card.
@@ -55,7 +56,7 @@ function action(version) {
   return hasText(`ledger.${name}`) ? t(`ledger.${name}`) : name;
 }
 
-const SHOW = [["share", /recall/], ["percent", /false alarms/]];
+const SHOW = [["share", /recall/], ["percent", /false alarms|share inspected/]];
 
 function effects({ action: name, effects: did }) {
   if (["undo", "tag", "prune", "fit"].includes(name)) return null;

@@ -5,15 +5,20 @@ import { t } from "../texts.js";
 import { icon } from "./icons.js";
 import { toolButton } from "./viewer.js";
 
-const TOOLS = ["brush", "eraser", "move"];
+const ICONS = { move: "hand" }; // of tools whose icon has another name
 const GROW = 1.35;
 
-/** The bar of tools of a painter, and its keys. */
-export function paintTools(painter) {
-  const choices = new Map(TOOLS.map((name) => [name, h(
+/**
+ * The bar of tools of a painter, and its keys.
+ * @param {Painter} painter
+ * @param {{label?: string, hasBox?: boolean}} options what is painted, and whether also by rectangles
+ */
+export function paintTools(painter, { label = t("paint.tools"), hasBox = false } = {}) {
+  const names = ["brush", ...(hasBox ? ["box"] : []), "eraser", "move"];
+  const choices = new Map(names.map((name) => [name, h(
     "button",
     { type: "button", class: "tool tool-text", "aria-label": t(`paint.${name}`), "aria-pressed": "false", onclick: () => painter.choose(name) },
-    icon(name === "move" ? "hand" : name), h("span", {}, t(`paint.${name}`)),
+    icon(ICONS[name] ?? name), h("span", {}, t(`paint.${name}`)),
   )]));
   const size = h("input", { type: "range", min: 0, max: 100, "aria-label": t("paint.size"), oninput: () => {
     painter.size = Math.max(1, Math.round(most() ** (size.value / 100)));
@@ -37,12 +42,13 @@ export function paintTools(painter) {
   painter.listen = (listener) => listeners.push(listener);
   show();
   return {
-    element: h("div", { class: "paint-tools", role: "toolbar", "aria-label": t("paint.tools") },
+    element: h("div", { class: "paint-tools", role: "toolbar", "aria-label": label },
       [...choices.values()],
       undo, clear,
       h("label", { class: "tool-label brush-slider" }, h("span", {}, t("paint.size")), size, sizeText)),
     keys: [
       { keys: ["b"], text: t("paint.brush"), run: () => painter.choose("brush") },
+      ...(hasBox ? [{ keys: ["r"], text: t("paint.box"), run: () => painter.choose("box") }] : []),
       { keys: ["e"], text: t("paint.eraser"), run: () => painter.choose("eraser") },
       { keys: ["m"], text: t("paint.move"), run: () => painter.choose("move") },
       { keys: ["["], text: t("paint.smaller"), run: () => painter.resize(1 / GROW) },

@@ -5,6 +5,7 @@ import { h, svg } from "../dom.js";
 
 const COLOUR = "#00d7ff"; // far from the heat map's and from most parts' colours
 const KEY_STEP = 4; // pixels of the screen; ten times as many with Shift
+const PAINTS = ["brush", "box"];
 
 export class Painter {
   /** @param {import("./viewer.js").Viewer} viewer whose image it paints on */
@@ -14,7 +15,7 @@ export class Painter {
     this.ring = svg("circle", { class: "brush-ring", r: 1 });
     this.overlay = svg("svg", { class: "viewer-brush", "aria-hidden": "true" }, this.ring);
     this.layer = h("div", { class: "viewer-paint" }, this.canvas, this.overlay);
-    this.tool = "brush"; // "brush" | "eraser" | "move"
+    this.tool = "brush"; // "brush" | "eraser" | "box" | "move"
     this.size = 24; // diameter in pixels of the image
     this.onchange = () => {};
     viewer.painter = this;
@@ -39,7 +40,7 @@ export class Painter {
 
   /** Whether anything is marked. */
   get isEmpty() {
-    return !this.base && !this.strokes.some((stroke) => stroke.tool === "brush");
+    return !this.base && !this.strokes.some((stroke) => PAINTS.includes(stroke.tool));
   }
 
   /** Whether there is a stroke to take back. */
@@ -141,6 +142,12 @@ export class Painter {
 
   go(event, point) {
     if (!this.stroke) return false;
+    if (this.stroke.tool === "box") {
+      this.stroke.points[1] = point;
+      this.redraw();
+      this.hover(point);
+      return true;
+    }
     const samples = event.getCoalescedEvents?.() ?? [];
     this.stroke.points.push(...samples.map((one) => this.viewer.pointOf(one)), point);
     drawStroke(this.canvas.getContext("2d", { willReadFrequently: true }), { ...this.stroke, points: this.stroke.points.slice(-samples.length - 2) });
@@ -167,7 +174,7 @@ export class Painter {
     this.ring.classList.add("is-shown");
     this.ring.setAttribute("cx", point.x);
     this.ring.setAttribute("cy", point.y);
-    this.ring.setAttribute("r", this.size / 2);
+    this.ring.setAttribute("r", this.tool === "box" ? 2 / this.viewer.scale : this.size / 2);
   }
 
   /** Keys while the image has the focus: arrows move the brush, Space sets it down and lifts it. */
@@ -185,7 +192,8 @@ export class Painter {
       const bounded = (value, most) => Math.min(most, Math.max(0, value));
       this.at = { x: bounded(this.at.x + dx * step, width), y: bounded(this.at.y + dy * step, height) };
       if (this.isDown && this.stroke) {
-        this.stroke.points.push({ ...this.at });
+        if (this.stroke.tool === "box") this.stroke.points[1] = { ...this.at };
+        else this.stroke.points.push({ ...this.at });
         this.redraw();
       }
     } else {
@@ -204,7 +212,10 @@ function drawStroke(context, { tool, size, points }) {
   context.lineWidth = size;
   context.lineCap = context.lineJoin = "round";
   context.beginPath();
-  if (points.length === 1) {
+  if (tool === "box") {
+    const [from, to = from] = points;
+    context.fillRect(from.x, from.y, to.x - from.x, to.y - from.y);
+  } else if (points.length === 1) {
     context.arc(points[0].x, points[0].y, size / 2, 0, 2 * Math.PI);
     context.fill();
   } else {

@@ -2,13 +2,15 @@
 
 import { picture } from "../api.js";
 import { h } from "../dom.js";
-import { percent, score, share, withoutIds } from "../format.js";
+import { count, percent, score, share, withoutIds } from "../format.js";
 import { hasText, t } from "../texts.js";
 import { classOf, icon, sign } from "./icons.js";
 import { mark } from "./verdict.js";
 
 const LISTED = 8; // changed verdicts that are shown before the list is folded
 const NAMES = {
+  "share inspected": ["preview.share", percent],
+  "defects outside": ["preview.outside", count],
   threshold: ["preview.threshold", score],
   "false alarms expected": ["preview.falseAlarms", percent],
   "false alarms promised": ["preview.promised", percent],
@@ -26,7 +28,8 @@ export function previewOf(preview, name = () => t("preview.thisPart")) {
   return h("div", { class: "preview" },
     refusals.length > 0 && h("div", { class: "refused", role: "alert" }, icon("warning"),
       h("div", {}, h("p", { class: "strong" }, t("preview.refused")), refusals.map((text) => h("p", {}, text)))),
-    h("ul", { class: "changes", "aria-label": t("preview.taught") }, (preview.taught ?? []).map((change) => taught(change, name(change)))),
+    (preview.taught ?? []).length > 0 &&
+      h("ul", { class: "changes", "aria-label": t("preview.taught") }, preview.taught.map((change) => taught(change, name(change)))),
     effects(preview.effects ?? {}),
     changes(t("preview.calibration"), preview.calibration ?? []),
     preview.n_inspected !== null && preview.n_inspected !== undefined &&

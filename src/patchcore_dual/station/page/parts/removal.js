@@ -4,9 +4,10 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { on } from "../events.js";
 import { t } from "../texts.js";
-import { note, noteError, openDialog } from "./dialogs.js";
+import { note, openDialog } from "./dialogs.js";
 import { icon } from "./icons.js";
 import { baseName, previewOf } from "./preview.js";
+import { putBack } from "./put_back.js";
 
 /**
  * Show in a dialog what the model would be without an image, and take it out once that is accepted.
@@ -89,8 +90,9 @@ export function takeOut(model, { image, link, is_at_hand: isAtHand }) {
       isBusy = false;
       if (!answer.accepted) return show(answer);
       dialog.close();
+      const undo = { before, version: answer.version, why: t("removal.undoWhy"), done: t("removal.undone", { image: baseName(image), version: answer.version }) };
       note(t("removal.done", { image: baseName(image), version: answer.version }),
-        { action: { text: t("review.undoShort"), run: () => putBack(model, image, before, answer.version) } });
+        { action: { text: t("review.undoShort"), run: () => putBack(model, undo) } });
     } catch (error) {
       isBusy = false;
       failed(error.message);
@@ -98,16 +100,4 @@ export function takeOut(model, { image, link, is_at_hand: isAtHand }) {
   }
 
   tryIt();
-}
-
-/** Undo it, unless the model was changed since: then only the ledger can say what is meant. */
-async function putBack(model, image, before, version) {
-  try {
-    const { in_place: inPlace } = await api.versions(model);
-    if (inPlace !== version) return note(t("review.changedSince", { version }), { isError: true });
-    await api.undo(model, before, t("removal.undoWhy"));
-    note(t("removal.undone", { image: baseName(image), version }));
-  } catch (error) {
-    noteError(error);
-  }
 }

@@ -80,6 +80,7 @@ export function inspectionView(id) {
     bind(t("inspection.title"), [
       { keys: ["h"], text: t("viewer.toggleHeat"), run: () => viewer.toggleHeat() },
       { keys: ["r"], text: t("inspection.review"), run: () => { if (mayTeach()) location.hash = review.getAttribute("href"); } },
+      { keys: ["i"], text: t("nav.region"), run: () => { location.hash = `#/region/${encodeURIComponent(id)}`; } },
       { keys: ["Escape"], text: t("inspection.back"), run: () => { location.hash = "#/inspections"; } },
     ]),
   ];
@@ -94,7 +95,8 @@ function regions(inspection, viewer) {
       h("span", {}, t("region.where", region)),
       h("span", { class: "quiet" }, t("region.peak", { peak: score(region.peak) })))));
   return h("section", { class: "card regions-card" }, h("h2", {}, t("inspection.regions")),
-    items.length ? h("ol", { class: "regions-list" }, items) : h("p", { class: "quiet" }, t("inspection.noRegions")));
+    items.length ? h("ol", { class: "regions-list" }, items) : h("p", { class: "quiet" }, t("inspection.noRegions")),
+    mayTeach() && h("p", { class: "small" }, t("narrowing.question"), " ", h("a", { href: `#/region/${encodeURIComponent(inspection.id)}` }, t("nav.region"))));
 }
 
 function nearest(inspection) {

@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { on } from "../events.js";
+import { percent } from "../format.js";
 import { bind } from "../keyboard.js";
 import { mayTeach, oneModel, onModel } from "../session.js";
 import { t } from "../texts.js";
@@ -29,7 +30,7 @@ export function modelsView() {
     try {
       const [model, known] = await Promise.all([api.model(name), api.versions(name)]);
       versions = known;
-      replace(head, heading(model, known));
+      replace(head, heading(model, known, inspectLess));
       replace(left, whatIf(model), thresholds(model, load));
       if (compared !== name) [compare, compared] = [comparison(name), name];
       compare.update(known);
@@ -62,6 +63,17 @@ export function modelsView() {
     }
   }
 
+  /** Paint on the picture of the part that was inspected last. */
+  async function inspectLess() {
+    try {
+      const { items: [last] } = await api.inspections({ model: oneModel(), limit: 1 });
+      if (last) location.hash = `#/region/${last.id}`;
+      else note(t("narrowing.noPart"), { isError: true });
+    } catch (error) {
+      noteError(error);
+    }
+  }
+
   const stops = [
     on("edit", ({ model }) => (!model || model === oneModel()) && load()),
     onModel(load),
@@ -71,7 +83,7 @@ export function modelsView() {
   return { element, refresh: load, close: () => stops.forEach((stop) => stop()) };
 }
 
-function heading(model, versions) {
+function heading(model, versions, inspectLess) {
   const approved = versions.tags?.[APPROVED];
   const state = approved === undefined ? t("models.notApproved") : approved === versions.in_place ? t("models.approved") : t("models.otherApproved", { version: approved });
   return [
@@ -79,6 +91,8 @@ function heading(model, versions) {
     h("span", { class: "mark mark-plain" }, t("version.inPlace", { version: versions.in_place })),
     h("span", { class: "mark mark-plain" }, state),
     h("span", { class: "quiet" }, t("models.facts", { fingerprint: model.fingerprint, size: model.size ? model.size.join(" × ") : t("models.ownSize") })),
+    h("span", { class: "quiet" }, t("models.share", { share: percent(model.inspected_share) })),
+    mayTeach() && h("button", { type: "button", class: "button button-small", onclick: inspectLess }, t("nav.region")),
     model.can_be_taught === false && h("p", { class: "remark" }, t("lesson.cannot", { why: model.why_not ?? "" })),
     !mayTeach() && h("p", { class: "remark" }, t("models.readOnly")),
   ];
