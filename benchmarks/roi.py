@@ -78,6 +78,10 @@ def variants(
         detector = PatchCoreDual().fit(training_set, size=size, roi=roi)
         yield how, detector, time.perf_counter() - begun
     begun = time.perf_counter()
+    detector.teach(region=inspected, dry_run=True)  # keeps the features of all training images
+    first = time.perf_counter() - begun
+    print(json.dumps({"region": "narrowed, the first edit", "seconds": round(first, 1)}))
+    begun = time.perf_counter()
     detector.teach(region=inspected, force=True)
     yield "narrowed", detector, time.perf_counter() - begun
 

@@ -12,12 +12,14 @@ VIEWS = {
     "review": (".choice-good", ""),
     "models": (".ledger .version", ""),
     "training": (".image-card", ""),
+    "region": (".narrowing .panel", "is inspected now"),
 }
 
 
 def open_view(browser, station, view):
     item = station.ask("GET", "/v1/inspections?name=first-1")["items"][0]
-    place = f"inspections/{item['id']}" if view == "inspection" else view
+    of_one = {"inspection": f"inspections/{item['id']}", "region": f"region/{item['id']}"}
+    place = of_one.get(view, view)
     browser.open(f"{station.address}/#/{place}")
     browser.wait(*VIEWS[view])
 

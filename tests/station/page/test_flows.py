@@ -2,6 +2,8 @@
 
 import time
 
+import cv2
+import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
@@ -170,6 +172,48 @@ def test_live_follows_the_newest_part_and_keeps_one_on_demand(browser, station, 
     browser.wait(".live-title", "a later one.png")
     numbers = [int(one.text) for one in browser.find(".count-number")]
     assert sum(numbers) >= 4
+
+
+def test_a_fixture_is_painted_over_and_comes_back(browser, station, parts, axe):
+    """As the process engineer does it: from an alarm, to fewer alarms, and back."""
+    before = station.version()
+    image = cv2.imdecode(np.frombuffer(parts.good[1], np.uint8), cv2.IMREAD_COLOR)
+    side = len(image)
+    image[-side // 8 :, : side // 8] = 255
+    part = cv2.imencode(".png", image)[1].tobytes()
+    alarm = station.inspect(part, "clamp.png")
+    assert alarm["verdict"] != "pass"
+    browser.open(f"{station.address}/#/inspections/{alarm['id']}")
+    browser.wait(".regions-list")
+    browser.press("i")
+    browser.wait(".narrowing", "100 % of each picture is inspected now")
+    assert not browser.wait(".panel-actions .button-main").is_enabled()
+    stage = browser.wait(".viewer-stage")
+    shown = min(stage.size.values())
+    browser.press("r")
+    corner = round(0.49 * shown)
+    browser.drag(stage, (-corner, corner), (round(0.42 * shown), -round(0.42 * shown)))
+    assert browser.painted() == pytest.approx((0.41 * side) ** 2, rel=0.1)
+    browser.press(Keys.ENTER)
+    assert "Share inspected" in browser.wait(".preview").text
+    browser.wait(".changes-list", "Pass")
+    assert station.version() == before, "a preview changes nothing"
+    browser.look("phone")
+    assert browser.violations(axe) == []
+    assert browser.overflow() <= 0
+    browser.look("desktop")
+    if browser.find(".refused"):
+        browser.click(".check input[type=checkbox]")
+    browser.press(Keys.ENTER)
+    browser.wait(".note-line", "of each picture is inspected: version")
+    browser.wait(".narrowing", "Inspect less")
+    assert station.version() > before
+    again = station.inspect(part, "clamp again.png")
+    assert again["verdict"] == "pass"
+    browser.click(".note-line .button", "Undo")
+    browser.wait(".note-line", "inspects what it did before")
+    assert station.version() == before
+    assert station.inspect(part, "clamp once more.png")["score"] == alarm["score"]
 
 
 def test_another_threshold_is_tried_set_and_rolled_back(browser, station):

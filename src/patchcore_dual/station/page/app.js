@@ -101,7 +101,7 @@ function showView() {
   const isOther = shown?.name !== name;
   close();
   shown = { name, ...view(id) };
-  shell.show(name, shown.element);
+  shell.show(name === "region" ? "models" : name, shown.element);
   document.title = `${t(`nav.${name}`)} – ${t("app.title")}`;
   shown.opened?.();
   if (isOther && document.activeElement === document.body) shell.focus();

@@ -51,7 +51,6 @@ export function narrowingPanel({ painter, onDone }) {
     replace(place,
       h("p", {}, t("narrowing.lead")),
       h("p", { class: "strong" }, t("narrowing.share", { share: percent(share) })),
-      reason,
       h("div", { class: "panel-actions" }, trying),
       h("p", { class: "quiet small" }, t("narrowing.hint")));
   }
@@ -82,6 +81,7 @@ export function narrowingPanel({ painter, onDone }) {
       h("div", { class: isStale ? "is-stale" : "" }, previewOf(answer)),
       h("div", { class: "panel-actions" },
         isRefused && !isStale && h("label", { class: "check" }, force, h("span", {}, t("narrowing.force"))),
+        !isStale && reason,
         !isStale && accepting,
         h("div", { class: "buttons" }, back)));
     const title = place.querySelector("h2");
