@@ -87,8 +87,10 @@ def _farther(nearest: Nearest, features: np.ndarray, lost: MemoryBank, left: Mem
     was_nearest = lost.nearest(features)[0] <= nearest.distance * (1 + _TOLERANCE)
     if not was_nearest.any():
         return nearest
-    distance = np.maximum(nearest.distance, left.nearest(features)[0])
-    return replace(nearest, distance=np.where(was_nearest, distance, nearest.distance))
+    distance = nearest.distance.copy()
+    instead = left.nearest(features[was_nearest])[0]
+    distance[was_nearest] = np.maximum(distance[was_nearest], instead)
+    return replace(nearest, distance=distance)
 
 
 def _farthest(nearest: Nearest) -> tuple[int, float]:
