@@ -228,5 +228,5 @@ def test_what_is_marked_on_an_image_lies_on_its_part(stained):
     mask[40:60, 100:130] = True
     region = region_without(aligned, moved, mask)
     assert np.argwhere(~region)[[0, -1]] == pytest.approx(np.array([[33, 109], [52, 138]]), abs=1)
-    with pytest.raises(DataError, match=r"cannot be aligned: .*Draw on another image"):
+    with pytest.raises(DataError, match=r"cannot be drawn on: .*Take another one"):
         region_without(aligned, np.full((120, 180, 3), 9, np.uint8), mask)

@@ -125,7 +125,7 @@ def region_on(model: Model, image: Image) -> np.ndarray:
 def _aligned(model: Model, image: Image) -> InputImage:
     given = read_input(image, model.size, bit_depth=model.bit_depth).aligned(model.aligner)
     if given.motion is not None and given.motion.reason:
-        raise DataError(f"the image cannot be aligned: {given.motion.reason}. Draw on another one.")
+        raise DataError(f"this image cannot be drawn on: {given.motion.reason}. Take another one.")
     return given
 
 
