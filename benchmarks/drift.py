@@ -8,6 +8,8 @@ as they are and once for each change; the orders are made of these figures.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -25,31 +27,37 @@ ORDERS = 100  # in which each change is looked for
 LONGEST = 500  # images after a change in which it is looked for; they are drawn with replacement
 
 
-def _shading(image: np.ndarray) -> np.ndarray:
+STRENGTHS = (1, 2, 3, 4)  # of each change; 1 is what its name says
+
+
+def _shading(image: np.ndarray, strength: float) -> np.ndarray:
     """Brightness that falls from 10 % more at the left to 10 % less at the right."""
-    return image * np.linspace(1.1, 0.9, image.shape[1])[None, :, None]
+    by = 0.1 * strength
+    return image * np.linspace(1 + by, 1 - by, image.shape[1])[None, :, None]
 
 
-def _shift(image: np.ndarray) -> np.ndarray:
-    moved = np.array([[1, 0, 8], [0, 1, 0]], np.float32)
+def _shift(image: np.ndarray, strength: float) -> np.ndarray:
+    moved = np.array([[1, 0, 8 * strength], [0, 1, 0]], np.float32)
     size = image.shape[1], image.shape[0]
     return cv2.warpAffine(image, moved, size, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _dirt(image: np.ndarray) -> np.ndarray:
+def _dirt(image: np.ndarray, strength: float) -> np.ndarray:
     """A corner, a quarter of each side, half as bright, as of a dirty lens."""
     height, width = image.shape[:2]
     image = image.astype(np.float64)
-    image[: height // 4, : width // 4] *= 0.5
+    image[: height // 4, : width // 4] *= 0.5**strength
     return image
 
 
-CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "gain +10 %": lambda x: x * 1.1,
-    "offset +10": lambda x: x + 10.0,
-    "gamma 0.8": lambda x: 255 * (x / 255) ** 0.8,
-    "colour, red +5 %, blue -5 %": lambda x: x * np.array([1.05, 1, 0.95]),
-    "blur, sigma 1": lambda x: cv2.GaussianBlur(x, (0, 0), 1),
+CHANGES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "gain +10 %": lambda x, strength: x * (1 + 0.1 * strength),
+    "offset +10": lambda x, strength: x + 10.0 * strength,
+    "gamma 0.8": lambda x, strength: 255 * (x / 255) ** 0.8**strength,
+    "colour, red +5 %, blue -5 %": lambda x, strength: (
+        x * (1 + strength * np.array([0.05, 0, -0.05]))
+    ),
+    "blur, sigma 1": lambda x, strength: cv2.GaussianBlur(x, (0, 0), strength),
     "shading ±10 %": _shading,
     "shift by 8 px": _shift,
     "dirt in one corner": _dirt,
@@ -105,22 +113,22 @@ def main() -> None:
     print(
         f"\nOver {ORDERS} orders each, images until found (median, 90th percentile), where changed "
         f"images come from the start and after {BEFORE} unchanged ones:\n\n"
-        "| change | found | images | found later | images |\n|---|---|---|---|---|"
+        "| change | times | found | images | found later | images |\n|---|---|---|---|---|---|"
     )
-    for name in CHANGES:
-        cells = []
+    for name, strength in product(CHANGES, STRENGTHS):
+        changed, cells = f"{name} × {strength}", []
         for before in (0, BEFORE):
             counts = []
             for order in range(ORDERS):
                 stream = [good[i] for i in random.permutation(len(good))[:before]]
-                drawn = random.integers(0, len(seen[name]), LONGEST)
-                stream += [seen[name][i] for i in drawn]
+                drawn = random.integers(0, len(seen[changed]), LONGEST)
+                stream += [seen[changed][i] for i in drawn]
                 at = found_at(stream, order)
                 counts.append(np.inf if at is None else at - before)
             share = np.mean(np.isfinite(counts))
             middle, late = np.quantile(counts, [0.5, 0.9], method="higher")
             cells.append(f"{share:.0%} | {_count(middle)}, {_count(late)}")
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {strength} | {' | '.join(cells)} |", flush=True)
 
 
 def _halves(reference: DriftReference, level: float) -> None:
@@ -176,9 +184,10 @@ def _measured(detector: PatchCoreDual, prepared: Path, changed: int) -> dict[str
         return np.array(found).reshape(-1, len(STATISTICS) + 2 * GRID * GRID)
 
     measured = {"good": rows(None, "negative"), "defective": rows(None, "positive")}
-    for name, change in CHANGES.items():
-        measured[name] = rows(change, "negative", changed)
-        print(f"measured: {name}", flush=True)
+    for name, strength in product(CHANGES, STRENGTHS):
+        change = partial(CHANGES[name], strength=strength)
+        measured[f"{name} × {strength}"] = rows(change, "negative", changed)
+        print(f"measured: {name} × {strength}", flush=True)
     return measured
 
 

@@ -95,6 +95,27 @@ def test_the_rows_are_those_of_plain_inspect(run, fails, model_folder, photos, e
     assert "holds something else than results" in said
 
 
+def test_errors_are_retried_on_request_and_other_rows_stay(run, model_folder, photos, tmp_path):
+    folder, results = tmp_path / "photos", tmp_path / "results"
+    folder.mkdir()
+    names = sorted(path.name for path in photos.iterdir())
+    for name in [one for one in names if one != "broken.png"][:33]:
+        shutil.copy(photos / name, folder)
+    away = next(folder.glob("0-*"))
+    away.rename(tmp_path / away.name)
+    away.write_bytes(b"the disk was away")
+    command = ("inspect", model_folder, folder, "--results", results, "--workers", 1, "--json")
+    assert run(*command).json["counts"]["error"] == 1
+    (tmp_path / away.name).rename(away)
+    assert run(*command).json["inspected_now"] == 0
+    parts = {path: path.stat().st_mtime_ns for path in results.glob("part-*")}
+    again = run(*command, "--retry-errors")
+    assert again.code == 0
+    assert again.json["inspected_now"] == 32
+    assert sum(again.json["counts"].values()) == len(rows_of(results)) == 33
+    assert sum(path.stat().st_mtime_ns != before for path, before in parts.items()) == 1
+
+
 def test_a_killed_run_goes_on_and_gives_the_same_rows(
     run, model_folder, photos, expected, tmp_path
 ):

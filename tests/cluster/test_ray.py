@@ -3,6 +3,7 @@
 import os
 import platform
 import socket
+import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +12,10 @@ import pytest
 
 import crews
 import patchcore_dual
+from patchcore_dual.cli.main import main
 from patchcore_dual.cluster import connection
 from patchcore_dual.cluster.connection import open_executor
+from patchcore_dual.data.results_folder import read_results
 from patchcore_dual.errors import SettingsError, WorkerError
 from patchcore_dual.utils.executor import Lost
 
@@ -71,6 +74,28 @@ def test_a_node_with_another_version_is_refused_by_name(cluster, tmp_path):
     own = patchcore_dual.__version__
     assert f"has patchcore-dual 0.0.9 instead of {own}" in str(caught.value)
     assert platform.node() in str(caught.value)
+
+
+def test_inspect_gives_the_rows_of_one_process(
+    cluster, model_folder, prepared, tmp_path, monkeypatch
+):
+    pytest.importorskip("pyarrow")
+    found = []
+    for where in (("--workers", "1"), ("--ray", cluster.address)):
+        results = tmp_path / where[0]
+        command = ["inspect", model_folder, prepared.folder, "--results", results, *where]
+        monkeypatch.setattr(sys, "argv", ["patchcore-dual", *map(str, command)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        found.append(
+            [
+                {name: value for name, value in row.items() if not name.endswith("_ms")}
+                for row in read_results(results)
+            ]
+        )
+    assert len(found[0]) >= len(prepared.samples)
+    assert found[0] == found[1]
 
 
 def test_an_address_without_a_cluster():

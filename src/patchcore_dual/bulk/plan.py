@@ -6,7 +6,7 @@ another model or other settings is refused.
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -74,9 +74,9 @@ class Plan:
                     yield Shard(number, model, images)
                     number += 1
 
-    def remaining(self) -> Iterator[Shard]:
-        """The shards whose results are not there yet."""
-        done = set(parts_done(self.folder))
+    def remaining(self, again: Collection[int] = ()) -> Iterator[Shard]:
+        """The shards whose results are not there yet, or are to be replaced: those of `again`."""
+        done = set(parts_done(self.folder)).difference(again)
         return (shard for shard in self.shards() if shard.number not in done)
 
 

@@ -6,7 +6,7 @@ shard whose file is there is done: nothing is lost and nothing comes twice, what
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,18 @@ from patchcore_dual.utils.executor import Executor, Lost
 from patchcore_dual.utils.files import replace_in_order
 
 
-def inspect_all(plan: Plan, job: Job, executor: Executor) -> Iterator[ShardResult]:
+def inspect_all(
+    plan: Plan, job: Job, executor: Executor, again: Collection[int] = ()
+) -> Iterator[ShardResult]:
     """Inspect the images of a plan that have no results yet.
 
     An image whose workers die time and again gets a row with an error.
+
+    Args:
+        plan: what is to be done.
+        job: how.
+        executor: whose workers do it.
+        again: numbers of shards whose results are replaced.
 
     Returns:
         The result of each shard, when it has been written.
@@ -33,7 +41,7 @@ def inspect_all(plan: Plan, job: Job, executor: Executor) -> Iterator[ShardResul
         ModelError: for a model that workers cannot read, or that has changed.
     """
     lost: list[Shard] = []
-    for shard, result in _results(plan.remaining(), job, executor):
+    for shard, result in _results(plan.remaining(again), job, executor):
         if result is None:
             lost.append(shard)
         else:

@@ -72,6 +72,14 @@ def inspect(
             rich_help_panel=_MANY,
         ),
     ] = None,
+    retry_errors: Annotated[
+        bool,
+        typer.Option(
+            "--retry-errors",
+            help="Inspect shards with errors again, as after a store could not be reached.",
+            rich_help_panel=_MANY,
+        ),
+    ] = False,
     ray: Ray = None,
     workers: Workers = None,
     models: Annotated[
@@ -140,6 +148,7 @@ def inspect(
             embedded=from_embeddings,
             results=results,
             embeddings=embeddings,
+            retry_errors=retry_errors,
             roi=roi,
             ignore=ignore,
             maps=maps,
@@ -153,6 +162,7 @@ def inspect(
     of_results = {
         **{"--ray": ray, "--workers": workers, "--models": models, "--memory": memory},
         **{"--maps": maps, "--embeddings": embeddings, "--from-embeddings": from_embeddings},
+        "--retry-errors": retry_errors,
     }
     if given := [name for name, value in of_results.items() if value]:
         raise SettingsError(f"{given[0]} goes with --results. Add --results FOLDER.")

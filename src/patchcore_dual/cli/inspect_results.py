@@ -26,7 +26,7 @@ from patchcore_dual.bulk.sources import images_by_model, images_of
 from patchcore_dual.cli.console import console, print_json
 from patchcore_dual.cli.inspect_summary import totals
 from patchcore_dual.cluster.connection import open_executor
-from patchcore_dual.data.results_folder import parts_done, read_results
+from patchcore_dual.data.results_folder import parts_done, read_part
 from patchcore_dual.data.roi import read_roi
 from patchcore_dual.errors import PatchCoreDualError, SettingsError
 from patchcore_dual.model import load_model, read_fingerprint
@@ -47,8 +47,8 @@ class Request:
         table: of images and their models.
         results: the folder.
         embedded: a folder of embeddings that are judged in place of images.
-        embeddings, roi, ignore, maps, memory, ray, workers, strict, as_json: the options of these
-            names.
+        embeddings, retry_errors, roi, ignore, maps, memory, ray, workers, strict, as_json: the
+            options of these names.
     """
 
     model: Path | None
@@ -57,6 +57,7 @@ class Request:
     embedded: Path | None
     results: Path
     embeddings: Path | None
+    retry_errors: bool
     roi: Path | None
     ignore: Path | None
     maps: bool
@@ -116,7 +117,7 @@ def inspect_results(request: Request) -> int:
         try:
             if run.n_before < plan.n_images:
                 with open_executor(request.ray, request.workers) as executor, run.shown() as show:
-                    for result in inspect_all(plan, job, executor):
+                    for result in inspect_all(plan, job, executor, run.again):
                         run.add(result)
                         show()
         except KeyboardInterrupt:
@@ -179,9 +180,16 @@ class _Run:
         self.distorted: list[str] = []
         self.n_distorted = self.n_now = 0
         self.begun = time.monotonic()
-        if parts_done(plan.folder):
-            rows = read_results(plan.folder, ["verdict"])
-            self.counts.update(row["verdict"] or "error" for row in rows)
+        self.again: set[int] = set()
+        parts = parts_done(plan.folder)
+        for number in parts:
+            rows = read_part(plan.folder, number, ["verdict"])
+            verdicts = [row["verdict"] or "error" for row in rows]
+            if request.retry_errors and "error" in verdicts:
+                self.again.add(number)
+            else:
+                self.counts.update(verdicts)
+        if parts:
             console.print(
                 f"{self.counts.total():,} of {plan.n_images:,} images are inspected already.",
                 highlight=False,

@@ -118,15 +118,21 @@ def read_results(folder: Path, columns: list[str] | None = None) -> Iterator[dic
     Raises:
         DataError: a file is damaged.
     """
+    for number in parts_done(folder):
+        yield from read_part(folder, number, columns)
+
+
+def read_part(folder: Path, number: int, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of a shard; see `read_results`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for number in parts_done(folder):
-        path = part_path(folder, number)
-        try:
-            yield from pq.read_table(path, columns=columns).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                f"{printable(path)} cannot be read ({error}). Remove it, and run the same "
-                "`inspect --results` again."
-            ) from None
+    path = part_path(folder, number)
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"{printable(path)} cannot be read ({error}). Remove it, and run the same "
+            "`inspect --results` again."
+        ) from None
+    return rows

@@ -58,6 +58,17 @@ def uninterrupted(data) -> dict[str, bytes]:
     return files
 
 
+def test_defects_lie_where_images_are_inspected(data):
+    height, width = read_image(data.image_path(data.samples[0])).shape[:2]
+    region = np.zeros((height, width), bool)
+    region[: height // 2] = True
+    rows = make(data.within(region), "inspected")
+    masks = [read_mask(data.folder / row.mask) for row in rows]
+    assert all(mask.any() and not mask[height // 2 :].any() for mask in masks)
+    with pytest.raises(DataError, match="region of interest"):
+        make(data, "inspected")  # the set was begun in a region
+
+
 # --- the same again, and more of it ---
 
 

@@ -1,5 +1,6 @@
 """The real training images that synthetic ones are made from (thesis 4.2.3)."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ import numpy as np
 from patchcore_dual.data.manifest import Manifest, Sample
 from patchcore_dual.data.masks import read_prepared_mask
 from patchcore_dual.data.reading import read_image
+from patchcore_dual.data.roi import resize_region
 from patchcore_dual.errors import DataError, SettingsError
 from patchcore_dual.synthesis.generator import MIN_CHANGED_PIXELS, Generator, TargetMask
 from patchcore_dual.synthesis.masks.parts import part_region
@@ -76,14 +78,18 @@ class Parents:
 
     def about(self) -> dict[str, Any]:
         """A summary for the plan; its keys have to stay, so that existing sets can still grow."""
-        return {
+        about = {
             "good images": len(self.normals),
             "defective images": len(self.donors),
             "fingerprint": self.manifest.where([*self.normals, *self.donors]).sha256()[:16],
         }
+        region = self.manifest.region
+        if region is not None:
+            about["region of interest"] = hashlib.sha256(region.tobytes()).hexdigest()[:16]
+        return about
 
     def triplet(self, generator: Generator, rng: np.random.Generator) -> Triplet:
-        """Draw a normal image and a mask on it.
+        """Draw a normal image and a mask on it, where it is inspected.
 
         Raises:
             UnusableDefectError: where the mask found no room.
@@ -91,6 +97,9 @@ class Parents:
         normal = self.normals[int(rng.integers(len(self.normals)))]
         image = read_image(self.manifest.image_path(normal))
         part = part_region(image)
+        region = self.manifest.region_of(normal)
+        if region is not None:
+            part &= resize_region(region, part.shape[1], part.shape[0], what=f"{normal.image} is")
         donors = self._donors_for(generator)
         if not donors:
             return Triplet(normal, image, None, draw_mask(image, part, rng))
