@@ -59,6 +59,7 @@ export function narrowingPanel({ painter, onDone }) {
 
   async function tryIt() {
     if (isBusy || painter.isEmpty) return;
+    if (!painter.png()) return failed(t("narrowing.nothing")); // all of it was erased again
     const mine = ++attempt;
     [preview, isStale, isBusy] = [null, false, true];
     replace(place, h("div", { class: "working", role: "status" }, h("span", { class: "spinner" }), h("p", {}, t("narrowing.trying"))));

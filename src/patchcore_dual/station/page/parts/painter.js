@@ -40,7 +40,12 @@ export class Painter {
 
   /** Whether anything is marked. */
   get isEmpty() {
-    return !this.base && !this.strokes.some((stroke) => PAINTS.includes(stroke.tool));
+    return !this.base && !this.lasting.some((stroke) => PAINTS.includes(stroke.tool));
+  }
+
+  /** The strokes since all was cleared. */
+  get lasting() {
+    return this.strokes.slice(this.strokes.findLastIndex((stroke) => stroke.tool === "clear") + 1);
   }
 
   /** Whether there is a stroke to take back. */
@@ -117,8 +122,7 @@ export class Painter {
     const context = this.canvas.getContext("2d", { willReadFrequently: true });
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (this.base) context.drawImage(this.base, 0, 0);
-    const since = this.strokes.findLastIndex((stroke) => stroke.tool === "clear");
-    for (const stroke of this.strokes.slice(since + 1)) drawStroke(context, stroke);
+    for (const stroke of this.lasting) drawStroke(context, stroke);
     this.changed();
   }
 
