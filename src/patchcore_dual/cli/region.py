@@ -86,7 +86,7 @@ def region(
         elif refused:
             print("Refused; the model is as it was. Narrow it all the same with --force.")
         else:
-            print(f"{model} inspects {shown.inspected_share[1]:.0%} of each image now.")
+            print(f"{model} inspects {shown.inspected_share[1]:.1%} of each image now.")
             print(f"To take this back: patchcore-dual undo {model}")
         for reason in shown.refusals:
             print(f"  {reason}")
@@ -111,7 +111,7 @@ def _show(folder: Path, as_json: bool) -> None:
         )
         return
     size = f" of {model.size[0]}x{model.size[1]} pixels" if model.size else ""
-    print(f"{folder} inspects {share:.0%} of each image{size}.")
+    print(f"{folder} inspects {share:.1%} of each image{size}.")
     if outside:
         print(f"The defects of {outside} training images lie wholly outside.")
     print("Have it inspect less with --ignore, as of a fixture; or with --roi.")
