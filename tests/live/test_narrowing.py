@@ -184,6 +184,13 @@ def test_a_removed_defect_no_longer_lies_outside(stained):
     assert detector.teach(removed=learned[:1]).preview.n_known == 5
 
 
+def test_an_image_that_the_region_does_not_fit_is_not_compared(stained, tmp_path):
+    files = [tmp_path / "wide.png", stained.image_path(stained.samples[0])]
+    write_png(files[0], np.full((SIDE, 2 * SIDE, 3), 99, np.uint8))
+    outcome = narrowed(fit(stained, "ratio"), inspected=files)
+    assert (outcome.is_accepted, outcome.preview.n_inspected) == (True, 1)
+
+
 def test_what_is_refused(stained):
     detector = fit(stained)
     before = detector.fingerprint
