@@ -68,6 +68,7 @@ def region(
         if outcome.is_accepted:
             commit(model, detector.model, outcome.edit(by=by or "", why=why))
     shown = outcome.preview
+    refused = bool(shown.refusals) and not force
     if as_json:
         print_json(
             {
@@ -79,8 +80,6 @@ def region(
         )
     else:
         print(shown)
-    refused = bool(shown.refusals) and not force
-    if not as_json:
         if preview:
             print("Nothing was changed." + (" It would be refused:" if refused else ""))
         elif refused:
