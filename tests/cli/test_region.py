@@ -29,7 +29,7 @@ def fixture(model, tmp_path):
 
 def test_a_model_is_narrowed_in_one_command(run, model, fixture):
     before = run("region", model)
-    assert "inspects 100% of each image of" in before.out
+    assert "inspects 100.0% of each image of" in before.out
     shown = run("region", model, "--ignore", fixture, "--preview", "--json").json
     share = shown["effects"]["share inspected"]
     assert share == [1.0, pytest.approx(0.875, abs=0.05)]
@@ -55,7 +55,7 @@ def test_a_model_is_narrowed_in_one_command(run, model, fixture):
     assert "nothing changes: this region leaves out no cell" in again.err
     assert "`patchcore-dual undo`" in again.err
     assert run("undo", model).code == 0
-    assert "inspects 100%" in run("region", model).out
+    assert "inspects 100.0%" in run("region", model).out
     assert run("history", model, "--verify").code == 0
 
 

@@ -174,12 +174,32 @@ def test_images_with_regions_of_their_own(stained, tmp_path):
     assert np.isfinite(distance).sum() == COLUMNS * (SIDE // 4 - COLUMNS)
 
 
+def test_a_removed_defect_no_longer_lies_outside(stained):
+    detector = fit(stained, "ratio")
+    narrowed(detector)
+    learned = detector.model.defect_bank.sources
+    (outside,) = (s.image for s in stained.part(label="positive") if s.image not in learned)
+    removed = detector.teach(removed=[outside], force=True).preview
+    assert (removed.n_known, removed.defects_outside) == (5, (1, 0))
+    assert detector.teach(removed=learned[:1]).preview.n_known == 5
+
+
+def test_an_image_that_the_region_does_not_fit_is_not_compared(stained, tmp_path):
+    files = [tmp_path / "wide.png", stained.image_path(stained.samples[0])]
+    write_png(files[0], np.full((SIDE, 2 * SIDE, 3), 99, np.uint8))
+    outcome = narrowed(fit(stained, "ratio"), inspected=files)
+    assert (outcome.is_accepted, outcome.preview.n_inspected) == (True, 1)
+
+
 def test_what_is_refused(stained):
     detector = fit(stained)
     before = detector.fingerprint
     masks = np.any([stained.read_mask(s) for s in stained.part(label="positive")], axis=0)
     for region, message in (
-        (np.ones((SIDE, SIDE), bool), "nothing changes: .* 100% of each image, in cells 4 pixels"),
+        (
+            np.ones((SIDE, SIDE), bool),
+            "nothing changes: .* 100.0% of each image, in cells 4 pixels",
+        ),
         (np.zeros((SIDE, SIDE), bool), "leaves nothing to inspect"),
         (np.eye(SIDE, dtype=bool), "it holds half of no cell"),
         (~masks, "leaves out the defects of all 6 defective training images"),

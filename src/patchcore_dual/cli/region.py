@@ -68,6 +68,7 @@ def region(
         if outcome.is_accepted:
             commit(model, detector.model, outcome.edit(by=by or "", why=why))
     shown = outcome.preview
+    refused = bool(shown.refusals) and not force
     if as_json:
         print_json(
             {
@@ -79,14 +80,12 @@ def region(
         )
     else:
         print(shown)
-    refused = bool(shown.refusals) and not force
-    if not as_json:
         if preview:
             print("Nothing was changed." + (" It would be refused:" if refused else ""))
         elif refused:
             print("Refused; the model is as it was. Narrow it all the same with --force.")
         else:
-            print(f"{model} inspects {shown.inspected_share[1]:.0%} of each image now.")
+            print(f"{model} inspects {shown.inspected_share[1]:.1%} of each image now.")
             print(f"To take this back: patchcore-dual undo {model}")
         for reason in shown.refusals:
             print(f"  {reason}")
@@ -111,7 +110,7 @@ def _show(folder: Path, as_json: bool) -> None:
         )
         return
     size = f" of {model.size[0]}x{model.size[1]} pixels" if model.size else ""
-    print(f"{folder} inspects {share:.0%} of each image{size}.")
+    print(f"{folder} inspects {share:.1%} of each image{size}.")
     if outside:
         print(f"The defects of {outside} training images lie wholly outside.")
     print("Have it inspect less with --ignore, as of a fixture; or with --roi.")

@@ -176,7 +176,7 @@ def _check(model: Model, state: TrainingState, region: np.ndarray, inside: Cells
         width = state.sizes[some][1] / inside[some].shape[1]
         raise DataError(
             "nothing changes: this region leaves out no cell that the model inspects. It inspects "
-            f"{model.inspected_share:.0%} of each image, in cells {width:.0f} pixels wide at "
+            f"{model.inspected_share:.1%} of each image, in cells {width:.0f} pixels wide at "
             f"{region.shape[1]}x{region.shape[0]}, and leaves out those of which more than half is "
             "outside. A fitted model can only inspect less: to inspect more, go back with "
             "`patchcore-dual undo`, or fit anew."

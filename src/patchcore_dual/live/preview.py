@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from patchcore_dual.data.inputs import read_input
-from patchcore_dual.errors import ImageError
+from patchcore_dual.errors import DataError
 from patchcore_dual.features import EmbedImage
 from patchcore_dual.features.inspected import restricted
 from patchcore_dual.live.held_out import HeldOut, held_out_results, recall, recall_left_out
@@ -199,7 +199,8 @@ def preview(
             `CalibrationImages`.
         images: of the model before.
         inspected: files that were inspected lately; None for no such list. Those that cannot be
-            read any more, and those that are taught now, are left out.
+            read any more, have other proportions than a region of interest, or are taught now, are
+            left out.
         max_loss: of recall, beyond which the teaching is refused.
         progress: gets the stage and how far it is.
     """
@@ -265,10 +266,10 @@ def _look_at(
             image = image.aligned(before.aligner, before.roi)
             if image.motion is not None and image.motion.reason:  # no model inspects it
                 continue
-        except (ImageError, OSError):  # no longer there, or being written
+            features, shape = embed(image.resized), image.resized.shape
+            seen = [restricted(features, shape, one.roi, image.region) for one in (before, after)]
+        except (DataError, OSError):  # no longer there, being written, or not as the region is
             continue
-        features, shape = embed(image.resized), image.resized.shape
-        seen = [restricted(features, shape, model.roi, image.region) for model in (before, after)]
         changes.append(_change(str(path), None, before, after, *seen))
         progress("images inspected lately", done, len(paths))
     return changes

@@ -50,8 +50,10 @@ def remove(
             "the good images that would be left were all held out together when the model was "
             "fitted. Fit again without these images: fit --exclude."
         )
-    defects = state.defects
+    defects, outside = state.defects, 0
     if defects is not None:
+        learned = {*state.fold_of, *defects.patches.sources}
+        outside = sum(s.is_defective for s in state.samples if s.image in removed - learned)
         bank, patches = (one.without(removed) for one in (defects.bank, defects.patches))
         defects = DefectPatches(bank, patches) if len(bank) else None
     kept = {name for name in state.fold_of if name not in removed}
@@ -68,6 +70,8 @@ def remove(
         stays = ~np.isin(bank.image, [i for i, name in enumerate(bank.sources) if name in removed])
         state = without_normals(model, state, stays, images, progress)
     trained_on = described(model.trained_on, state)
+    if model.defects_outside:
+        trained_on["defects_outside_region"] = max(0, model.defects_outside - outside)
     after = renew(model, state, images.features, trained_on=trained_on, progress=progress)
     return Teaching(model, after, removed=tuple(sorted(removed)))
 

@@ -195,6 +195,12 @@ def test_a_fixture_is_painted_over_and_comes_back(browser, station, parts, axe):
     browser.drag(stage, (-corner, corner), (round(0.42 * shown), -round(0.42 * shown)))
     assert browser.painted() == pytest.approx((0.41 * side) ** 2, rel=0.1)
     browser.press(Keys.ENTER)
+    browser.drag(stage, (0, 0), (20, 20))  # while it is tried
+    browser.wait(".stale", "What is painted has changed")
+    assert not browser.find(".panel-actions .button-main"), "nobody accepts what was not shown"
+    browser.press("z")
+    browser.press(Keys.ENTER)
+    browser.wait_gone(".stale")
     assert "Share inspected" in browser.wait(".preview").text
     browser.wait(".changes-list", "Pass")
     assert station.version() == before, "a preview changes nothing"

@@ -32,7 +32,7 @@ export function lessonPanel({ painter, onDone }) {
     h("label", { class: "field" }, h("span", {}, t("field.why")), why),
     h("details", {}, h("summary", {}, t("field.more")), h("label", { class: "field" }, h("span", {}, t("field.group")), group, h("span", { class: "quiet small" }, t("field.groupHint")))));
   const element = h("div", { class: "panel" }, message, place);
-  painter.listen(() => { if (preview && label === "defect" && !busy) stale(t("lesson.maskChanged")); });
+  painter.listen(() => { if (label === "defect" && !(busy && preview)) stale(t("lesson.maskChanged")); });
 
   function open(next) {
     inspection = next;
@@ -84,7 +84,7 @@ export function lessonPanel({ painter, onDone }) {
     label = name;
     const mine = ++attempt;
     busy = true;
-    preview = null;
+    [preview, isStale] = [null, false];
     say("");
     replace(place, h("div", { class: "working" }, h("span", { class: "spinner" }), h("p", {}, t(`lesson.trying.${name}`))));
     if (name === "defect") await ready;
@@ -97,7 +97,6 @@ export function lessonPanel({ painter, onDone }) {
       const answer = await api.teach(inspection.model, lesson({ dry_run: true }));
       if (mine !== attempt) return;
       preview = answer;
-      isStale = false;
       if (name === "defect" && painter.isEmpty && answer.proposed_mask) {
         await painter.propose(answer.proposed_mask);
         say(t("lesson.proposed"));
@@ -224,9 +223,9 @@ export function lessonPanel({ painter, onDone }) {
   }
 
   function stale(text) {
-    if (isStale || !preview) return;
+    if (isStale) return;
     isStale = text;
-    showPreview();
+    if (preview) showPreview();
   }
 
   function leaveOnEscape(event) {

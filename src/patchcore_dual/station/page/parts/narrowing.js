@@ -32,7 +32,7 @@ export function narrowingPanel({ painter, onDone }) {
   const element = h("div", { class: "panel" }, place);
   painter.listen(() => {
     trying.disabled = painter.isEmpty;
-    if (preview && !isBusy) outdated(t("narrowing.changed"));
+    outdated(t("narrowing.changed"));
   });
 
   function open(next, model) {
@@ -55,7 +55,7 @@ export function narrowingPanel({ painter, onDone }) {
       h("p", { class: "quiet small" }, t("narrowing.hint")));
   }
 
-  const ask = (more) => api.narrow(inspection.model, { inspection: inspection.id, ignore: painter.png(), why: why.value.trim(), force: false, ...more });
+  const body = (more) => ({ inspection: inspection.id, ignore: painter.png(), why: why.value.trim(), ...more });
 
   async function tryIt() {
     if (isBusy || painter.isEmpty) return;
@@ -64,7 +64,7 @@ export function narrowingPanel({ painter, onDone }) {
     [preview, isStale, isBusy] = [null, false, true];
     replace(place, h("div", { class: "working", role: "status" }, h("span", { class: "spinner" }), h("p", {}, t("narrowing.trying"))));
     try {
-      const answer = await ask({ dry_run: true });
+      const answer = await api.narrow(inspection.model, body({ dry_run: true }));
       if (mine === attempt) show(answer);
     } catch (error) {
       if (mine === attempt) failed(error.message);
@@ -97,10 +97,11 @@ export function narrowingPanel({ painter, onDone }) {
       h("div", { class: "buttons" }, back, button("lesson.again", null, tryIt)));
   }
 
+  /** What is shown, or will be, no longer holds. */
   function outdated(text) {
-    if (!preview || isStale) return;
+    if (isStale || !(preview || isBusy)) return;
     isStale = text;
-    show(preview);
+    if (!isBusy) show(preview);
   }
 
   async function accept() {
@@ -108,9 +109,10 @@ export function narrowingPanel({ painter, onDone }) {
     [isBusy, isAccepting] = [true, true];
     accepting.disabled = true;
     const { model } = inspection;
+    const asked = body({ dry_run: false, force: force.checked }); // as it was shown
     try {
       const before = (await api.versions(model)).in_place;
-      const answer = await ask({ dry_run: false, force: force.checked });
+      const answer = await api.narrow(model, asked);
       [isBusy, isAccepting] = [false, false];
       if (!answer.accepted) return show(answer);
       const { version } = answer;
@@ -127,7 +129,7 @@ export function narrowingPanel({ painter, onDone }) {
   return {
     element, open, back: start,
     enter: () => (preview && !isStale ? accept() : tryIt()),
-    modelChanged: () => { if (!isBusy) outdated(t("lesson.modelChanged")); },
+    modelChanged: () => outdated(t("lesson.modelChanged")),
     isAccepting: () => isAccepting,
     close: () => { attempt += 1; },
   };

@@ -23,7 +23,7 @@ from patchcore_dual.station.web.security import Teacher
 from patchcore_dual.station.web.tokens import Identity
 
 router = APIRouter(tags=["models"])
-CHANGE = {
+_CHANGE = {
     "image": "train/negative/3.png",
     "is_defect": False,
     "before": "pass",
@@ -32,8 +32,8 @@ CHANGE = {
     "score_after": 1.3,
 }
 LESSON = {
-    "taught": [{**CHANGE, "image": "part-0815.png", "before": "pass", "after": "reject"}],
-    "calibration": [CHANGE],
+    "taught": [{**_CHANGE, "image": "part-0815.png", "before": "pass", "after": "reject"}],
+    "calibration": [_CHANGE],
     "inspected": [],
     "n_inspected": 50,
     "before": POINT,
@@ -53,7 +53,7 @@ LESSON = {
 }
 _REMOVAL = {
     **LESSON,
-    "taught": [{**CHANGE, "before": "reject", "after": "reject"}],
+    "taught": [{**_CHANGE, "before": "reject", "after": "reject"}],
     "gained_normal": -12,
     "gained_defect": 0,
     "removed": ["train/negative/3.png"],
