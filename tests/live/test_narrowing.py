@@ -163,7 +163,10 @@ def test_images_with_regions_of_their_own(stained, tmp_path):
     samples = [replace(s, extra={"roi": own.get(s.image, "")}) for s in stained]
     Manifest(tmp_path / "own", tuple(samples)).save()
     detector = fit(Manifest.load(tmp_path / "own"))
-    with pytest.raises(DataError, match=f"region of their own, as {first}. Fit anew"):
+    with pytest.raises(
+        DataError,
+        match=f"a region of their own, of which this one leaves nothing: 1, as {first}. Fit",
+    ):
         narrowed(detector)
     top = LEFT.T.copy()
     narrowed(detector, top)

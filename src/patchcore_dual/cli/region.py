@@ -49,7 +49,7 @@ def region(
     from patchcore_dual.live import commit, editing
 
     if roi is None and ignore is None:
-        if preview or force or log:
+        if preview or force or log or prepared or by or why:
             raise SettingsError("there is no region to narrow it to: give --roi or --ignore.")
         _show(model, as_json)
         return

@@ -186,8 +186,8 @@ def _check(model: Model, state: TrainingState, region: np.ndarray, inside: Cells
         raise DataError("this region leaves nothing to inspect: it holds half of no cell.")
     if blind:
         raise DataError(
-            f"this region leaves nothing to inspect of {len(blind)} training images that have a "
-            f"region of their own, as {blind[0]}. Fit anew with `fit --ignore`, without them."
+            "some training images have a region of their own, of which this one leaves nothing: "
+            f"{len(blind)}, as {blind[0]}. Fit anew with `fit --ignore`, without them."
         )
 
 
