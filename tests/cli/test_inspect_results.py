@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -116,26 +115,32 @@ def test_errors_are_retried_on_request_and_other_rows_stay(run, model_folder, ph
     assert sum(path.stat().st_mtime_ns != before for path, before in parts.items()) == 1
 
 
+# Ends itself by a signal as soon as there are results: it cannot finish before, however busy.
+ENDED = """
+import glob, os, sys, threading, time
+from patchcore_dual.cli.main import main
+number, results = int(sys.argv.pop(1)), sys.argv[sys.argv.index("--results") + 1]
+def end():
+    while not glob.glob(results + "/part-*.parquet"):
+        time.sleep(0.001)
+    os.kill(os.getpid(), number)
+threading.Thread(target=end, daemon=True).start()
+main()
+"""
+
+
+def ended_by(number, command):
+    """What a run said that a signal ended after its first shards."""
+    line = [sys.executable, "-c", ENDED, str(number), *map(str, command)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300)
+
+
 def test_a_killed_run_goes_on_and_gives_the_same_rows(
     run, model_folder, photos, expected, tmp_path
 ):
     results = tmp_path / "results"
-    code = "from patchcore_dual.cli.main import main; main()"
-    command = [
-        "inspect",
-        str(model_folder),
-        str(photos),
-        "--results",
-        str(results),
-        "--workers",
-        "1",
-    ]
-    process = subprocess.Popen([sys.executable, "-c", code, *command], stderr=subprocess.PIPE)
-    while not list(results.glob("part-*.parquet")) and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    command = ("inspect", model_folder, photos, "--results", results, "--workers", 1)
+    assert ended_by(signal.SIGKILL, command).returncode == -signal.SIGKILL
     n_done = len(rows_of(results))
     assert n_done in range(32, 145)
     (results / ".part-00000002.parquet.killed").write_bytes(b"half of a file")
@@ -145,17 +150,10 @@ def test_a_killed_run_goes_on_and_gives_the_same_rows(
 
 
 def test_ctrl_c_says_how_to_go_on(model_folder, photos, tmp_path):
-    results = tmp_path / "results"
-    code = "from patchcore_dual.cli.main import main; main()"
-    command = ["inspect", model_folder, photos, "--results", results, "--workers", 1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True
-    )
-    while not list(results.glob("part-*.parquet")) and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130
+    command = ("inspect", model_folder, photos, "--results", tmp_path / "results", "--workers", 1)
+    ended = ended_by(signal.SIGINT, command)
+    said = ended.stderr
+    assert ended.returncode == 130
     assert "of 145 images are inspected, and their results kept" in said
     assert "The same command goes on from there." in said
     assert "Traceback" not in said

@@ -12,6 +12,7 @@ import pytest
 
 import crews
 import patchcore_dual
+from patchcore_dual.banks.backend.compute import VARIABLE, get_backend
 from patchcore_dual.cli.main import main
 from patchcore_dual.cluster import connection
 from patchcore_dual.cluster.connection import open_executor
@@ -35,6 +36,9 @@ def cluster():
         paths = [str(Path(crews.__file__).parent), str(Path(patchcore_dual.__file__).parents[1])]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # A station that ran in this process forbids PyTorch to the processes that follow.
+        library = get_backend().__name__.rpartition(".")[2].removesuffix("_backend")
+        patch.setenv(VARIABLE, library)
         cluster = Cluster(initialize_head=True, head_node_args=arguments)
         yield cluster
         cluster.shutdown()

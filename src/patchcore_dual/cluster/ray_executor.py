@@ -116,7 +116,7 @@ def _worker_class() -> Any:
             except ImportError:
                 own = "not installed"
             found = {"patchcore-dual": own, "Python": python_version()}
-            for package in ("numpy", "openvino"):  # which compute the scores
+            for package in ("numpy", "openvino", "numba", "torch"):  # which compute the scores
                 try:
                     found[package] = version(package)
                 except PackageNotFoundError:

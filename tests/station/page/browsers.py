@@ -87,8 +87,11 @@ class Browser:
     def wait_gone(self, css: str, *, patience: float = PATIENCE) -> None:
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            if not any(element.is_displayed() for element in self.find(css)):
-                return
+            try:
+                if not any(element.is_displayed() for element in self.find(css)):
+                    return
+            except StaleElementReferenceException:
+                continue
             time.sleep(0.1)
         raise AssertionError(f"{css} is still there after {patience:g} s")
 
