@@ -117,8 +117,9 @@ def test_errors_are_retried_on_request_and_other_rows_stay(run, model_folder, ph
 
 # Ends itself by a signal as soon as there are results: it cannot finish before, however busy.
 ENDED = """
-import glob, os, sys, threading, time
+import glob, os, signal, sys, threading, time
 from patchcore_dual.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 number, results = int(sys.argv.pop(1)), sys.argv[sys.argv.index("--results") + 1]
 def end():
     while not glob.glob(results + "/part-*.parquet"):
