@@ -148,9 +148,9 @@ def _region_weights(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
 def _aupro(overlaps: NDArray[np.float64], fprs: NDArray[np.float64]) -> float:
     """Area under region overlap over false-positive rate up to the limit, both rising, `[k]`."""
     fprs, overlaps = np.append(0.0, fprs), np.append(0.0, overlaps)
-    overlap_at_limit = np.interp(AUPRO_FPR_LIMIT, fprs, overlaps)
-    below = fprs < AUPRO_FPR_LIMIT
+    end = int(np.searchsorted(fprs, AUPRO_FPR_LIMIT))  # a step at the limit itself adds no area
+    overlap_at_limit = np.interp(AUPRO_FPR_LIMIT, fprs[: end + 1], overlaps[: end + 1])
     area = trapezoid(
-        np.append(overlaps[below], overlap_at_limit), np.append(fprs[below], AUPRO_FPR_LIMIT)
+        np.append(overlaps[:end], overlap_at_limit), np.append(fprs[:end], AUPRO_FPR_LIMIT)
     )
     return float(area / AUPRO_FPR_LIMIT)
